@@ -1,0 +1,86 @@
+//! The domain's few failures. Below `http` nothing knows a status code; `http/problem.rs` is the
+//! one place that turns these into problem documents, and `main` into exit codes.
+
+use crate::model::Text;
+use std::{path::Path, time::Duration};
+
+/// What can go wrong. Sentences in [`Text`] are shown to people: they say what was wrong, where,
+/// and what is allowed, and hold no SQL, no path of the machine and no secret. The detail of a
+/// [`Error::Fault`] goes to the log only.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The request or the configuration is wrong (400, exit 2).
+    #[error("{0}")]
+    Invalid(Text),
+    /// What was asked for does not exist (404).
+    #[error("{0}")]
+    NotFound(Text),
+    /// It existed and is gone (410); `follow` is a path where to go on, if there is one.
+    #[error("{text}")]
+    Gone {
+        /// What is gone and why.
+        text: Text,
+        /// Where to start again, relative to the service root.
+        follow: Option<String>,
+    },
+    /// It cannot be answered in the present state (409).
+    #[error("{0}")]
+    Conflict(Text),
+    /// Too much at once; try again later (503 + `Retry-After`).
+    #[error("busy")]
+    Busy {
+        /// When trying again makes sense.
+        retry_after: Duration,
+    },
+    /// A part that the answer needs is out of reach (503 + `Retry-After`).
+    #[error("{0}")]
+    Unavailable(Text),
+    /// A source or a file cannot be taken as it is; nothing published was touched (exit 1).
+    #[error("{0}")]
+    Refused(Text),
+    /// Ours or the machine's fault (500). The text is for the log.
+    #[error("{what}")]
+    Fault {
+        /// What was being done, for the log.
+        what: String,
+        /// The cause.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+}
+
+/// The result of nearly everything.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// A fault with its cause.
+    pub fn fault(
+        what: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Fault { what: what.into(), source: Some(source.into()) }
+    }
+
+    /// A fault without an underlying cause.
+    pub fn broken(what: impl Into<String>) -> Self {
+        Self::Fault { what: what.into(), source: None }
+    }
+
+    /// An input/output fault on one of our own files.
+    pub fn io(path: &Path, source: std::io::Error) -> Self {
+        Self::fault(format!("{}", path.display()), source)
+    }
+
+    /// The whole chain of causes in one line, for logs.
+    pub fn chain(&self) -> String {
+        let mut line = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(c) = cause {
+            line.push_str(": ");
+            line.push_str(&c.to_string());
+            cause = c.source();
+        }
+        line
+    }
+}

@@ -1,0 +1,202 @@
+//! The definition of a layer, as its TOML file declares it and `config` checks it.
+
+use super::{Level, Text};
+use serde::{Deserialize, Serialize};
+use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
+
+/// A layer's id: `[a-z0-9][a-z0-9_-]*`, at most 64 characters. It appears in URLs, file names
+/// and MVT layer names.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct LayerId(String);
+
+impl LayerId {
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for LayerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The text is not a layer id.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error(
+    "layer ids are made of a-z, 0-9, '-' and '_', start with a letter or digit and hold at most 64 characters: {0:?}"
+)]
+pub struct NotALayerId(pub String);
+
+impl FromStr for LayerId {
+    type Err = NotALayerId;
+    fn from_str(s: &str) -> Result<Self, NotALayerId> {
+        let body = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
+        let head = s.bytes().next().is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        if !head || s.len() > 64 || !s.bytes().all(body) {
+            return Err(NotALayerId(s.chars().take(80).collect()));
+        }
+        Ok(Self(s.to_owned()))
+    }
+}
+
+impl TryFrom<String> for LayerId {
+    type Error = NotALayerId;
+    fn try_from(s: String) -> Result<Self, NotALayerId> {
+        s.parse()
+    }
+}
+
+impl From<LayerId> for String {
+    fn from(id: LayerId) -> String {
+        id.0
+    }
+}
+
+/// A licence: its short id where it is a known one (`lov2`, `odbl`), its title and its address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Licence {
+    /// Short id as data.gouv.fr names it.
+    pub id: String,
+    /// Title for people.
+    pub title: String,
+    /// Address of its text.
+    pub url: Option<String>,
+}
+
+/// Everything the operator declares about a layer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LayerDef {
+    /// Its id.
+    pub id: LayerId,
+    /// Title.
+    pub title: Text,
+    /// Description, one paragraph or more; may be empty.
+    pub description: Text,
+    /// Who produces the data.
+    pub producer: String,
+    /// How to reach them (e-mail or URL).
+    pub contact: Option<String>,
+    /// Under which licence.
+    pub licence: Licence,
+    /// The mention that must travel with the data.
+    pub attribution: String,
+    /// Which day the data describes (*état au*).
+    pub described_at: Option<jiff::civil::Date>,
+    /// When the producer published it (*publié le*), if not known from the source.
+    pub published_at: Option<jiff::civil::Date>,
+    /// Page of the dataset.
+    pub page: Option<String>,
+    /// Key field; without one, ids are hashes of the content.
+    pub key: Option<String>,
+    /// Field whose value names a feature to people (page titles, labels).
+    pub label: Option<String>,
+    /// Where it comes from.
+    pub source: SourceDef,
+    /// How its features are bound to territories.
+    pub territory: TerritoryBinding,
+    /// How its tiles are made.
+    pub tiles: TileOptions,
+    /// Its style: the id of a file of `styles/` (without `.json`); a default is drawn otherwise.
+    pub style: Option<String>,
+    /// How many old versions to keep beside the current one.
+    pub keep_versions: usize,
+}
+
+/// Where the data comes from and how to read it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SourceDef {
+    /// The place.
+    pub location: SourceLocation,
+    /// The format; `None`: known from the name and the first bytes.
+    pub format: Option<Format>,
+    /// The CRS as `EPSG:n`; `None`: what the file says, else CRS84.
+    pub crs: Option<String>,
+    /// Text encoding (WHATWG label); `None`: detected.
+    pub encoding: Option<String>,
+    /// The table of a GeoPackage or the member of an archive, when it holds several.
+    pub member: Option<String>,
+    /// CSV options.
+    pub csv: CsvOptions,
+    /// Most bytes that may be fetched.
+    pub max_bytes: u64,
+    /// Most time that a fetch may take.
+    pub timeout: Duration,
+}
+
+/// A place data is fetched from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceLocation {
+    /// A local file; the path is already resolved against its layer file.
+    File(PathBuf),
+    /// An `http` or `https` address.
+    Http(String),
+}
+
+/// A format Socle reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// GeoJSON (RFC 7946; older `crs` members understood).
+    Geojson,
+    /// CSV with coordinate columns.
+    Csv,
+    /// Shapefile, zipped.
+    Shapefile,
+    /// GeoPackage.
+    Geopackage,
+}
+
+/// CSV options; whatever is `None` is detected and noted in the report.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CsvOptions {
+    /// Column of the easting or longitude.
+    pub x: Option<String>,
+    /// Column of the northing or latitude.
+    pub y: Option<String>,
+    /// Separator.
+    pub separator: Option<char>,
+    /// Decimal mark, `.` or `,`.
+    pub decimal: Option<char>,
+    /// Whether the first row names the columns.
+    pub header: Option<bool>,
+    /// Columns to keep as text whatever they look like (codes).
+    pub text: Vec<String>,
+}
+
+/// How a layer's features are attached to territories (DESIGN §4).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TerritoryBinding {
+    /// Code columns by level, in order of preference for communal levels.
+    pub columns: Vec<CodeColumn>,
+    /// Whether features without a usable communal code are attached by location (default true).
+    pub by_location: bool,
+    /// The level whose polygons this layer's features are, when they are: it then serves as the
+    /// border layer of that level for attachment by location.
+    pub borders: Option<Level>,
+    /// The features of `borders`, when the layer holds others as well: column and value to keep.
+    pub borders_where: Option<(String, String)>,
+}
+
+/// A column that holds codes of one level.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeColumn {
+    /// The level.
+    pub level: Level,
+    /// The column.
+    pub column: String,
+}
+
+/// How tiles are made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TileOptions {
+    /// First zoom with tiles.
+    pub min_zoom: u8,
+    /// Deepest zoom geometry is prepared for; deeper tiles are overzoomed.
+    pub max_zoom: u8,
+    /// Buffer around tiles in 1/4096 of a tile; `None`: 64, points 256.
+    pub buffer: Option<u16>,
+}

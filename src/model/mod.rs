@@ -1,0 +1,33 @@
+//! Plain data that crosses rooms: features, schemas, boxes, tile ids, territory codes, layers,
+//! versions, reports. No input or output, no database, no HTTP; it imports nothing of ours.
+
+pub mod bbox;
+pub mod geometry_kind;
+pub mod layer;
+pub mod progress;
+pub mod record;
+pub mod report;
+pub mod schema;
+pub mod selection;
+pub mod territory;
+pub mod text;
+pub mod tile_id;
+pub mod value;
+pub mod version;
+
+pub use bbox::BBox;
+pub use geometry_kind::GeometryKind;
+pub use layer::{
+    CsvOptions, Format, LayerDef, LayerId, Licence, SourceDef, SourceLocation, TerritoryBinding,
+    TileOptions,
+};
+pub use progress::{Progress, Silent};
+pub use record::{Feature, Record};
+pub use report::{Carried, Refusal, RefusalReason, Report};
+pub use schema::{Field, FieldKind, Schema};
+pub use selection::{Clause, Mode, RankSet, Selection};
+pub use territory::{Code, Level, TerritoryCode, TerritoryError};
+pub use text::{Lang, Text};
+pub use tile_id::TileId;
+pub use value::{Value, ValueRef};
+pub use version::{Harvested, Version, VersionId};
