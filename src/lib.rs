@@ -35,3 +35,4 @@
 
 pub mod error;
 pub mod model;
+pub mod query;
