@@ -34,5 +34,6 @@
 //! untouched if it fails.
 
 pub mod error;
+pub mod geometry;
 pub mod model;
 pub mod query;

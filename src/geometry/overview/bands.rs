@@ -1,0 +1,182 @@
+//! From weighed vertices to the bands' bytes: what each band keeps of a shape, rounded to its
+//! grid and tidied.
+
+use super::{
+    encode::{Kind, encode},
+    grid::{Role, Shapes, Vertex, twice_area},
+};
+
+/// The least triangle a vertex must span to be kept, in square units of the band's grid: one
+/// pixel's area where a tile is drawn on 512 pixels.
+const DETAIL: f64 = 64.0;
+
+/// The same for the finest band. Deeper tiles magnify it, so that it only loses what rounding
+/// would lose anyway.
+const FINEST_DETAIL: f64 = 1.0;
+
+/// What a band keeps of the finest grid.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Threshold {
+    /// Bits that the band's coordinates have less than the finest ones.
+    shift: u32,
+    /// The least weight, in twice-areas of the finest grid.
+    weight: f32,
+}
+
+impl Threshold {
+    pub(super) fn of(zoom: u8, finest: u8) -> Self {
+        let shift = u32::from(finest - zoom);
+        let detail = if shift == 0 { FINEST_DETAIL } else { DETAIL };
+        #[expect(clippy::cast_possible_truncation, reason = "a threshold needs no more precision")]
+        let weight = (2.0 * detail * f64::from(shift).exp2().powi(2)) as f32;
+        Self { shift, weight }
+    }
+}
+
+/// A band's share of one run of shapes.
+#[derive(Debug, Default)]
+pub(super) struct Share {
+    pub(super) bytes: Vec<u8>,
+    /// Where each shape ends in `bytes`.
+    pub(super) ends: Vec<usize>,
+}
+
+/// Writes shapes into all bands, from the finest to the coarsest: each starts from what the one
+/// before kept.
+pub(super) struct Encoder<'a> {
+    shapes: &'a Shapes,
+    weights: &'a [f32],
+    thresholds: &'a [Threshold],
+    /// By band, in the order of `thresholds`.
+    pub(super) bands: Vec<Share>,
+    /// Vertices still kept, by path.
+    kept: Vec<(Vertex, f32)>,
+    /// Paths still kept: role and where they end in `kept`.
+    paths: Vec<(Role, usize)>,
+    /// Vertices on the band's grid.
+    rounded: Vec<[i32; 2]>,
+    /// Ranges of `rounded` to write.
+    drawn: Vec<std::ops::Range<usize>>,
+}
+
+impl<'a> Encoder<'a> {
+    pub(super) fn new(shapes: &'a Shapes, weights: &'a [f32], bands: &'a [Threshold]) -> Self {
+        Self {
+            shapes,
+            weights,
+            thresholds: bands,
+            bands: bands.iter().map(|_| Share::default()).collect(),
+            kept: Vec::new(),
+            paths: Vec::new(),
+            rounded: Vec::new(),
+            drawn: Vec::new(),
+        }
+    }
+
+    /// Writes one shape into every band.
+    pub(super) fn push(&mut self, shape: u32) {
+        let paths = &self.shapes.paths[self.shapes.shapes[shape as usize].paths.clone()];
+        self.kept.clear();
+        self.paths.clear();
+        for path in paths {
+            let vertices = &self.shapes.vertices[path.start..path.end];
+            let weights = &self.weights[path.start..path.end];
+            self.kept.extend(vertices.iter().copied().zip(weights.iter().copied()));
+            self.paths.push((path.role, self.kept.len()));
+        }
+        let kind = match paths.first().map(|p| p.role) {
+            Some(Role::Exterior | Role::Interior) => Kind::Polygons,
+            Some(Role::Line) => Kind::Lines,
+            _ => Kind::Points,
+        };
+        for (band, threshold) in self.thresholds.iter().enumerate().rev() {
+            self.thin(threshold.weight);
+            self.round(threshold.shift);
+            let drawn = self.drawn.iter().map(|range| &self.rounded[range.clone()]);
+            let share = &mut self.bands[band];
+            encode(kind, drawn, &mut share.bytes);
+            share.ends.push(share.bytes.len());
+        }
+    }
+
+    /// Forgets the vertices that weigh too little.
+    fn thin(&mut self, weight: f32) {
+        let (mut from, mut to) = (0, 0);
+        for (_, end) in &mut self.paths {
+            for i in from..*end {
+                if self.kept[i].1 >= weight {
+                    self.kept[to] = self.kept[i];
+                    to += 1;
+                }
+            }
+            (from, *end) = (*end, to);
+        }
+        self.kept.truncate(to);
+    }
+
+    /// Rounds to the band's grid what is left, and lists what is still to be seen of it.
+    fn round(&mut self, shift: u32) {
+        self.rounded.clear();
+        self.drawn.clear();
+        let half = if shift == 0 { 0 } else { 1 << (shift - 1) };
+        let (mut from, mut in_polygon) = (0, false);
+        for (role, end) in &self.paths {
+            let start = self.rounded.len();
+            for (v, _) in &self.kept[from..*end] {
+                let v = [(v.x + half) >> shift, (v.y + half) >> shift];
+                match &self.rounded[start..] {
+                    [.., last] if *last == v => {}
+                    // There and back: no area.
+                    [.., before, _] if *before == v && role.closed() => {
+                        self.rounded.pop();
+                    }
+                    _ => self.rounded.push(v),
+                }
+            }
+            from = *end;
+            let range = match role {
+                Role::Points => start..self.rounded.len(),
+                Role::Line if self.rounded.len() - start > 1 => start..self.rounded.len(),
+                Role::Exterior => {
+                    let ring = close_ring(&mut self.rounded, start, true);
+                    in_polygon = !ring.is_empty();
+                    ring
+                }
+                Role::Interior if in_polygon => close_ring(&mut self.rounded, start, false),
+                _ => 0..0,
+            };
+            if !range.is_empty() {
+                self.drawn.push(range);
+            }
+        }
+    }
+}
+
+/// The ring that starts at `start` of `rounded`, tidied at its seam; empty without area.
+fn close_ring(
+    rounded: &mut Vec<[i32; 2]>,
+    mut start: usize,
+    exterior: bool,
+) -> std::ops::Range<usize> {
+    loop {
+        match &rounded[start..] {
+            [first, .., last] if first == last => _ = rounded.pop(),
+            [first, .., before, _] if first == before => _ = rounded.pop(),
+            [_, second, .., last] if second == last => start += 1,
+            _ => break,
+        }
+    }
+    let ring = &mut rounded[start..];
+    let area = twice_area(ring.iter().map(|[x, y]| (i64::from(*x), i64::from(*y))));
+    if area == 0 {
+        return 0..0;
+    }
+    if (area > 0) != exterior {
+        // Generalised inside out, so a few units at most: the feature stays, a hole does not.
+        if !exterior {
+            return 0..0;
+        }
+        ring.reverse();
+    }
+    start..rounded.len()
+}
