@@ -34,6 +34,7 @@
 //! untouched if it fails.
 
 pub mod error;
+pub mod formats;
 pub mod geometry;
 pub mod model;
 pub mod query;

@@ -1,0 +1,350 @@
+//! GeoJSON (RFC 7946), read: a FeatureCollection, a lone Feature or geometry, or features one
+//! behind the other (GeoJSON text sequences, RFC 8142, and newline-delimited files). The `crs`
+//! member of the 2008 specification is understood.
+//!
+//! The file is held in memory as text; features are built one at a time. Coordinates beyond two
+//! dimensions are dropped, and the notes say so.
+
+mod crs;
+mod document;
+mod feature;
+mod geometry;
+mod number;
+mod scan;
+
+use super::{Next, Reader, refused, types::FieldSet};
+use crate::{
+    error::{Error, Result},
+    model::{Field, Record, Refusal, SourceDef, Text},
+    text,
+};
+use document::{Top, decode};
+use feature::Met;
+pub(super) use scan::compact;
+use scan::{Fail, Scanner};
+use std::path::Path;
+
+/// Reads one GeoJSON file.
+pub struct GeoJsonReader {
+    text: String,
+    pos: usize,
+    state: State,
+    /// Features met so far.
+    number: u64,
+    fields: FieldSet,
+    crs: Option<String>,
+    met: Met,
+    notes: Vec<Text>,
+}
+
+/// Where reading stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// In the array `features`, before an element or the end.
+    Features { first: bool },
+    /// Before a feature at the top level.
+    Sequence,
+    /// Before a geometry that is the whole document.
+    Geometry,
+    /// Nothing is left.
+    Done,
+}
+
+impl GeoJsonReader {
+    /// Opens a file. Uses the source's `encoding` and `crs`.
+    pub fn open(path: &Path, source: &SourceDef) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+        Self::from_bytes(bytes, source)
+    }
+
+    /// The same from bytes.
+    pub fn from_bytes(bytes: Vec<u8>, source: &SourceDef) -> Result<Self> {
+        let mut notes = Vec::new();
+        let text = decode(bytes, source.encoding.as_deref(), &mut notes)?;
+        let mut reader = Self {
+            text,
+            pos: 0,
+            state: State::Done,
+            number: 0,
+            fields: FieldSet::default(),
+            crs: None,
+            met: Met::default(),
+            notes,
+        };
+        reader.find_features(source.crs.is_some())?;
+        Ok(reader)
+    }
+
+    /// Goes through the top level up to the features; finds the CRS wherever it stands.
+    fn find_features(&mut self, crs_declared: bool) -> Result<()> {
+        let mut top = Top::default();
+        let mut scan = Scanner::at(&self.text, 0);
+        while let Some(b'\x1e' | b' ' | b'\n' | b'\r' | b'\t') = scan.peek() {
+            scan.pos += 1;
+        }
+        let start = scan.pos;
+        if scan.peek() == Some(b'[') {
+            return Err(refused(text!(
+                "un tableau JSON n'est pas du GeoJSON : il faut une FeatureCollection",
+                "a JSON array is not GeoJSON: a FeatureCollection is needed"
+            )));
+        }
+        let walked = top.walk(&mut scan);
+        if let Err(fail) = walked {
+            return Err(self.broken(fail));
+        }
+        let kind = top.kind.as_deref();
+        match (top.features_at, kind) {
+            (Some(at), Some("FeatureCollection") | None) => {
+                self.state = State::Features { first: true };
+                self.pos = at + 1;
+            }
+            (_, Some("Feature")) => {
+                self.state = State::Sequence;
+                self.pos = start;
+            }
+            (
+                None,
+                Some(
+                    "Point" | "MultiPoint" | "LineString" | "MultiLineString" | "Polygon"
+                    | "MultiPolygon" | "GeometryCollection",
+                ),
+            ) => {
+                self.state = State::Geometry;
+                self.pos = start;
+            }
+            (_, kind) => return Err(not_geojson(kind)),
+        }
+        self.take_crs(top.crs, crs_declared)
+    }
+
+    fn take_crs(&mut self, raw: Option<String>, declared: bool) -> Result<()> {
+        match raw.map(|raw| crs::named(&raw)) {
+            None | Some(crs::Named::Default) => {}
+            Some(crs::Named::Epsg(code)) => self.crs = Some(code),
+            Some(crs::Named::Unknown(name)) if declared => self.notes.push(text!(
+                "membre « crs » non reconnu ({name}) : le CRS déclaré est utilisé",
+                "unknown \"crs\" member ({name}): the declared CRS is used"
+            )),
+            Some(crs::Named::Unknown(name)) => {
+                return Err(refused(text!(
+                    "le fichier annonce un CRS non reconnu ({name}) : déclarer « crs » pour cette source",
+                    "the file names an unknown CRS ({name}): declare \"crs\" for this source"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// The element of `features` that comes next, or its end.
+    fn next_in_array(&mut self, first: bool) -> Result<Next> {
+        let mut scan = Scanner::at(&self.text, self.pos);
+        if scan.eat(b']') {
+            self.pos = scan.pos;
+            return self.finish();
+        }
+        if !first && let Err(fail) = scan.need(b',') {
+            return Err(self.broken(fail));
+        }
+        scan.ws();
+        self.pos = scan.pos;
+        self.state = State::Features { first: false };
+        self.read_feature()
+    }
+
+    /// The feature at the top level that comes next, or the end.
+    fn next_in_sequence(&mut self) -> Result<Next> {
+        let mut scan = Scanner::at(&self.text, self.pos);
+        while let Some(b'\x1e' | b' ' | b'\n' | b'\r' | b'\t') = scan.peek() {
+            scan.pos += 1;
+        }
+        self.pos = scan.pos;
+        match scan.peek() {
+            None => {
+                self.state = State::Done;
+                Ok(Next::End)
+            }
+            Some(b'{') => self.read_feature(),
+            Some(_) => Err(self.broken(Fail::Syntax { at: self.pos })),
+        }
+    }
+
+    fn read_feature(&mut self) -> Result<Next> {
+        self.number += 1;
+        let mut scan = Scanner::at(&self.text, self.pos);
+        match feature::feature(&mut scan, &mut self.fields, &mut self.met) {
+            Ok(row) => {
+                self.pos = scan.pos;
+                Ok(Next::Record(Record {
+                    line: self.number,
+                    values: row.values,
+                    geometry: row.geometry,
+                }))
+            }
+            Err(fail @ Fail::Syntax { .. }) => Err(self.broken(fail)),
+            Err(Fail::Content(content)) => {
+                // Well-formed JSON that is no feature can be stepped over.
+                scan.pos = self.pos;
+                if let Err(fail) = scan.skip() {
+                    return Err(self.broken(fail));
+                }
+                self.pos = scan.pos;
+                Ok(Next::Refused(Refusal {
+                    line: self.number,
+                    column: None,
+                    value: content.value,
+                    reason: content.reason,
+                    text: content.text,
+                }))
+            }
+        }
+    }
+
+    fn read_geometry(&mut self) -> Result<Next> {
+        self.number = 1;
+        let mut scan = Scanner::at(&self.text, self.pos);
+        let read = geometry::geometry(&mut scan, 0);
+        let (end, saw_z) = (scan.pos, scan.saw_z);
+        match read {
+            Ok(read) => {
+                self.pos = end;
+                self.only_space_left()?;
+                self.state = State::Done;
+                self.met.with_z += u64::from(saw_z);
+                let geometry = match read {
+                    geometry::Read::Some(g) => Some(g),
+                    _ => None,
+                };
+                Ok(Next::Record(Record { line: 1, values: Vec::new(), geometry }))
+            }
+            Err(Fail::Content(content)) => Err(refused(content.text)),
+            Err(fail) => Err(self.broken(fail)),
+        }
+    }
+
+    /// Behind the features: the rest of the collection must be whole.
+    fn finish(&mut self) -> Result<Next> {
+        let mut scan = Scanner::at(&self.text, self.pos);
+        let mut rest = Top::default();
+        if let Err(fail) = rest.rest(&mut scan) {
+            return Err(self.broken(fail));
+        }
+        if rest.features_at.is_some() {
+            return Err(refused(text!(
+                "le membre « features » apparaît deux fois",
+                "the member \"features\" appears twice"
+            )));
+        }
+        if let Some(kind) = rest.kind.as_deref()
+            && kind != "FeatureCollection"
+        {
+            return Err(not_geojson(Some(kind)));
+        }
+        self.pos = scan.pos;
+        self.only_space_left()?;
+        self.state = State::Done;
+        Ok(Next::End)
+    }
+
+    fn only_space_left(&mut self) -> Result<()> {
+        let mut scan = Scanner::at(&self.text, self.pos);
+        scan.ws();
+        if scan.peek().is_some() {
+            return Err(self.broken(Fail::Syntax { at: scan.pos }));
+        }
+        self.pos = scan.pos;
+        Ok(())
+    }
+
+    /// The refusal of a file whose JSON is broken.
+    fn broken(&self, fail: Fail) -> Error {
+        let (at, detail) = match fail {
+            Fail::Syntax { at } => (at.min(self.text.len()), None),
+            Fail::Content(content) => (self.pos, Some(content.text)),
+        };
+        let before = self.text.as_bytes().get(..at).unwrap_or_default();
+        let line = memchr::memchr_iter(b'\n', before).count() + 1;
+        let n = self.number;
+        if let Some(detail) = detail {
+            return refused(detail);
+        }
+        if at >= self.text.len() {
+            return refused(text!(
+                "GeoJSON tronqué : le fichier s'arrête dans l'entité {n} (ligne {line}, octet {at})",
+                "truncated GeoJSON: the file stops within feature {n} (line {line}, byte {at})"
+            ));
+        }
+        refused(text!(
+            "JSON mal formé à l'entité {n} (ligne {line}, octet {at})",
+            "malformed JSON at feature {n} (line {line}, byte {at})"
+        ))
+    }
+}
+
+fn not_geojson(kind: Option<&str>) -> Error {
+    let kind: String = kind.unwrap_or("?").chars().take(60).collect();
+    refused(text!(
+        "ce JSON n'est pas du GeoJSON (« type » : {kind})",
+        "this JSON is not GeoJSON (\"type\": {kind})"
+    ))
+}
+
+impl Reader for GeoJsonReader {
+    fn next(&mut self) -> Result<Next> {
+        match self.state {
+            State::Features { first } => self.next_in_array(first),
+            State::Sequence => self.next_in_sequence(),
+            State::Geometry => self.read_geometry(),
+            State::Done => Ok(Next::End),
+        }
+    }
+
+    fn fields(&self) -> &[Field] {
+        self.fields.fields()
+    }
+
+    fn crs(&self) -> Option<&str> {
+        self.crs.as_deref()
+    }
+
+    fn notes(&self) -> Vec<Text> {
+        let mut notes = self.notes.clone();
+        let Met { with_z, empty, repeated, other_id, foreign } = &self.met;
+        if *with_z > 0 {
+            notes.push(text!(
+                "troisième dimension (Z) non gardée : {with_z} entités",
+                "third dimension (Z) not kept: {with_z} features"
+            ));
+        }
+        if *empty > 0 {
+            notes.push(text!(
+                "géométries vides lues comme absentes : {empty}",
+                "empty geometries read as none: {empty}"
+            ));
+        }
+        if *repeated > 0 {
+            notes.push(text!(
+                "propriété répétée, la dernière valeur est gardée : {repeated} entités",
+                "repeated property, the last value is kept: {repeated} features"
+            ));
+        }
+        if *other_id > 0 {
+            notes.push(text!(
+                "le membre « id » diffère de la propriété « id », qui est gardée : {other_id} entités",
+                "the member \"id\" differs from the property \"id\", which is kept: {other_id} features"
+            ));
+        }
+        if !foreign.is_empty() {
+            let names = foreign.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+            notes.push(text!(
+                "membres hors de « properties » non gardés : {names}",
+                "members outside \"properties\" not kept: {names}"
+            ));
+        }
+        notes
+    }
+
+    fn position(&self) -> u64 {
+        self.pos as u64
+    }
+}

@@ -1,0 +1,22 @@
+//! Mapbox Vector Tile 2.1, written by hand into bytes and read strictly back.
+//!
+//! Writing is split where the work is: properties become `Value` messages once, when a version is
+//! loaded ([`tags`]); a tile only gathers and deduplicates those bytes ([`LayerWriter`]). Geometry
+//! comes as finished commands: what they draw is the business of those who make them.
+//!
+//! Reading ([`read`]) accepts what the specification allows and nothing else, from any source.
+
+mod read;
+mod tags;
+mod wire;
+mod write;
+
+pub use read::{DecodedFeature, DecodedLayer, DecodedValue, GeometryType, read};
+pub use tags::{encode_tags, push_tag};
+pub use write::{CorruptTags, LayerWriter, push_varint, zigzag};
+
+/// Units along each axis of a tile.
+pub const EXTENT: u32 = 4096;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,367 @@
+//! Finds out what a file is and gives a reader for it. Bytes count more than names: portals
+//! serve CSV as `.json`, GeoJSON as `.csv`, and HTML error pages as anything.
+
+use super::{
+    Next, Reader,
+    archive::{self, Unpacked},
+    csv, encoding,
+    geojson_reader::GeoJsonReader,
+    geopackage::GeoPackageReader,
+    refused,
+    shapefile::{self, ShapefileReader},
+};
+use crate::{
+    error::{Error, Result},
+    model::{Field, Format, SourceDef, SourceLocation, Text},
+    text,
+};
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+/// Bytes looked at to know a format.
+const HEAD: u64 = 1 << 16;
+
+/// Limits on what a source may become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenLimits {
+    /// Most bytes that a compressed source may hold once unpacked.
+    pub max_unpacked: u64,
+}
+
+impl OpenLimits {
+    /// Eight times what may be fetched: text packs five to ten times smaller.
+    pub fn of(source: &SourceDef) -> Self {
+        Self { max_unpacked: source.max_bytes.saturating_mul(8) }
+    }
+}
+
+/// Opens a source's local file with the default limits ([`OpenLimits::of`]).
+///
+/// `name`: what the source calls the file. `workdir`: an existing folder for unpacked files; they
+/// stay until the caller removes it, which must be after the reader is dropped.
+///
+/// # Errors
+/// [`Error::Refused`] when the file is not of a readable format, is truncated or hostile, or when
+/// a choice is needed (several members, several tables); [`Error::Invalid`] when the source's
+/// options make no sense; [`Error::Fault`] when the machine fails.
+pub fn open(
+    path: &Path,
+    name: &str,
+    source: &SourceDef,
+    workdir: &Path,
+) -> Result<Box<dyn Reader>> {
+    open_within(path, name, source, workdir, &OpenLimits::of(source))
+}
+
+/// [`open`] with limits of the caller's.
+pub fn open_within(
+    path: &Path,
+    name: &str,
+    source: &SourceDef,
+    workdir: &Path,
+    limits: &OpenLimits,
+) -> Result<Box<dyn Reader>> {
+    let mut opening = Opening {
+        path: path.to_owned(),
+        name: name.to_owned(),
+        member: source.member.clone(),
+        source,
+        notes: Vec::new(),
+    };
+    let mut kind = opening.look()?;
+    match kind {
+        Kind::Gzip => {
+            let to = workdir.join("unpacked");
+            archive::gunzip(path, &to, limits)?;
+            opening.path = to;
+            let bare = opening.name.len().saturating_sub(3);
+            if opening.name.to_ascii_lowercase().ends_with(".gz") {
+                opening.name.truncate(bare);
+            }
+            kind = opening.look()?;
+        }
+        Kind::Zip => {
+            let member = opening.member.take();
+            match archive::unzip(path, workdir, member.as_deref(), limits)? {
+                Unpacked::Shapefile { files, name } => {
+                    opening.note_member(&name);
+                    opening.note_declared(Format::Shapefile)?;
+                    let reader = ShapefileReader::open(&files, source)?;
+                    return Ok(opening.noted(Box::new(reader)));
+                }
+                Unpacked::File { path, name, table } => {
+                    opening.note_member(&name);
+                    (opening.path, opening.name, opening.member) = (path, name, table);
+                }
+            }
+            kind = opening.look()?;
+        }
+        _ => {}
+    }
+    opening.reader(kind)
+}
+
+/// A file on its way to a reader.
+struct Opening<'a> {
+    path: PathBuf,
+    name: String,
+    member: Option<String>,
+    source: &'a SourceDef,
+    notes: Vec<Text>,
+}
+
+/// What the first bytes are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Gzip,
+    Zip,
+    Data(Format),
+    /// The `.dbf` of a Shapefile, alone.
+    Dbf,
+    Html,
+    Xml,
+    /// A format known by name only.
+    Foreign(&'static str),
+    /// Text that is nothing else: perhaps CSV.
+    Text,
+    Empty,
+    Binary,
+}
+
+impl Opening<'_> {
+    fn look(&self) -> Result<Kind> {
+        let file = File::open(&self.path).map_err(|e| Error::io(&self.path, e))?;
+        let mut head = Vec::new();
+        file.take(HEAD).read_to_end(&mut head).map_err(|e| Error::io(&self.path, e))?;
+        Ok(sniff(&head))
+    }
+
+    fn extension(&self) -> String {
+        let last = self.name.rsplit(['/', '\\']).next().unwrap_or_default();
+        last.rsplit_once('.').map_or(String::new(), |(_, e)| e.to_ascii_lowercase())
+    }
+
+    fn note_member(&mut self, name: &str) {
+        self.notes.push(text!("archive zip : « {name} » lu", "zip archive: \"{name}\" read"));
+    }
+
+    /// Checks what the configuration declares against what the bytes are.
+    fn note_declared(&mut self, found: Format) -> Result<()> {
+        match self.source.format {
+            Some(declared) if declared != found => {
+                let (declared, found) = (name_of(declared), name_of(found));
+                Err(refused(text!(
+                    "la source est déclarée en {declared}, mais le fichier est du {found}",
+                    "the source is declared as {declared}, but the file is {found}"
+                )))
+            }
+            Some(_) => Ok(()),
+            None => {
+                self.note_lie(found);
+                Ok(())
+            }
+        }
+    }
+
+    /// A note when the name promises something else.
+    fn note_lie(&mut self, found: Format) {
+        let promised = match self.extension().as_str() {
+            "geojson" | "json" => Format::Geojson,
+            "csv" | "tsv" => Format::Csv,
+            "gpkg" => Format::Geopackage,
+            _ => return,
+        };
+        if promised != found {
+            let (name, found) = (self.name.clone(), name_of(found));
+            self.notes.push(text!(
+                "le fichier se nomme « {name} », mais c'est du {found}",
+                "the file is named \"{name}\", but it is {found}"
+            ));
+        }
+    }
+
+    fn reader(mut self, kind: Kind) -> Result<Box<dyn Reader>> {
+        let format = match kind {
+            Kind::Data(format) => format,
+            Kind::Text => self.text_format()?,
+            other => return Err(unreadable(other)),
+        };
+        self.note_declared(format)?;
+        let reader: Box<dyn Reader> = match format {
+            Format::Geojson => Box::new(GeoJsonReader::open(&self.path, self.source)?),
+            Format::Csv => Box::new(csv::CsvReader::open(&self.path, self.source)?),
+            Format::Shapefile => {
+                Box::new(ShapefileReader::open(&self.shapefile_files(), self.source)?)
+            }
+            Format::Geopackage => {
+                Box::new(GeoPackageReader::open(&self.path, self.member.as_deref(), self.source)?)
+            }
+        };
+        Ok(self.noted(reader))
+    }
+
+    /// Text that is no other format: CSV when something says so.
+    fn text_format(&self) -> Result<Format> {
+        let named = matches!(self.extension().as_str(), "csv" | "tsv" | "txt" | "tab");
+        if named || self.source.format == Some(Format::Csv) || self.plausible_csv()? {
+            return Ok(Format::Csv);
+        }
+        Err(unreadable(Kind::Text))
+    }
+
+    fn plausible_csv(&self) -> Result<bool> {
+        let file = File::open(&self.path).map_err(|e| Error::io(&self.path, e))?;
+        let mut head = Vec::new();
+        file.take(HEAD).read_to_end(&mut head).map_err(|e| Error::io(&self.path, e))?;
+        let whole = (head.len() as u64) < HEAD;
+        let charset = encoding_rs::Encoding::for_bom(&head)
+            .map_or(encoding::WINDOWS_1252, |(e, _)| encoding::Charset::Whatwg(e));
+        Ok(csv::plausible(&charset.decode(&head).0, whole))
+    }
+
+    /// The companions of a `.shp`: beside the copy, else beside the local file it was taken from.
+    fn shapefile_files(&self) -> shapefile::Files {
+        let mut files = shapefile::Files::beside(&self.path);
+        if files.dbf.is_none()
+            && let SourceLocation::File(original) = &self.source.location
+        {
+            files = shapefile::Files::beside(original);
+        }
+        files.shp = Some(self.path.clone());
+        files
+    }
+
+    fn noted(self, inner: Box<dyn Reader>) -> Box<dyn Reader> {
+        if self.notes.is_empty() {
+            return inner;
+        }
+        Box::new(Noted { notes: self.notes, inner })
+    }
+}
+
+fn name_of(format: Format) -> &'static str {
+    match format {
+        Format::Geojson => "GeoJSON",
+        Format::Csv => "CSV",
+        Format::Shapefile => "Shapefile",
+        Format::Geopackage => "GeoPackage",
+    }
+}
+
+/// What a file's first bytes are.
+fn sniff(head: &[u8]) -> Kind {
+    match head {
+        [] => return Kind::Empty,
+        [0x1f, 0x8b, ..] => return Kind::Gzip,
+        [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => return Kind::Zip,
+        [0, 0, 0x27, 0x0a, ..] => return Kind::Data(Format::Shapefile),
+        [b'f', b'g', b'b', 3, ..] => return Kind::Foreign("FlatGeobuf"),
+        [b'P', b'A', b'R', b'1', ..] => return Kind::Foreign("Parquet"),
+        [b'%', b'P', b'D', b'F', ..] => return Kind::Foreign("PDF"),
+        [0xd0, 0xcf, 0x11, 0xe0, ..] => return Kind::Foreign("XLS"),
+        [b'7', b'z', 0xbc, 0xaf, ..] => return Kind::Foreign("7z"),
+        [b'R', b'a', b'r', b'!', ..] => return Kind::Foreign("RAR"),
+        [b'B', b'Z', b'h', b'1'..=b'9', ..] => return Kind::Foreign("bzip2"),
+        [0xfd, b'7', b'z', b'X', b'Z', ..] => return Kind::Foreign("xz"),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => return Kind::Foreign("zstd"),
+        _ => {}
+    }
+    if head.starts_with(b"SQLite format 3\0") {
+        return Kind::Data(Format::Geopackage);
+    }
+    if head.get(257..262) == Some(b"ustar") {
+        return Kind::Foreign("tar");
+    }
+    let charset = encoding_rs::Encoding::for_bom(head).map(|(e, _)| encoding::Charset::Whatwg(e));
+    if charset.is_none() && head.contains(&0) {
+        return if is_dbf(head) { Kind::Dbf } else { Kind::Binary };
+    }
+    let text = charset.unwrap_or(encoding::WINDOWS_1252).decode(head).0;
+    let start =
+        text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}' || c == '\u{1e}');
+    match start.chars().next() {
+        None => Kind::Empty,
+        Some('<') => {
+            let lower: String = start.chars().take(4096).collect::<String>().to_ascii_lowercase();
+            let html =
+                ["<!doctype html", "<html", "<head", "<body"].iter().any(|t| lower.contains(t));
+            if html { Kind::Html } else { Kind::Xml }
+        }
+        Some('{' | '[') => Kind::Data(Format::Geojson),
+        Some(_) => Kind::Text,
+    }
+}
+
+/// Whether bytes start like a dBASE table: version, a date that exists, a sane header.
+fn is_dbf(head: &[u8]) -> bool {
+    let [version, _, month, day, _, _, _, _, low, high, ..] = head else { return false };
+    let length = u16::from_le_bytes([*low, *high]);
+    matches!(version & 0x07, 3..=5) && *month <= 12 && *day <= 31 && length % 32 <= 1 && length > 32
+}
+
+/// The refusal of what is no readable data.
+fn unreadable(kind: Kind) -> Error {
+    refused(match kind {
+        Kind::Html => text!(
+            "la source a répondu une page HTML au lieu de données",
+            "the source answered an HTML page instead of data"
+        ),
+        Kind::Xml => text!(
+            "le fichier est du XML (GML, KML ou message d'erreur d'un service), format non lu",
+            "the file is XML (GML, KML or a service's error message), a format not read"
+        ),
+        Kind::Gzip | Kind::Zip => {
+            text!("archive dans l'archive refusée", "archive within the archive refused")
+        }
+        Kind::Dbf => text!(
+            "c'est le .dbf d'un Shapefile, sans son .shp : fournir un zip avec .shp, .shx, .dbf et .prj",
+            "this is a Shapefile's .dbf without its .shp: provide a zip with .shp, .shx, .dbf and .prj"
+        ),
+        Kind::Foreign(name) => text!(
+            "format {name} non lu : fournir du GeoJSON, du CSV, un Shapefile ou un GeoPackage",
+            "format {name} not read: provide GeoJSON, CSV, a Shapefile or a GeoPackage"
+        ),
+        Kind::Empty => text!("le fichier est vide", "the file is empty"),
+        Kind::Data(_) | Kind::Text | Kind::Binary => text!(
+            "format non reconnu : fournir du GeoJSON, du CSV, un Shapefile ou un GeoPackage",
+            "unknown format: provide GeoJSON, CSV, a Shapefile or a GeoPackage"
+        ),
+    })
+}
+
+/// A reader with the notes of its opening before its own.
+struct Noted {
+    notes: Vec<Text>,
+    inner: Box<dyn Reader>,
+}
+
+impl Reader for Noted {
+    fn next(&mut self) -> Result<Next> {
+        self.inner.next()
+    }
+
+    fn fields(&self) -> &[Field] {
+        self.inner.fields()
+    }
+
+    fn crs(&self) -> Option<&str> {
+        self.inner.crs()
+    }
+
+    fn notes(&self) -> Vec<Text> {
+        let mut notes = self.notes.clone();
+        notes.extend(self.inner.notes());
+        notes
+    }
+
+    fn expected(&self) -> Option<u64> {
+        self.inner.expected()
+    }
+
+    fn position(&self) -> u64 {
+        self.inner.position()
+    }
+}
