@@ -38,3 +38,4 @@ pub mod formats;
 pub mod geometry;
 pub mod model;
 pub mod query;
+pub mod territory;
