@@ -1,0 +1,161 @@
+//! A layer file: one layer, its metadata, its source, its territories, its tiles.
+
+use super::{
+    binding,
+    document::{Document, clip},
+    licence,
+    server::{bilingual, web_address},
+    source,
+    table::Table,
+};
+use crate::{
+    model::{LayerDef, LayerId, Text, TileOptions},
+    text,
+};
+use std::path::Path;
+
+pub(super) const KEYS: &[&str] = &[
+    "id",
+    "title",
+    "title_en",
+    "description",
+    "description_en",
+    "producer",
+    "contact",
+    "licence",
+    "attribution",
+    "described_at",
+    "published_at",
+    "page",
+    "key",
+    "label",
+    "style",
+    "keep_versions",
+    "source",
+    "territory",
+    "tiles",
+];
+pub(super) const TILE_KEYS: &[&str] = &["min_zoom", "max_zoom", "buffer"];
+
+/// Deepest zoom geometry may be prepared for: at 16 a grid unit is 15 cm.
+const DEEPEST: u64 = 16;
+
+/// A layer with the lines other checks of it need.
+pub(super) struct Read {
+    pub(super) def: LayerDef,
+    pub(super) id_line: usize,
+    pub(super) style_line: usize,
+}
+
+/// Reads a layer file; `None` when it cannot make a layer, which its problems explain.
+pub(super) fn read(doc: &Document, base: &Path) -> Option<Read> {
+    doc.read(KEYS, |table| {
+        for key in ["id", "title", "producer", "licence", "source"] {
+            if !table.has(key) {
+                table.missing(key);
+            }
+        }
+        // Everything is read before anything is given up, so that all problems are known.
+        let id = table.parsed("id", layer_id);
+        let producer = table.string("producer");
+        let licence = licence::read(table);
+        let source =
+            table.table("source", source::KEYS).and_then(|inner| source::read(&inner, base));
+        let territory = table
+            .table("territory", binding::KEYS)
+            .map_or_else(binding::by_default, |inner| binding::read(&inner));
+        let tiles = tile_options(table.table("tiles", TILE_KEYS));
+        let title = bilingual(table, "title", "title_en", Text::default());
+        let description = bilingual(table, "description", "description_en", Text::default());
+        let attribution = table.string("attribution");
+        let contact = table.parsed("contact", contact);
+        let described_at = table.date("described_at");
+        let published_at = table.date("published_at");
+        let page = table.parsed("page", |u| web_address(u).map(String::from));
+        let (key, label) = (table.string("key"), table.string("label"));
+        let style = table.parsed("style", style_id);
+        let keep = table.integer("keep_versions", 0..=1000).unwrap_or(3);
+        let producer = producer?;
+        Some(Read {
+            id_line: table.line_of("id"),
+            style_line: table.line_of("style"),
+            def: LayerDef {
+                id: id?,
+                title,
+                description,
+                contact,
+                licence: licence?,
+                attribution: attribution.unwrap_or_else(|| producer.clone()),
+                producer,
+                described_at,
+                published_at,
+                page,
+                key,
+                label,
+                source: source?,
+                territory,
+                tiles,
+                style,
+                keep_versions: usize::try_from(keep).unwrap_or(usize::MAX),
+            },
+        })
+    })
+}
+
+fn tile_options(table: Option<Table<'_>>) -> TileOptions {
+    let mut options = TileOptions { min_zoom: 0, max_zoom: 14, buffer: None };
+    let Some(table) = table else { return options };
+    let zoom = |key| table.integer(key, 0..=DEEPEST).and_then(|z| u8::try_from(z).ok());
+    let (min, max) = (zoom("min_zoom"), zoom("max_zoom"));
+    options.min_zoom = min.unwrap_or(options.min_zoom);
+    options.max_zoom = max.unwrap_or(options.max_zoom);
+    if options.min_zoom > options.max_zoom {
+        let (min, max) = (options.min_zoom, options.max_zoom);
+        table.report(
+            if table.has("min_zoom") { "min_zoom" } else { "max_zoom" },
+            text!(
+                "min_zoom ({min}) dépasse max_zoom ({max})",
+                "min_zoom ({min}) is above max_zoom ({max})"
+            ),
+        );
+    }
+    options.buffer = table.integer("buffer", 0..=1024).and_then(|b| u16::try_from(b).ok());
+    options
+}
+
+fn layer_id(words: &str) -> Result<LayerId, Text> {
+    words.parse().map_err(|_| {
+        let words = clip(words);
+        text!(
+            "« {words} » n'est pas un identifiant : a-z, 0-9, « - » et « _ », \
+             une lettre ou un chiffre d'abord, 64 caractères au plus",
+            "\"{words}\" is not an id: a-z, 0-9, \"-\" and \"_\", \
+             a letter or digit first, 64 characters at most"
+        )
+    })
+}
+
+/// A style's id names a file: the same characters as a layer's id, so no path can hide in it.
+fn style_id(words: &str) -> Result<String, Text> {
+    let words = words.strip_suffix(".json").unwrap_or(words);
+    layer_id(words).map(|id| id.to_string())
+}
+
+fn contact(words: &str) -> Result<String, Text> {
+    let mail = |w: &str| {
+        let parts = w.split_once('@');
+        parts.is_some_and(|(who, host)| {
+            !who.is_empty() && host.contains('.') && !w.contains(char::is_whitespace)
+        })
+    };
+    let address = words.strip_prefix("mailto:").unwrap_or(words);
+    if mail(address) {
+        return Ok(address.to_owned());
+    }
+    web_address(words).map(String::from).map_err(|_| {
+        text!(
+            "attendu un courriel ou une adresse http(s)",
+            "expected an e-mail or an http(s) address"
+        )
+    })
+}

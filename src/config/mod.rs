@@ -1,0 +1,226 @@
+//! Settings as checked values, one file per concern. Unknown keys are refused with file, line and
+//! the nearest valid key; relative paths are relative to their file.
+//!
+//! It reads the operator's files and nothing else: it opens no source, no store and no socket.
+//! What enters is text; what leaves is values that need no further check, or one
+//! [`Error::Invalid`] that lists everything wrong at once. `docs/configuration.md` shows every
+//! key by example.
+
+mod binding;
+mod document;
+mod files;
+mod harvest;
+mod layer;
+mod licence;
+pub mod secrets;
+mod server;
+mod source;
+mod store;
+mod styles;
+mod table;
+#[cfg(test)]
+mod tests;
+mod tiles;
+
+pub use harvest::HarvestSettings;
+pub use server::ServerSettings;
+pub use store::StoreSettings;
+pub use tiles::TileServiceSettings;
+
+use crate::{
+    error::{Error, Result},
+    model::{LayerDef, Text},
+    text,
+};
+use document::Document;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+use table::Table;
+
+/// Everything, checked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// HTTP.
+    pub server: ServerSettings,
+    /// Where versions live.
+    pub store: StoreSettings,
+    /// The tile cache and renderers.
+    pub tiles: TileServiceSettings,
+    /// Fetching.
+    pub harvest: HarvestSettings,
+    /// Folder of MapLibre style documents. Default `styles` beside the configuration, where it
+    /// need not exist as long as no layer names a style.
+    pub styles: PathBuf,
+    /// The layers, sorted by id.
+    pub layers: Vec<LayerDef>,
+}
+
+const KEYS: &[&str] = &["server", "store", "tiles", "harvest", "layers", "styles"];
+
+/// Problems listed in one message; beyond, they are counted.
+const MAX_LISTED: usize = 30;
+
+impl Settings {
+    /// Reads `config/socle.toml` and the layer files beside it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with one line per problem, `file:line: what is wrong and what is
+    /// allowed`, files named as they were given.
+    pub fn load(file: &Path) -> Result<Self> {
+        let base = file.parent().unwrap_or(Path::new("")).to_path_buf();
+        let text = files::read(file).map_err(Error::Invalid)?;
+        let doc = Document::new(files::shown(file), text);
+        let main = doc.read(KEYS, |table| Some(Main::read(table, &base)));
+        let mut problems = doc.into_problems();
+        let mut layers = Vec::new();
+        if let Some(main) = &main {
+            let styles = main.styles_here.then(|| styles::check(&main.styles, &mut problems));
+            let styles = styles.unwrap_or_default();
+            layers = read_layers(&main.layers, &styles, &mut problems);
+        }
+        match main {
+            Some(main) if problems.is_empty() => Ok(Self {
+                server: main.server,
+                store: main.store,
+                tiles: main.tiles,
+                harvest: main.harvest,
+                styles: main.styles,
+                layers,
+            }),
+            _ => Err(Error::Invalid(one_message(&problems))),
+        }
+    }
+}
+
+/// The main file.
+struct Main {
+    server: ServerSettings,
+    store: StoreSettings,
+    tiles: TileServiceSettings,
+    harvest: HarvestSettings,
+    styles: PathBuf,
+    /// Whether the folder must be read: it was named, or exists where it would be.
+    styles_here: bool,
+    layers: PathBuf,
+}
+
+impl Main {
+    fn read(table: &Table<'_>, base: &Path) -> Self {
+        let server = table.table("server", server::KEYS);
+        let store = table.table("store", store::KEYS);
+        let tiles = table.table("tiles", tiles::KEYS);
+        let harvest = table.table("harvest", harvest::KEYS);
+        let styles = relative(table, "styles", base).unwrap_or_else(|| base.join("styles"));
+        let main = Self {
+            server: server.map_or_else(ServerSettings::default, |t| ServerSettings::read(&t)),
+            store: store
+                .map_or_else(|| StoreSettings::default_in(base), |t| StoreSettings::read(&t, base)),
+            tiles: tiles
+                .map_or_else(TileServiceSettings::default, |t| TileServiceSettings::read(&t)),
+            harvest: harvest.map_or_else(
+                || HarvestSettings::default_in(base),
+                |t| HarvestSettings::read(&t, base),
+            ),
+            styles_here: table.has("styles") || styles.is_dir(),
+            styles,
+            layers: relative(table, "layers", base).unwrap_or_else(|| base.join("layers")),
+        };
+        if main.store.path == main.harvest.cache {
+            // Each cleans its own folder: they must not meet.
+            table.report(
+                "harvest",
+                text!(
+                    "« cache » et « path » de [store] sont le même dossier",
+                    "\"cache\" and \"path\" of [store] are the same folder"
+                ),
+            );
+        }
+        main
+    }
+}
+
+/// A path of the configuration, relative to the file that names it.
+fn relative(table: &Table<'_>, key: &str, base: &Path) -> Option<PathBuf> {
+    let words = table.raw(key)?;
+    if words.is_empty() || words.contains('\0') {
+        table.report(key, text!("attendu un chemin", "expected a path"));
+        return None;
+    }
+    Some(base.join(words))
+}
+
+/// Reads every `*.toml` of the folder, one layer each, sorted by id.
+fn read_layers(
+    folder: &Path,
+    styles: &BTreeSet<String>,
+    problems: &mut Vec<Text>,
+) -> Vec<LayerDef> {
+    let paths = files::list(folder, "toml").unwrap_or_else(|why| {
+        problems.push(why);
+        Vec::new()
+    });
+    // Each layer with the file and line that gave it its id.
+    let mut layers: BTreeMap<_, (String, LayerDef)> = BTreeMap::new();
+    for path in paths {
+        let text = match files::read(&path) {
+            Ok(text) => text,
+            Err(why) => {
+                problems.push(why);
+                continue;
+            }
+        };
+        let doc = Document::new(files::shown(&path), text);
+        if let Some(layer::Read { def, id_line, style_line }) = layer::read(&doc, folder) {
+            if let Some(style) = def.style.as_ref().filter(|s| !styles.contains(*s)) {
+                doc.report(style_line, unknown_style(style, styles));
+            }
+            if let Some((first, _)) = layers.get(&def.id) {
+                let id = &def.id;
+                doc.report(
+                    id_line,
+                    text!(
+                        "la couche « {id} » est déjà définie dans {first}",
+                        "layer \"{id}\" is already defined in {first}"
+                    ),
+                );
+            } else {
+                let at = format!("{}:{id_line}", doc.shown());
+                layers.insert(def.id.clone(), (at, def));
+            }
+        }
+        problems.extend(doc.into_problems());
+    }
+    layers.into_values().map(|(_, def)| def).collect()
+}
+
+fn unknown_style(style: &str, styles: &BTreeSet<String>) -> Text {
+    let known: Vec<&str> = styles.iter().map(String::as_str).collect();
+    if known.is_empty() {
+        return text!(
+            "le style « {style} » n'existe pas : aucun style dans le dossier des styles",
+            "style \"{style}\" does not exist: there is none in the folder of styles"
+        );
+    }
+    let Text { fr, en } = document::hint(style, &known);
+    text!("le style « {style} » n'existe pas ; {fr}", "style \"{style}\" does not exist; {en}")
+}
+
+/// All problems, one a line.
+fn one_message(problems: &[Text]) -> Text {
+    let mut message = Text::default();
+    for problem in problems.iter().take(MAX_LISTED) {
+        for (all, one) in [(&mut message.fr, &problem.fr), (&mut message.en, &problem.en)] {
+            if !all.is_empty() {
+                all.push('\n');
+            }
+            all.push_str(one);
+        }
+    }
+    if let Some(more) = problems.len().checked_sub(MAX_LISTED).filter(|n| *n > 0) {
+        message.fr.push_str(&format!("\n… et {more} autres"));
+        message.en.push_str(&format!("\n… and {more} more"));
+    }
+    message
+}

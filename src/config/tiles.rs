@@ -1,0 +1,47 @@
+//! `[tiles]`: the tile cache and the renderers.
+
+use super::table::Table;
+use std::time::Duration;
+
+/// `[tiles]`.
+#[derive(Debug, Clone)]
+pub struct TileServiceSettings {
+    /// Bytes of the tile cache. Default 256 MiB.
+    pub cache_bytes: u64,
+    /// Renderings at once; default: twice the cores.
+    pub renderers: usize,
+    /// Renderings that may wait. Default 256.
+    pub waiting: usize,
+    /// Longest wait for a renderer. Default 5 s.
+    pub wait: Duration,
+}
+
+pub(super) const KEYS: &[&str] = &["cache_mb", "renderers", "waiting", "wait_s"];
+
+impl Default for TileServiceSettings {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            cache_bytes: 256 << 20,
+            renderers: 2 * cores,
+            waiting: 256,
+            wait: Duration::from_secs(5),
+        }
+    }
+}
+
+impl TileServiceSettings {
+    /// Reads the table; what is wrong is reported to its document and left at its default.
+    pub(super) fn read(table: &Table<'_>) -> Self {
+        let d = Self::default();
+        let size = |key, range, default: usize| {
+            table.integer(key, range).and_then(|n| n.try_into().ok()).unwrap_or(default)
+        };
+        Self {
+            cache_bytes: table.integer("cache_mb", 0..=1 << 20).map_or(d.cache_bytes, |n| n << 20),
+            renderers: size("renderers", 1..=1024, d.renderers),
+            waiting: size("waiting", 0..=100_000, d.waiting),
+            wait: table.seconds("wait_s", 0.0..=600.0).unwrap_or(d.wait),
+        }
+    }
+}
