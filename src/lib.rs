@@ -39,4 +39,5 @@ pub mod formats;
 pub mod geometry;
 pub mod model;
 pub mod query;
+pub mod store;
 pub mod territory;

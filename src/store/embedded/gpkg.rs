@@ -1,0 +1,269 @@
+//! Writes the GeoPackage of a version (OGC 12-128r18): one feature table with its R-tree and
+//! metadata, nothing else, so that any GIS opens it as it is.
+
+use super::layout::Description;
+use crate::{
+    error::{Error, Result},
+    formats::wkb,
+    model::{Feature, FieldKind, GeometryKind, Schema, Value},
+    store::NewVersion,
+};
+use geo_types::Geometry;
+use rusqlite::{Connection, params, types::ToSqlOutput, types::ValueRef as Sql};
+use std::{collections::HashSet, path::Path};
+
+/// SQL's way to name anything: quoted, quotes doubled.
+pub(super) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn sql(e: rusqlite::Error) -> Error {
+    Error::fault("GeoPackage", e)
+}
+
+/// Chooses table and column names: the fields' own, unless SQLite would take two for one.
+pub(super) fn describe(new: &NewVersion, table: &str) -> Description {
+    let mut taken: HashSet<String> = HashSet::new();
+    let mut free = |wanted: &str| {
+        let mut name = wanted.to_owned();
+        let mut n = 2;
+        while !taken.insert(name.to_lowercase()) {
+            name = format!("{wanted}_{n}");
+            n += 1;
+        }
+        name
+    };
+    let schema = &new.version.schema;
+    let columns = schema.fields.iter().map(|f| free(&f.name)).collect();
+    Description {
+        format: super::layout::FORMAT,
+        version: new.version.clone(),
+        table: table.to_owned(),
+        fid: free("fid"),
+        geom: if schema.geometry == GeometryKind::None { String::new() } else { free("geom") },
+        columns,
+    }
+}
+
+/// Writes the whole file. It is finished (no journal, no open transaction) when this returns.
+pub(super) fn write(path: &Path, d: &Description, new: &NewVersion) -> Result<()> {
+    let mut db = Connection::open(path).map_err(sql)?;
+    // The file is built aside and synced once at the end: no journal is needed meanwhile.
+    db.execute_batch(
+        "PRAGMA page_size=8192; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;
+         PRAGMA locking_mode=EXCLUSIVE; PRAGMA cache_size=-65536;
+         PRAGMA application_id=0x47504B47; PRAGMA user_version=10300;",
+    )
+    .map_err(sql)?;
+    let tx = db.transaction().map_err(sql)?;
+    tx.execute_batch(include_str!("gpkg.sql")).map_err(sql)?;
+    create_table(&tx, d)?;
+    let boxes = insert_features(&tx, d, &new.features, new.version.schema.geometry)?;
+    register(&tx, d, new)?;
+    if !d.geom.is_empty() {
+        super::rtree::create(&tx, d, &boxes)?;
+    }
+    tx.commit().map_err(sql)?;
+    db.execute_batch("PRAGMA optimize;").map_err(sql)?;
+    db.close().map_err(|(_, e)| sql(e))
+}
+
+fn create_table(db: &Connection, d: &Description) -> Result<()> {
+    let schema = &d.version.schema;
+    let mut ddl = format!(
+        "CREATE TABLE {} ({} INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL",
+        quoted(&d.table),
+        quoted(&d.fid)
+    );
+    for (column, field) in d.columns.iter().zip(&schema.fields) {
+        ddl.push_str(&format!(", {} {}", quoted(column), sql_type(field.kind)));
+    }
+    if !d.geom.is_empty() {
+        // Last, so that reading attributes never walks through a geometry's overflow pages.
+        ddl.push_str(&format!(", {} {}", quoted(&d.geom), schema.geometry.ogc_name()));
+    }
+    ddl.push(')');
+    db.execute_batch(&ddl).map_err(sql)
+}
+
+fn sql_type(kind: FieldKind) -> &'static str {
+    match kind {
+        FieldKind::Bool => "BOOLEAN",
+        FieldKind::Int => "INTEGER",
+        FieldKind::Float => "REAL",
+        FieldKind::Text | FieldKind::Json => "TEXT",
+        FieldKind::Date => "DATE",
+        FieldKind::DateTime => "DATETIME",
+    }
+}
+
+/// The bounding box of a row, degrees: `(fid, [min x, max x, min y, max y])`.
+pub(super) type RowBox = (i64, [f64; 4]);
+
+fn insert_features(
+    db: &Connection,
+    d: &Description,
+    features: &[Feature],
+    kind: GeometryKind,
+) -> Result<Vec<RowBox>> {
+    let columns = d.columns.len();
+    let names: Vec<String> = std::iter::once(&d.fid)
+        .chain(&d.columns)
+        .chain((!d.geom.is_empty()).then_some(&d.geom))
+        .map(|c| quoted(c))
+        .collect();
+    let marks = vec!["?"; names.len()].join(",");
+    let statement =
+        format!("INSERT INTO {} ({}) VALUES ({marks})", quoted(&d.table), names.join(","));
+    let mut insert = db.prepare(&statement).map_err(sql)?;
+    let mut boxes = Vec::with_capacity(features.len());
+    let mut blob = Vec::new();
+    for (ordinal, feature) in features.iter().enumerate() {
+        let fid = ordinal as i64 + 1;
+        insert.raw_bind_parameter(1, fid).map_err(sql)?;
+        for i in 0..columns {
+            let value = feature.values.get(i).unwrap_or(&Value::Null);
+            insert.raw_bind_parameter(i + 2, to_sql(value)).map_err(sql)?;
+        }
+        if !d.geom.is_empty() {
+            match &feature.geometry {
+                Some(geometry) => {
+                    blob.clear();
+                    let b = geometry_blob(geometry, kind, &mut blob);
+                    boxes.push((fid, b));
+                    insert.raw_bind_parameter(columns + 2, Sql::Blob(&blob).sql()).map_err(sql)?;
+                }
+                None => {
+                    insert.raw_bind_parameter(columns + 2, rusqlite::types::Null).map_err(sql)?
+                }
+            }
+        }
+        insert.raw_execute().map_err(sql)?;
+    }
+    Ok(boxes)
+}
+
+/// Lets a borrowed SQL value be bound.
+trait Bindable<'a> {
+    fn sql(self) -> ToSqlOutput<'a>;
+}
+impl<'a> Bindable<'a> for Sql<'a> {
+    fn sql(self) -> ToSqlOutput<'a> {
+        ToSqlOutput::Borrowed(self)
+    }
+}
+
+fn to_sql(value: &Value) -> ToSqlOutput<'_> {
+    use rusqlite::types::Value as Owned;
+    match value {
+        Value::Null => Sql::Null.sql(),
+        Value::Bool(b) => Sql::Integer(i64::from(*b)).sql(),
+        Value::Int(i) => Sql::Integer(*i).sql(),
+        Value::Float(f) => Sql::Real(*f).sql(),
+        Value::Text(s) | Value::Json(s) => Sql::Text(s.as_bytes()).sql(),
+        Value::Date(d) => ToSqlOutput::Owned(Owned::Text(d.to_string())),
+        // GeoPackage's DATETIME: ISO 8601, UTC, milliseconds (clause 1.1.1.1.3).
+        Value::DateTime(t) => {
+            ToSqlOutput::Owned(Owned::Text(t.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()))
+        }
+    }
+}
+
+/// The GeoPackage binary of a geometry (clause 2.1.3): header with envelope, then WKB. Where the
+/// layer holds multi-geometries a single one is written as a multi of one, as its declared type
+/// demands.
+fn geometry_blob(geometry: &Geometry<f64>, kind: GeometryKind, out: &mut Vec<u8>) -> [f64; 4] {
+    let b = bounds(geometry);
+    out.extend_from_slice(b"GP\x00\x03");
+    out.extend_from_slice(&4326i32.to_le_bytes());
+    for v in b {
+        out.extend_from_slice(&v.to_le_bytes());
+    }
+    match (geometry, kind) {
+        (Geometry::Polygon(p), GeometryKind::MultiPolygon) => {
+            wkb::write(&Geometry::MultiPolygon(vec![p.clone()].into()), out);
+        }
+        (Geometry::LineString(l), GeometryKind::MultiLineString) => {
+            let multi = geo_types::MultiLineString(vec![l.clone()]);
+            wkb::write(&Geometry::MultiLineString(multi), out);
+        }
+        (Geometry::Point(p), GeometryKind::MultiPoint) => {
+            wkb::write(&Geometry::MultiPoint(vec![*p].into()), out);
+        }
+        _ => wkb::write(geometry, out),
+    }
+    b
+}
+
+/// Length of the header that [`geometry_blob`] writes.
+pub(super) const BLOB_HEADER: usize = 8 + 32;
+
+/// `[min x, max x, min y, max y]`, in the GeoPackage envelope's order.
+fn bounds(geometry: &Geometry<f64>) -> [f64; 4] {
+    use geo::CoordsIter;
+    let mut b = [f64::INFINITY, f64::NEG_INFINITY, f64::INFINITY, f64::NEG_INFINITY];
+    for c in geometry.coords_iter() {
+        b = [b[0].min(c.x), b[1].max(c.x), b[2].min(c.y), b[3].max(c.y)];
+    }
+    b
+}
+
+fn register(db: &Connection, d: &Description, new: &NewVersion) -> Result<()> {
+    let v = &d.version;
+    let spatial = !d.geom.is_empty();
+    let b = v.bbox.map(|b| b.to_array());
+    let side = |i: usize| b.map(|b| b[i]);
+    let changed = v.source.fetched_at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
+    db.execute(
+        "INSERT INTO gpkg_contents (table_name, data_type, identifier, description, last_change,
+         min_x, min_y, max_x, max_y, srs_id) VALUES (?,?,?,?,?,?,?,?,?,?)",
+        params![
+            d.table,
+            if spatial { "features" } else { "attributes" },
+            new.title,
+            new.provenance,
+            changed,
+            side(0),
+            side(1),
+            side(2),
+            side(3),
+            spatial.then_some(4326)
+        ],
+    )
+    .map_err(sql)?;
+    if spatial {
+        db.execute(
+            "INSERT INTO gpkg_geometry_columns VALUES (?,?,?,4326,0,0)",
+            params![d.table, d.geom, v.schema.geometry.ogc_name()],
+        )
+        .map_err(sql)?;
+    }
+    db.execute("INSERT INTO gpkg_ogr_contents VALUES (?,?)", params![d.table, v.count as i64])
+        .map_err(sql)?;
+    let metadata = serde_json::json!({
+        "layer": d.table, "version": v.id, "origin": v.source.origin, "sha256": v.source.sha256,
+        "fetched_at": v.source.fetched_at, "provenance": new.provenance,
+    });
+    db.execute(
+        "INSERT INTO gpkg_metadata VALUES (1, 'dataset', 'https://schema.org/Dataset',
+         'application/json', ?)",
+        [metadata.to_string()],
+    )
+    .map_err(sql)?;
+    db.execute(
+        "INSERT INTO gpkg_metadata_reference VALUES ('table', ?, NULL, NULL, ?, 1, NULL)",
+        params![d.table, changed],
+    )
+    .map_err(sql)?;
+    Ok(())
+}
+
+/// The GeoPackage type name check used by readers: the schema's fields have their columns.
+pub(super) fn select_columns(d: &Description, schema: &Schema) -> String {
+    let mut list = vec![quoted(&d.fid)];
+    list.extend(d.columns.iter().take(schema.fields.len()).map(|c| quoted(c)));
+    if !d.geom.is_empty() {
+        list.push(quoted(&d.geom));
+    }
+    list.join(",")
+}

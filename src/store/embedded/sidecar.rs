@@ -1,0 +1,330 @@
+//! The `.idx` file of a version: overviews in Hilbert order with their tree, tags ready for
+//! tiles, feature ids. Everything a tile needs, and nothing else, is read from here.
+
+use super::{
+    reach::Selected,
+    sections::{Sections, Tag, Writer},
+    tree,
+};
+use crate::{
+    error::{Error, Result},
+    formats::mvt,
+    geometry::overview::Overviews,
+    model::{BBox, Feature, Schema, TileId, ValueRef},
+    store::{TileFeature, TileFeatures},
+};
+use roaring::RoaringBitmap;
+use std::{path::Path, sync::Arc};
+
+const ORDER: Tag = 0x01;
+const TREE: Tag = 0x02;
+const BANDS: Tag = 0x03;
+const TAG_OFFSETS: Tag = 0x04;
+const TAGS: Tag = 0x05;
+const MVT_IDS: Tag = 0x06;
+const ID_OFFSETS: Tag = 0x07;
+const IDS: Tag = 0x08;
+const ID_HASHES: Tag = 0x09;
+const ID_ORDINALS: Tag = 0x0a;
+/// Bounding boxes by ordinal: west, south, east, north as `f64` bits; NaN without geometry.
+const BOXES: Tag = 0x0b;
+/// Boxes read at once.
+const BOX_WINDOW: u64 = 4096;
+/// Offsets and bytes of band `i` are the sections `BAND + 2i` and `BAND + 2i + 1`.
+const BAND: Tag = 0x100;
+
+/// Name of the property that carries a feature's id in tiles when no key field is declared.
+pub(super) const ID_PROPERTY: &str = "socle_id";
+
+/// What of a version's schema goes into tiles.
+pub(super) fn tile_keys(schema: &Schema, key: Option<&str>) -> Arc<[String]> {
+    let names = schema.fields.iter().map(|f| f.name.clone());
+    names.chain(key.is_none().then(|| ID_PROPERTY.to_owned())).collect()
+}
+
+/// Writes the file.
+pub(super) fn write(
+    path: &Path,
+    features: &[Feature],
+    schema: &Schema,
+    key: Option<&str>,
+    overviews: &Overviews,
+) -> Result<()> {
+    let mut out = Writer::create(path)?;
+    out.u32s(ORDER, overviews.order.iter().copied())?;
+    out.section(TREE, &tree::pack(&overviews.bounds))?;
+    out.u32s(BANDS, overviews.bands.iter().map(|b| u32::from(b.zoom)))?;
+    for (i, band) in (0..).zip(&overviews.bands) {
+        out.u64s(BAND + 2 * i, band.offsets.iter().copied())?;
+        out.section(BAND + 2 * i + 1, &band.bytes)?;
+    }
+    write_tags(&mut out, features, schema, key, &overviews.order)?;
+    write_ids(&mut out, features)?;
+    out.u64s(BOXES, features.iter().flat_map(bounds))?;
+    out.finish()
+}
+
+fn write_tags(
+    out: &mut Writer,
+    features: &[Feature],
+    schema: &Schema,
+    key: Option<&str>,
+    order: &[u32],
+) -> Result<()> {
+    let mut offsets = vec![0u64];
+    let mut bytes = Vec::with_capacity(order.len() * 64);
+    let mut ids = Vec::with_capacity(order.len());
+    for &ordinal in order {
+        let Some(feature) = features.get(ordinal as usize) else {
+            return Err(Error::broken("overview names a feature that is not there"));
+        };
+        mvt::encode_tags(0, &feature.values, &mut bytes);
+        if key.is_none() {
+            let id = ValueRef::Text(&feature.id);
+            mvt::push_tag(schema.fields.len() as u32, id, &mut bytes);
+        }
+        offsets.push(bytes.len() as u64);
+        ids.push(feature.mvt_id);
+    }
+    out.u64s(TAG_OFFSETS, offsets)?;
+    out.section(TAGS, &bytes)?;
+    out.u64s(MVT_IDS, ids)
+}
+
+fn write_ids(out: &mut Writer, features: &[Feature]) -> Result<()> {
+    let mut offsets = vec![0u64];
+    let mut bytes = Vec::with_capacity(features.len() * 12);
+    let mut hashes: Vec<(u64, u32)> = Vec::with_capacity(features.len());
+    for (ordinal, feature) in (0u32..).zip(features) {
+        bytes.extend_from_slice(feature.id.as_bytes());
+        offsets.push(bytes.len() as u64);
+        hashes.push((hash(&feature.id), ordinal));
+    }
+    hashes.sort_unstable();
+    out.u64s(ID_OFFSETS, offsets)?;
+    out.section(IDS, &bytes)?;
+    out.u64s(ID_HASHES, hashes.iter().map(|h| h.0))?;
+    out.u32s(ID_ORDINALS, hashes.iter().map(|h| h.1))
+}
+
+/// The bounding box of a feature, as bits.
+fn bounds(feature: &Feature) -> [u64; 4] {
+    use geo::BoundingRect;
+    let rect = feature.geometry.as_ref().and_then(|g| g.bounding_rect());
+    let sides = rect.map_or([f64::NAN; 4], |r| [r.min().x, r.min().y, r.max().x, r.max().y]);
+    sides.map(f64::to_bits)
+}
+
+/// FNV-1a, 64 bits: stable across releases, which a file on disk needs.
+pub(super) fn hash(text: &str) -> u64 {
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
+/// An open `.idx` file.
+#[derive(Debug)]
+pub(super) struct Sidecar {
+    file: Sections,
+    /// Zooms of the bands, coarse to fine.
+    bands: Vec<u8>,
+    /// Features with geometry.
+    positions: usize,
+    /// Features in all.
+    count: u64,
+    keys: Arc<[String]>,
+}
+
+impl Sidecar {
+    pub(super) fn open(path: &Path, schema: &Schema, key: Option<&str>) -> Result<Option<Self>> {
+        let Some(file) = Sections::open(path)? else { return Ok(None) };
+        let bands = file.all(BANDS)?;
+        let bands = bands.chunks_exact(4).map(|c| c[0]).collect();
+        let positions = file.len(ORDER) as usize / 4;
+        let count = (file.len(ID_OFFSETS) / 8).saturating_sub(1);
+        let keys = tile_keys(schema, key);
+        Ok(Some(Self { file, bands, positions, count, keys }))
+    }
+
+    /// The features of a tile, `buffer` in 1/4096 of a tile.
+    pub(super) fn tile(
+        &self,
+        tile: TileId,
+        buffer: u16,
+        selected: Option<&Selected>,
+    ) -> Result<Option<TileFeatures>> {
+        let Some(&finest) = self.bands.last() else { return Ok(None) };
+        let index = self.bands.iter().position(|b| *b >= tile.z).unwrap_or(self.bands.len() - 1);
+        let window = window(tile, buffer, finest);
+        let hits = tree::search(self.positions, window, |r| self.file.read(TREE, r))?;
+        let mut answer = TileFeatures {
+            band: self.bands[index],
+            keys: self.keys.clone(),
+            ..TileFeatures::default()
+        };
+        for run in tree::runs(&hits) {
+            self.collect(&hits[run], BAND + 2 * index as u64, selected, &mut answer)?;
+        }
+        Ok((!answer.features.is_empty()).then_some(answer))
+    }
+
+    /// Reads one run of neighbouring positions.
+    fn collect(
+        &self,
+        run: &[u32],
+        band: Tag,
+        selected: Option<&Selected>,
+        answer: &mut TileFeatures,
+    ) -> Result<()> {
+        let (Some(&first), Some(&last)) = (run.first(), run.last()) else { return Ok(()) };
+        let (from, to) = (u64::from(first), u64::from(last) + 1);
+        let mut kept: Vec<u32> = run.iter().map(|p| p - first).collect();
+        if let Some(selected) = selected {
+            let order = self.file.u32s(ORDER, from..to)?;
+            kept.retain(|p| order.get(*p as usize).is_some_and(|o| selected.holds(*o)));
+        }
+        if kept.is_empty() {
+            return Ok(());
+        }
+        let geometry = self.file.u64s(band, from..to + 1)?;
+        kept.retain(|p| geometry[*p as usize] < geometry[*p as usize + 1]);
+        if kept.is_empty() {
+            return Ok(());
+        }
+        let tags = self.file.u64s(TAG_OFFSETS, from..to + 1)?;
+        let ids = self.file.u64s(MVT_IDS, from..to)?;
+        // Where a filter leaves few, only those are read; else the whole run at once.
+        for part in parts(&kept) {
+            let (a, b) = (part[0] as usize, part[part.len() - 1] as usize + 1);
+            let geometry_at = answer.bytes.len();
+            self.file.append(band + 1, geometry[a]..geometry[b], &mut answer.bytes)?;
+            let tags_at = answer.bytes.len();
+            self.file.append(TAGS, tags[a]..tags[b], &mut answer.bytes)?;
+            for &p in part {
+                let p = p as usize;
+                let range = |offsets: &[u64], base: usize| {
+                    let start = base + (offsets[p] - offsets[a]) as usize;
+                    start..start + (offsets[p + 1] - offsets[p]) as usize
+                };
+                answer.features.push(TileFeature {
+                    id: ids[p],
+                    geometry: range(&geometry, geometry_at),
+                    tags: range(&tags, tags_at),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Ids of the ordinals `from..to`.
+    pub(super) fn ids(&self, from: u64, to: u64) -> Result<Ids> {
+        let to = to.min(self.count);
+        let from = from.min(to);
+        let offsets = self.file.u64s(ID_OFFSETS, from..to + 1)?;
+        let (start, end) = (offsets[0], offsets[offsets.len() - 1]);
+        Ok(Ids { first: from, bytes: self.file.read(IDS, start..end)?, offsets })
+    }
+
+    /// The ordinal of a feature id.
+    pub(super) fn ordinal(&self, id: &str) -> Result<Option<u64>> {
+        let wanted = hash(id);
+        let (mut low, mut high) = (0, self.count);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.file.u64s(ID_HASHES, middle..middle + 1)?[0] < wanted {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        while low < self.count && self.file.u64s(ID_HASHES, low..low + 1)?[0] == wanted {
+            let ordinal = u64::from(self.file.u32s(ID_ORDINALS, low..low + 1)?[0]);
+            if self.ids(ordinal, ordinal + 1)?.get(ordinal)? == id {
+                return Ok(Some(ordinal));
+            }
+            low += 1;
+        }
+        Ok(None)
+    }
+
+    /// The extent of some features; `None` when none of them has a geometry.
+    pub(super) fn extent(&self, ordinals: &RoaringBitmap) -> Result<Option<BBox>> {
+        let (Some(first), Some(last)) = (ordinals.min(), ordinals.max()) else { return Ok(None) };
+        let (first, last) = (u64::from(first), u64::from(last).min(self.count.saturating_sub(1)));
+        let mut extent = BBox::EMPTY;
+        // Read in windows, so that a filter over the whole layer takes no more memory than one.
+        for from in (first..=last).step_by(BOX_WINDOW as usize) {
+            let to = (from + BOX_WINDOW).min(last + 1);
+            let sides = self.file.u64s(BOXES, from * 4..to * 4)?;
+            for (ordinal, side) in (from..).zip(sides.chunks_exact(4)) {
+                let side = [side[0], side[1], side[2], side[3]].map(f64::from_bits);
+                if ordinals.contains(ordinal as u32) && !side[0].is_nan() {
+                    extent.add(side[0], side[1]);
+                    extent.add(side[2], side[3]);
+                }
+            }
+        }
+        Ok((!extent.is_empty()).then_some(extent))
+    }
+
+    /// The ordinals that have a geometry; `None` when all do.
+    pub(super) fn with_geometry(&self) -> Result<Option<RoaringBitmap>> {
+        if self.positions as u64 == self.count {
+            return Ok(None);
+        }
+        Ok(Some(self.file.u32s(ORDER, 0..self.positions as u64)?.into_iter().collect()))
+    }
+
+    /// Where the file is, for the log.
+    pub(super) fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// Number of features the file describes.
+    pub(super) fn count(&self) -> u64 {
+        self.count
+    }
+}
+
+/// Splits sorted positions where more than eight in a row are not wanted.
+fn parts(kept: &[u32]) -> Vec<&[u32]> {
+    kept.chunk_by(|a, b| b - a <= 8).collect()
+}
+
+/// The tile with its buffer on the grid of the finest band.
+fn window(tile: TileId, buffer: u16, finest: u8) -> [i32; 4] {
+    let side = 4096i64;
+    let (x, y, buffer) = (i64::from(tile.x) * side, i64::from(tile.y) * side, i64::from(buffer));
+    let low = |v: i64| v - buffer;
+    let high = |v: i64| v + side + buffer;
+    let scale = |v: i64, up: bool| {
+        let scaled = if finest >= tile.z {
+            v << (finest - tile.z)
+        } else {
+            let shift = tile.z - finest;
+            if up { (v >> shift) + 1 } else { v >> shift }
+        };
+        scaled.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
+    };
+    [scale(low(x), false), scale(low(y), false), scale(high(x), true), scale(high(y), true)]
+}
+
+/// Ids of a run of features.
+pub(super) struct Ids {
+    first: u64,
+    offsets: Vec<u64>,
+    bytes: Vec<u8>,
+}
+
+impl Ids {
+    /// The id of `ordinal`.
+    pub(super) fn get(&self, ordinal: u64) -> Result<&str> {
+        let i = ordinal.checked_sub(self.first).map(|i| i as usize);
+        let slice = i.and_then(|i| {
+            let start = self.offsets.get(i)? - self.offsets[0];
+            let end = self.offsets.get(i + 1)? - self.offsets[0];
+            self.bytes.get(start as usize..end as usize)
+        });
+        let slice = slice.ok_or_else(|| Error::broken(format!("no id for feature {ordinal}")))?;
+        std::str::from_utf8(slice).map_err(|e| Error::fault("feature id", e))
+    }
+}

@@ -1,0 +1,184 @@
+//! The contract every store keeps, in one trait, and the stores themselves. The only room (with
+//! two of the formats) that may name SQL. A store knows features, versions and reach indexes; it
+//! knows no service and no HTTP.
+//!
+//! A version is loaded aside, whole, then made current in one step ([`Store::publish`]); it is
+//! never edited. Readers address features by [`At`], which pins the version and its reach
+//! index, so that nothing changes under a page or a tile.
+
+pub mod embedded;
+
+use crate::{
+    error::Result,
+    model::{BBox, Feature, Harvested, LayerId, Selection, TileId, ValueRef, Version, VersionId},
+    query::{Filter, Scan},
+};
+use async_trait::async_trait;
+use roaring::RoaringBitmap;
+use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc};
+
+/// A current version with the reach index in force: what readers see of a layer.
+#[derive(Debug, Clone)]
+pub struct At {
+    /// The layer.
+    pub layer: LayerId,
+    /// The version.
+    pub version: Arc<Version>,
+    /// Name of the reach index: hash of (version, reference version, border versions). Empty where
+    /// rows are only read, to make the index itself.
+    pub reach: String,
+}
+
+impl At {
+    /// The name of this state, in ETags, cursors and cache keys: `version.reach`.
+    pub fn key(&self) -> String {
+        format!("{}.{}", self.version.id, self.reach)
+    }
+}
+
+/// One row as a scan shows it; borrowed from the store's buffers.
+pub struct Row<'a> {
+    /// 0-based rank in source order.
+    pub ordinal: u64,
+    /// Feature id.
+    pub id: &'a str,
+    /// Values aligned with the version's schema.
+    pub values: &'a [ValueRef<'a>],
+    /// ISO WKB, little endian, CRS84; `None` without geometry.
+    pub wkb: Option<&'a [u8]>,
+}
+
+/// Receives rows; `Break` stops the scan.
+pub type RowSink = Box<dyn FnMut(&Row<'_>) -> ControlFlow<()> + Send>;
+
+/// How a scan ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ScanEnd {
+    /// Rows given.
+    pub returned: u64,
+    /// Ordinal of the next match, when there is one more.
+    pub next: Option<u64>,
+}
+
+/// A tile's features, as the overview stores them; see [`crate::geometry::overview`] for the
+/// encoding of geometry and [`crate::formats::mvt`] for that of tags.
+#[derive(Debug, Default)]
+pub struct TileFeatures {
+    /// Zoom of the overview band: coordinates are on the grid of `4096·2^band` units.
+    pub band: u8,
+    /// Names of the property fields, by key index.
+    pub keys: Arc<[String]>,
+    /// The features, in a stable order.
+    pub features: Vec<TileFeature>,
+    /// Encoded geometries and tags, addressed by the features' ranges.
+    pub bytes: Vec<u8>,
+}
+
+/// One feature of a tile.
+#[derive(Debug, Clone, Default)]
+pub struct TileFeature {
+    /// MVT id.
+    pub id: u64,
+    /// Its encoded geometry in [`TileFeatures::bytes`].
+    pub geometry: std::ops::Range<usize>,
+    /// Its encoded tags in [`TileFeatures::bytes`].
+    pub tags: std::ops::Range<usize>,
+}
+
+/// The features of each territory (DESIGN §5), as `import::derive` computes it.
+#[derive(Debug, Clone, Default)]
+pub struct Reach {
+    /// Name of this index; see [`At::reach`].
+    pub id: String,
+    /// For each commune rank, the ordinals attached to it, ascending.
+    pub communes: Vec<Vec<u32>>,
+    /// For each feature, how many communes it is attached to.
+    pub degree: Vec<u32>,
+    /// For each territory of other levels (`level:code`), the ordinals attached.
+    pub others: BTreeMap<String, RoaringBitmap>,
+}
+
+/// A version ready to load. The store prepares the overviews itself (for the zooms the version
+/// names), beside writing the rows, so that both cores work.
+pub struct NewVersion {
+    /// Its description; `count`, `bbox` and `schema` agree with `features`.
+    pub version: Version,
+    /// Features in source order.
+    pub features: Vec<Feature>,
+    /// Reach index.
+    pub reach: Reach,
+    /// Layer title, for the file's own metadata (French).
+    pub title: String,
+    /// Licence, attribution and source in words, for the file's own metadata.
+    pub provenance: String,
+}
+
+/// The store contract. `Ok(None)` means "is not there"; a fault is always an error, never an
+/// absence.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// The current version of every layer the store holds.
+    async fn current(&self) -> Result<BTreeMap<LayerId, At>>;
+
+    /// A number that changes when [`Store::current`] may have changed. Cheap enough to poll
+    /// twice a second.
+    async fn generation(&self) -> Result<u64>;
+
+    /// A state of a layer by its name ([`At::key`]), current or not, as long as it is kept.
+    async fn state(&self, layer: &LayerId, key: &str) -> Result<Option<At>>;
+
+    /// All versions kept of a layer, oldest first.
+    async fn versions(&self, layer: &LayerId) -> Result<Vec<Version>>;
+
+    /// Shows the matching rows to `sink` in source order.
+    async fn scan(&self, at: &At, scan: Scan, sink: RowSink) -> Result<ScanEnd>;
+
+    /// Shows one feature to `sink`; `false` when there is none with that id.
+    async fn feature(&self, at: &At, id: &str, sink: RowSink) -> Result<bool>;
+
+    /// The exact number of matches when it is cheap to know (no property test), else `None`.
+    async fn count(&self, at: &At, filter: &Filter) -> Result<Option<u64>>;
+
+    /// The extent of the matches of a territory, degrees; `None` when they have no geometry. Kept
+    /// ready: collection documents of a scope ask for it each time.
+    async fn extent(&self, at: &At, selection: &Selection) -> Result<Option<BBox>>;
+
+    /// The features whose geometry, with `buffer` units of 1/4096 of a tile around, meets the
+    /// tile; `None` when there is none.
+    async fn tile(
+        &self,
+        at: &At,
+        tile: TileId,
+        buffer: u16,
+        selection: Option<&Selection>,
+    ) -> Result<Option<TileFeatures>>;
+
+    /// Claims a layer for writing. One writer per layer, in any process; `None` when another
+    /// holds it. Dropping the claim gives it back.
+    async fn claim(&self, layer: &LayerId) -> Result<Option<Claim>>;
+
+    /// Writes a version aside, whole, synced and checked. It is not yet visible.
+    async fn load(&self, claim: &Claim, new: NewVersion) -> Result<()>;
+
+    /// Writes another reach index for a loaded version. It is not yet visible.
+    async fn load_reach(&self, claim: &Claim, version: &VersionId, reach: Reach) -> Result<()>;
+
+    /// Makes a loaded version and reach index current, in one step.
+    async fn publish(&self, claim: &Claim, version: &VersionId, reach: &str) -> Result<()>;
+
+    /// Removes versions beyond the `keep` newest besides the current one, and reach indexes no
+    /// longer in force, where no reader in any process holds them. Gives the number removed.
+    async fn prune(&self, claim: &Claim, keep: usize) -> Result<usize>;
+
+    /// Notes that the source of the current version was seen unchanged (*vérifié le*), with what
+    /// the source said of itself this time.
+    async fn touch(&self, claim: &Claim, seen: &Harvested) -> Result<()>;
+}
+
+/// The right to write a layer.
+pub struct Claim {
+    /// The layer.
+    pub layer: LayerId,
+    /// What holds the lock; released on drop.
+    pub guard: Box<dyn std::any::Any + Send + Sync>,
+}
