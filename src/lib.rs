@@ -33,6 +33,7 @@
 //! its snapshot. Each stage takes the value the one before returned and leaves what is published
 //! untouched if it fails.
 
+pub mod catalog;
 pub mod config;
 pub mod error;
 pub mod formats;
