@@ -38,6 +38,7 @@ pub mod config;
 pub mod error;
 pub mod formats;
 pub mod geometry;
+pub mod harvest;
 pub mod model;
 pub mod query;
 pub mod store;

@@ -1,0 +1,248 @@
+//! An `http` or `https` address as a source: asked conditionally (RFC 9110 §13) when its last
+//! bytes are at hand, bounded in redirects, size, time and silence. Secrets of the address stay
+//! in the request: messages name the host at most.
+
+use super::{
+    Fetch,
+    body::{Limits, page, receive},
+    cache::Cache,
+    headers,
+    redact::redact,
+};
+use crate::{
+    config::{HarvestSettings, secrets},
+    error::{Error, Result},
+    model::{Harvested, Progress, SourceDef, Text},
+    text,
+};
+use jiff::Timestamp;
+use reqwest::{Client, Response, StatusCode, Url, header, redirect};
+use std::path::PathBuf;
+
+/// Redirects followed; catalogues use one or two.
+const MAX_REDIRECTS: usize = 5;
+
+/// Fetches an address into the cache.
+pub(super) async fn fetch(
+    address: &str,
+    source: &SourceDef,
+    settings: &HarvestSettings,
+    previous: Option<&Harvested>,
+    progress: &dyn Progress,
+) -> Result<Fetch> {
+    let origin = redact(address);
+    let url = resolve(address)?;
+    let cache = Cache::open(&settings.cache)?;
+    let previous = previous.filter(|p| p.origin == origin);
+    // Conditions only when the bytes are at hand: an answer "not modified" must give a file.
+    let held = previous.and_then(|p| Some((p, cache.get(&p.sha256, p.bytes)?)));
+    let response = ask(&url, settings, held.as_ref().map(|(p, _)| *p)).await?;
+    match response.status() {
+        StatusCode::OK => {}
+        StatusCode::NOT_MODIFIED => return not_modified(&response, held),
+        _ => return Err(refused_status(&response, Timestamp::now())),
+    }
+    let mut harvested = describe(&response, origin, &url)?;
+    let limits = Limits {
+        max_bytes: source.max_bytes,
+        stall: settings.stall,
+        announced: response.content_length(),
+    };
+    let mut part = cache.begin()?;
+    let received = receive(response.bytes_stream(), &mut part, &limits, progress).await?;
+    harvested.path = part.keep(&received.sha256).await?;
+    harvested.bytes = received.bytes;
+    harvested.sha256 = received.sha256;
+    Ok(match previous.filter(|p| p.sha256 == harvested.sha256) {
+        Some(p) => Fetch::Unchanged(Harvested { fetched_at: p.fetched_at, ..harvested }),
+        None => Fetch::New(harvested),
+    })
+}
+
+/// The address with the values of its variables.
+fn resolve(address: &str) -> Result<Url> {
+    let full = secrets::expand(address, secrets::environment).map_err(Error::Refused)?;
+    let url = Url::parse(&full).ok().filter(|u| matches!(u.scheme(), "http" | "https"));
+    url.ok_or_else(|| {
+        Error::Refused(text!(
+            "l'adresse de la source n'est ni http ni https",
+            "the source's address is neither http nor https"
+        ))
+    })
+}
+
+/// Sends the request and waits for the head of the answer.
+async fn ask(url: &Url, settings: &HarvestSettings, held: Option<&Harvested>) -> Result<Response> {
+    let mut request = client(url, settings)?
+        .get(url.clone())
+        // Sizes and checksums are those of the file itself.
+        .header(header::ACCEPT_ENCODING, "identity")
+        .header(header::ACCEPT, "*/*");
+    if let Some(etag) = held.and_then(|p| p.etag.as_deref()) {
+        request = request.header(header::IF_NONE_MATCH, etag);
+    }
+    if let Some(date) = held.and_then(|p| p.modified).and_then(headers::http_date) {
+        request = request.header(header::IF_MODIFIED_SINCE, date);
+    }
+    let answer = tokio::time::timeout(settings.stall, request.send()).await;
+    let host = url.host_str().unwrap_or_default();
+    answer
+        .map_err(|_| {
+            let stall = settings.stall.as_secs_f64();
+            Error::Refused(text!(
+                "{host} ne répond pas depuis {stall} s (stall_s)",
+                "{host} has not answered for {stall} s (stall_s)"
+            ))
+        })?
+        .map_err(|e| unreachable_source(host, &e))
+}
+
+fn client(url: &Url, settings: &HarvestSettings) -> Result<Client> {
+    // The first caller of the process installs it; later ones find it there.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let build = |roots: bool| {
+        let policy = redirect::Policy::custom(|attempt| {
+            if attempt.previous().len() > MAX_REDIRECTS {
+                attempt.error(TooManyRedirects)
+            } else {
+                attempt.follow()
+            }
+        });
+        let mut builder = Client::builder()
+            .user_agent(&settings.user_agent)
+            .connect_timeout(settings.stall)
+            .redirect(policy)
+            // A `Referer` would hand the key of one host to the next.
+            .referer(false);
+        if is_loopback(url) {
+            builder = builder.no_proxy();
+        }
+        if !roots {
+            builder = builder.tls_certs_only([]);
+        }
+        builder.build()
+    };
+    // A machine without root certificates can still fetch over http; https is then refused by
+    // the handshake.
+    build(true).or_else(|_| build(false)).map_err(|e| Error::fault("building the HTTP client", e))
+}
+
+/// A proxy never stands before the machine itself.
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("too many redirects")]
+struct TooManyRedirects;
+
+/// Says what failed before an answer came, without the address.
+fn unreachable_source(host: &str, error: &reqwest::Error) -> Error {
+    if error.is_redirect() {
+        return Error::Refused(text!(
+            "{host} redirige plus de {MAX_REDIRECTS} fois",
+            "{host} redirects more than {MAX_REDIRECTS} times"
+        ));
+    }
+    // The first address was checked: only a redirect can lead to another scheme.
+    if error.is_builder() {
+        return off_the_web(host);
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    // Only reqwest's own error shows the address; a cause below it does not.
+    let detail =
+        if std::ptr::addr_eq(cause, error) { String::new() } else { format!(" ({cause})") };
+    Error::Refused(text!("{host} est injoignable{detail}", "{host} cannot be reached{detail}"))
+}
+
+fn off_the_web(host: &str) -> Error {
+    Error::Refused(text!(
+        "{host} redirige vers une adresse qui n'est ni http ni https",
+        "{host} redirects to an address that is neither http nor https"
+    ))
+}
+
+fn not_modified(response: &Response, held: Option<(&Harvested, PathBuf)>) -> Result<Fetch> {
+    let Some((previous, path)) = held else {
+        return Err(Error::Refused(text!(
+            "la source a répondu 304 à une demande sans condition",
+            "the source answered 304 to a request without condition"
+        )));
+    };
+    let (etag, modified) = validators(response);
+    Ok(Fetch::Unchanged(Harvested {
+        path,
+        status: Some(StatusCode::NOT_MODIFIED.as_u16()),
+        etag: etag.or_else(|| previous.etag.clone()),
+        modified: modified.or(previous.modified),
+        checked_at: Timestamp::now(),
+        ..previous.clone()
+    }))
+}
+
+/// `ETag` and `Last-Modified`.
+fn validators(response: &Response) -> (Option<String>, Option<Timestamp>) {
+    let etag = response.headers().get(header::ETAG).and_then(|v| v.to_str().ok());
+    let modified = headers::text(response.headers(), header::LAST_MODIFIED);
+    (etag.map(str::to_owned), modified.as_deref().and_then(headers::date))
+}
+
+/// What the head of an answer says of the file; refuses what is known not to be one.
+fn describe(response: &Response, origin: String, asked: &Url) -> Result<Harvested> {
+    let kind = headers::text(response.headers(), header::CONTENT_TYPE).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if matches!(kind.as_str(), "text/html" | "application/xhtml+xml") {
+        return Err(page());
+    }
+    let disposition = headers::text(response.headers(), header::CONTENT_DISPOSITION);
+    let paths = [response.url().path(), asked.path()];
+    let mut name = headers::file_name(disposition.as_deref(), &paths);
+    let coding = headers::text(response.headers(), header::CONTENT_ENCODING).unwrap_or_default();
+    match coding.trim().to_ascii_lowercase().as_str() {
+        "" | "identity" => {}
+        // Stored compressed and sent so without being asked: the bytes are a gzip file.
+        "gzip" | "x-gzip" if name.ends_with(".gz") => {}
+        "gzip" | "x-gzip" => name.push_str(".gz"),
+        _ => {
+            return Err(Error::Refused(text!(
+                "la source a compressé sa réponse d'une façon qui n'est pas acceptée",
+                "the source compressed its answer in a way that is not accepted"
+            )));
+        }
+    }
+    let (etag, modified) = validators(response);
+    let now = Timestamp::now();
+    Ok(Harvested {
+        path: PathBuf::new(),
+        name,
+        origin,
+        status: Some(response.status().as_u16()),
+        bytes: 0,
+        sha256: String::new(),
+        etag,
+        modified,
+        fetched_at: now,
+        checked_at: now,
+    })
+}
+
+fn refused_status(response: &Response, now: Timestamp) -> Error {
+    let (status, host) = (response.status().as_u16(), response.url().host_str().unwrap_or("?"));
+    // What could be followed was: such an address is none of the web's (`file:///…`).
+    if response.status().is_redirection() && response.headers().contains_key(header::LOCATION) {
+        return off_the_web(host);
+    }
+    let later = headers::text(response.headers(), header::RETRY_AFTER)
+        .filter(|_| matches!(status, 429 | 503))
+        .and_then(|words| headers::retry_at(&words, now))
+        .map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+    let Text { fr, en } = match later {
+        Some(at) => text!(" ; réessayer après {at}", "; try again after {at}"),
+        None => Text::default(),
+    };
+    Error::Refused(text!("{host} a répondu {status}{fr}", "{host} answered {status}{en}"))
+}

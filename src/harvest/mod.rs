@@ -1,0 +1,99 @@
+//! A source becomes a local file with the proof of where it came from: one file per kind of
+//! source. It knows nothing of what the bytes mean, of layers' versions or of publishing.
+//!
+//! What leaves is a [`Harvested`] whose file is whole, at [`Harvested::path`], with its checksum;
+//! or a refusal that says what the source did. Nothing is ever kept half: a download is written
+//! aside in the cache, synced, and only then takes its name, which is its checksum.
+
+mod body;
+mod cache;
+mod file;
+mod headers;
+mod http;
+mod redact;
+#[cfg(test)]
+mod tests;
+
+use crate::{
+    config::HarvestSettings,
+    error::{Error, Result},
+    model::{Harvested, LayerDef, Progress, SourceLocation},
+    text,
+};
+use std::path::Path;
+
+/// What a fetch found.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fetch {
+    /// The bytes are those of `previous`: its description with `checked_at`, `etag`, `modified`
+    /// and `status` renewed, and `path` set.
+    Unchanged(Harvested),
+    /// Other bytes, another origin, or a fetch that was forced.
+    New(Harvested),
+}
+
+/// Fetches a layer's source. `previous` is what the current version was made from; `force`
+/// fetches without conditions and gives [`Fetch::New`] even when the bytes did not move.
+///
+/// In both answers the file at [`Harvested::path`] is there, whole.
+///
+/// # Errors
+/// [`Error::Refused`] when the source cannot be taken as it is: absent, too large, too slow, an
+/// error status, a page instead of data… [`Error::Fault`] when our own folder fails.
+pub async fn fetch(
+    def: &LayerDef,
+    settings: &HarvestSettings,
+    previous: Option<&Harvested>,
+    force: bool,
+    progress: &dyn Progress,
+) -> Result<Fetch> {
+    let source = &def.source;
+    let previous = previous.filter(|_| !force);
+    let fetching = async {
+        match &source.location {
+            SourceLocation::File(path) => file::fetch(path, source, previous, progress).await,
+            SourceLocation::Http(address) => {
+                http::fetch(address, source, settings, previous, progress).await
+            }
+        }
+    };
+    let fetched = tokio::time::timeout(source.timeout, Box::pin(fetching)).await;
+    progress.finish();
+    fetched.unwrap_or_else(|_| {
+        let limit = source.timeout.as_secs_f64();
+        Err(Error::Refused(text!(
+            "la source n'a pas été récupérée en {limit} s (timeout_s)",
+            "the source was not fetched within {limit} s (timeout_s)"
+        )))
+    })
+}
+
+/// The place of a source for people and for provenance: an address without its secrets, or a
+/// file's name without its folder.
+pub fn shown(location: &SourceLocation) -> String {
+    match location {
+        SourceLocation::File(path) => file::name(path),
+        SourceLocation::Http(address) => redact::redact(address),
+    }
+}
+
+/// Whether the file is still the one that was fetched, by size and (for local sources, which
+/// others may write) modification time. To be asked after reading it and before publishing.
+///
+/// # Errors
+/// [`Error::Refused`] when it moved.
+pub fn check_unmoved(harvested: &Harvested) -> Result<()> {
+    file::check_unmoved(harvested)
+}
+
+/// Removes the fetched sources whose SHA-256 is not in `keep`, and what dead runs left. Files of
+/// the last hour stay: another process may be importing them. Gives the number removed.
+///
+/// # Errors
+/// [`Error::Fault`] when the folder cannot be read.
+pub fn prune_cache(settings: &HarvestSettings, keep: &[String]) -> Result<usize> {
+    if !Path::is_dir(&settings.cache) {
+        return Ok(0);
+    }
+    cache::Cache::open(&settings.cache)?.prune(keep)
+}
