@@ -39,6 +39,8 @@ pub mod error;
 pub mod formats;
 pub mod geometry;
 pub mod harvest;
+pub mod import;
+pub mod jobs;
 pub mod model;
 pub mod query;
 pub mod store;

@@ -1,0 +1,63 @@
+//! One row at a time: into CRS84, valid or repaired or refused, text normalised.
+
+use crate::{
+    geometry::{crs::Crs, validity},
+    model::{Record, Refusal, RefusalReason, Value},
+    text,
+};
+use geo_types::Geometry;
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
+
+/// A row that passed.
+#[derive(Debug)]
+pub(super) struct Checked {
+    pub(super) line: u64,
+    pub(super) values: Vec<Value>,
+    pub(super) geometry: Option<Geometry<f64>>,
+    pub(super) repaired: bool,
+}
+
+/// Judges one row; `crs` is that of its coordinates.
+pub(super) fn check(record: Record, crs: &Crs) -> Result<Checked, Refusal> {
+    let Record { line, values, geometry } = record;
+    let refuse = |reason, text| Refusal { line, column: None, value: None, reason, text };
+    let Some(mut geometry) = geometry else {
+        return Ok(Checked { line, values, geometry: None, repaired: false });
+    };
+    if let Err(e) = crs.to_crs84(&mut geometry) {
+        return Err(refuse(RefusalReason::BadCoordinate, e.text(crs)));
+    }
+    let mut repaired = false;
+    if let Err(problem) = validity::check(&geometry) {
+        match validity::repair(geometry) {
+            Some(fixed) => {
+                geometry = fixed;
+                repaired = true;
+            }
+            None => {
+                let what = problem.text();
+                return Err(refuse(
+                    RefusalReason::InvalidGeometry,
+                    text!(
+                        "Géométrie invalide, non réparable sans en changer l'aire : {fr}",
+                        "Invalid geometry that cannot be repaired with its area kept: {en}",
+                        fr = what.fr,
+                        en = what.en
+                    ),
+                ));
+            }
+        }
+    }
+    validity::normalise(&mut geometry);
+    Ok(Checked { line, values, geometry: Some(geometry), repaired })
+}
+
+/// Text in NFC, as every answer gives it.
+pub(super) fn normal(value: Value) -> Value {
+    match value {
+        Value::Text(s) if is_nfc_quick(s.chars()) != IsNormalized::Yes => {
+            Value::Text(s.nfc().collect())
+        }
+        other => other,
+    }
+}

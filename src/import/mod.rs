@@ -1,0 +1,179 @@
+//! Turns a harvested file into a version ready to load: rows read, placed in CRS84, checked,
+//! named, attached to their territories, with a report of all that was done. It publishes
+//! nothing and fetches nothing; whatever fails here leaves what is published untouched.
+
+mod attach;
+mod borders;
+mod check;
+mod derive;
+mod identity;
+mod read;
+mod workdir;
+
+pub use borders::{Border, Borders};
+pub use workdir::Workdir;
+
+use crate::{
+    error::{Error, Result},
+    formats::OpenLimits,
+    model::{
+        BBox, Feature, GeometryKind, Harvested, LayerDef, Report, Schema, Version, VersionId,
+        progress::Progress,
+    },
+    store::{At, NewVersion, Reach, Store},
+    territory::Reference,
+    text,
+};
+use sha2::{Digest, Sha256};
+use std::{path::Path, sync::Arc};
+
+/// Imports under one territory reference.
+pub struct Importer {
+    /// The territory reference in force.
+    reference: Arc<Reference>,
+    /// Most bytes a source may unpack to.
+    max_unpacked: u64,
+}
+
+/// One file to import.
+pub struct Job<'a> {
+    /// The layer.
+    pub def: &'a LayerDef,
+    /// The file and its provenance.
+    pub source: &'a Harvested,
+    /// The border layers in force.
+    pub borders: &'a Borders,
+    /// A folder for unpacked files; the caller removes it.
+    pub workdir: &'a Path,
+    /// Told how far the work is.
+    pub progress: &'a dyn Progress,
+}
+
+impl Importer {
+    /// An importer under `reference`; `max_unpacked` in bytes.
+    pub fn new(reference: Arc<Reference>, max_unpacked: u64) -> Self {
+        Self { reference, max_unpacked }
+    }
+
+    /// Reads, checks and attaches a file. Called from a blocking thread of the runtime.
+    pub fn import(&self, job: &Job<'_>) -> Result<NewVersion> {
+        let mut report = Report::default();
+        let limits = OpenLimits { max_unpacked: self.max_unpacked };
+        let rows = read::read(job, &limits, &mut report)?;
+        let key = job.def.key.clone();
+        let mut features = identity::name(rows.checked, &rows.schema, key.as_deref(), &mut report)?;
+        report.kept = features.len() as u64;
+        if features.is_empty() {
+            let (read, refused) = (report.read, report.refused);
+            return Err(Error::Refused(text!(
+                "Aucune ligne à publier : {read} lues, {refused} refusées.",
+                "No row to publish: {read} read, {refused} refused."
+            )));
+        }
+        let extent = settle(&mut features, &mut report);
+        let schema = Schema { fields: rows.schema.fields, geometry: extent.kind };
+        let attacher = attach::Attacher::new(job.def, &schema, &self.reference, job.borders)?;
+        job.progress.stage(text!("Rattachement", "Attaching"), Some(features.len() as u64));
+        let reach = attacher.attach_all(&features, &mut report, job.progress)?;
+        let id = VersionId::new(jiff::Timestamp::now(), &job.source.sha256);
+        let version = Version {
+            options_hash: options_hash(job.def),
+            source: job.source.clone(),
+            count: features.len() as u64,
+            bbox: (!extent.bbox.is_empty()).then_some(extent.bbox),
+            key,
+            min_zoom: job.def.tiles.min_zoom,
+            max_zoom: job.def.tiles.max_zoom,
+            schema,
+            report,
+            id: id.clone(),
+        };
+        let reach = Reach { id: attacher.reach_id(&id), ..reach };
+        Ok(NewVersion {
+            version,
+            features,
+            reach,
+            title: job.def.title.fr.clone(),
+            provenance: provenance(job.def, job.source),
+        })
+    }
+
+    /// The name the reach index of a version should bear under this reference and these borders.
+    /// When it is not the one in force, [`Importer::reach`] makes it.
+    pub fn reach_id(&self, at: &At, def: &LayerDef, borders: &Borders) -> Result<String> {
+        let schema = &at.version.schema;
+        let attacher = attach::Attacher::new(def, schema, &self.reference, borders)?;
+        Ok(attacher.reach_id(&at.version.id))
+    }
+
+    /// The reach index of a stored version. Called from a blocking thread of the runtime.
+    pub fn reach(
+        &self,
+        store: &Arc<dyn Store>,
+        at: &At,
+        def: &LayerDef,
+        borders: &Borders,
+    ) -> Result<Reach> {
+        derive::reach(store, at, def, &self.reference, borders)
+    }
+}
+
+/// Extent and geometry type of the features kept.
+struct Extent {
+    bbox: BBox,
+    kind: GeometryKind,
+}
+
+fn settle(features: &mut [Feature], report: &mut Report) -> Extent {
+    use geo::CoordsIter;
+    let mut extent = Extent { bbox: BBox::EMPTY, kind: GeometryKind::None };
+    for feature in features.iter() {
+        match &feature.geometry {
+            Some(geometry) => {
+                extent.kind = extent.kind.widen(GeometryKind::of(geometry));
+                for c in geometry.coords_iter() {
+                    extent.bbox.add(c.x, c.y);
+                }
+            }
+            None => report.without_geometry += 1,
+        }
+    }
+    extent
+}
+
+/// A fingerprint of the options that shape the data: when they change, an unchanged source makes
+/// a new version all the same.
+pub fn options_hash(def: &LayerDef) -> String {
+    let shaping = serde_json::json!({
+        // Raised when this program reads the same bytes differently.
+        "importer": 1,
+        "format": def.source.format, "crs": def.source.crs, "encoding": def.source.encoding,
+        "member": def.source.member, "csv": def.source.csv, "key": def.key,
+        "territory": def.territory, "tiles": def.tiles,
+    });
+    hex(&Sha256::digest(shaping.to_string()), 16)
+}
+
+/// The first `digits` hexadecimal digits of a digest.
+fn hex(digest: &[u8], digits: usize) -> String {
+    use std::fmt::Write;
+    let mut text = String::with_capacity(digest.len() * 2);
+    for byte in digest {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text.truncate(digits);
+    text
+}
+
+/// The mention that files carry: attribution, licence, origin, dates.
+fn provenance(def: &LayerDef, source: &Harvested) -> String {
+    let mut lines = vec![format!("{} — {}", def.attribution, def.licence.title)];
+    if let Some(day) = def.described_at {
+        lines.push(format!("État au {day}"));
+    }
+    if let Some(day) = def.published_at {
+        lines.push(format!("Publié le {day}"));
+    }
+    lines.push(format!("Récupéré le {} : {}", source.fetched_at.strftime("%F"), source.origin));
+    lines.join("\n")
+}

@@ -1,0 +1,340 @@
+//! The pipelines: harvest → import → publish, one layer after the other, and what follows from
+//! them. Each layer fails alone; a failure leaves what is published untouched.
+
+use crate::{
+    config::HarvestSettings,
+    error::{Error, Result},
+    harvest::{self, Fetch},
+    import::{self, Borders, Importer, Job, Workdir},
+    model::{Harvested, LayerDef, LayerId, Level, Progress, SourceLocation, Version, VersionId},
+    store::{At, Claim, Store},
+    text,
+};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+/// A delivery that keeps less than this share of the rows in force is held back (DESIGN §3.3).
+const SUSPICIOUS_SHARE: f64 = 0.5;
+
+/// Runs harvests.
+pub struct Jobs {
+    /// All declared layers.
+    pub layers: Vec<LayerDef>,
+    /// Fetching limits and folders.
+    pub harvest: HarvestSettings,
+    /// Where versions go.
+    pub store: Arc<dyn Store>,
+    /// Reads, checks and attaches under the territory reference in force.
+    pub importer: Arc<Importer>,
+}
+
+/// How to harvest.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Load even when the source did not change, publish even when the delivery looks wrong.
+    pub force: bool,
+    /// Read, check and report; publish nothing.
+    pub dry_run: bool,
+}
+
+/// What a layer's run did.
+#[derive(Debug)]
+pub enum Done {
+    /// The source is what is already published.
+    Unchanged(At),
+    /// A new version is in force.
+    Published(Box<Version>),
+    /// A dry run: what would have been published.
+    Checked(Box<Version>),
+}
+
+/// The run of one layer.
+#[derive(Debug)]
+pub struct Run {
+    /// The layer.
+    pub layer: LayerId,
+    /// What it did, or why it did not.
+    pub outcome: Result<Done>,
+    /// How long it took.
+    pub took: std::time::Duration,
+}
+
+impl Jobs {
+    /// Harvests the named layers (all when none is named) and brings every reach index up to
+    /// date. `seen` is called after each layer.
+    pub async fn harvest(
+        &self,
+        names: &[LayerId],
+        options: Options,
+        progress: Arc<dyn Progress>,
+        mut seen: impl FnMut(&Run),
+    ) -> Result<Vec<Run>> {
+        let mut due = self.named(names)?;
+        // Border layers first: the others are attached by them.
+        due.sort_by_key(|def| match def.territory.borders {
+            Some(Level::Com) => 0,
+            Some(_) => 1,
+            None => 2,
+        });
+        let mut runs = Vec::with_capacity(due.len());
+        for def in due {
+            let started = std::time::Instant::now();
+            let outcome = self.one(&def, None, options, &progress).await;
+            progress.finish();
+            let run = Run { layer: def.id.clone(), outcome, took: started.elapsed() };
+            seen(&run);
+            runs.push(run);
+        }
+        if !options.dry_run {
+            self.derive(&progress).await?;
+            self.prune_cache().await;
+        }
+        Ok(runs)
+    }
+
+    /// Loads a file that is already here as a new version of a layer.
+    pub async fn import(
+        &self,
+        layer: &LayerId,
+        file: PathBuf,
+        options: Options,
+        progress: Arc<dyn Progress>,
+    ) -> Result<Done> {
+        let mut def = self.named(std::slice::from_ref(layer))?.remove(0);
+        def.source.location = SourceLocation::File(file);
+        let fetched = harvest::fetch(&def, &self.harvest, None, true, &*progress).await?;
+        let (Fetch::Unchanged(file) | Fetch::New(file)) = fetched;
+        let done = self.one(&def, Some(file), options, &progress).await;
+        progress.finish();
+        if done.is_ok() && !options.dry_run {
+            self.derive(&progress).await?;
+        }
+        done
+    }
+
+    /// Makes an older version current again: the one named, else the newest before the current.
+    pub async fn rollback(&self, layer: &LayerId, to: Option<VersionId>) -> Result<VersionId> {
+        let def = self.named(std::slice::from_ref(layer))?.remove(0);
+        let claim = self.claim(layer).await?;
+        let at = self.store.current().await?.remove(layer).ok_or_else(|| nothing(layer))?;
+        let versions = self.store.versions(layer).await?;
+        let wanted = match to {
+            Some(id) => versions.into_iter().find(|v| v.id == id).ok_or_else(|| {
+                Error::NotFound(text!(
+                    "La version {id} de « {layer} » n'existe pas.",
+                    "Version {id} of \"{layer}\" does not exist."
+                ))
+            })?,
+            None => versions.into_iter().rfind(|v| v.id < at.version.id).ok_or_else(|| {
+                Error::NotFound(text!(
+                    "« {layer} » n'a pas de version antérieure à {fr}.",
+                    "\"{layer}\" has no version before {en}.",
+                    fr = at.version.id,
+                    en = at.version.id
+                ))
+            })?,
+        };
+        let id = wanted.id.clone();
+        let at = At { layer: layer.clone(), version: wanted.into(), reach: String::new() };
+        let borders = Arc::new(self.borders().await?);
+        let reach = self.make_reach(&def, &at, &borders).await?;
+        let reach_id = reach.id.clone();
+        self.store.load_reach(&claim, &id, reach).await?;
+        self.store.publish(&claim, &id, &reach_id).await?;
+        Ok(id)
+    }
+
+    fn named(&self, names: &[LayerId]) -> Result<Vec<LayerDef>> {
+        if names.is_empty() {
+            return Ok(self.layers.clone());
+        }
+        let find = |id: &LayerId| {
+            self.layers.iter().find(|def| def.id == *id).cloned().ok_or_else(|| {
+                let known: Vec<&str> = self.layers.iter().map(|d| d.id.as_str()).collect();
+                let known = known.join(", ");
+                Error::Invalid(text!(
+                    "Couche inconnue : « {id} ». Couches déclarées : {known}.",
+                    "Unknown layer: \"{id}\". Layers declared: {known}."
+                ))
+            })
+        };
+        names.iter().map(find).collect()
+    }
+
+    async fn claim(&self, layer: &LayerId) -> Result<Claim> {
+        self.store.claim(layer).await?.ok_or_else(|| {
+            Error::Conflict(text!(
+                "Un autre processus charge déjà « {layer} ».",
+                "Another process is already loading \"{layer}\"."
+            ))
+        })
+    }
+
+    /// One layer, from its source (or the file given) to publication.
+    async fn one(
+        &self,
+        def: &LayerDef,
+        file: Option<Harvested>,
+        options: Options,
+        progress: &Arc<dyn Progress>,
+    ) -> Result<Done> {
+        let claim = self.claim(&def.id).await?;
+        let current = self.store.current().await?.remove(&def.id);
+        let source = match file {
+            Some(file) => file,
+            None => {
+                let previous = current.as_ref().map(|at| &at.version.source);
+                let fetched =
+                    harvest::fetch(def, &self.harvest, previous, options.force, &**progress);
+                // Other options read other things from the same bytes: then they are read anew.
+                let hash = import::options_hash(def);
+                let same = current.as_ref().filter(|at| at.version.options_hash == hash);
+                match (fetched.await?, same) {
+                    (Fetch::Unchanged(source), Some(at)) => {
+                        if !options.dry_run {
+                            self.store.touch(&claim, &source).await?;
+                        }
+                        return Ok(Done::Unchanged(at.clone()));
+                    }
+                    (Fetch::Unchanged(source) | Fetch::New(source), _) => source,
+                }
+            }
+        };
+        self.wait_for_a_free_name(&def.id).await?;
+        let new = self.read(def, source.clone(), progress).await?;
+        harvest::check_unmoved(&source)?;
+        if let (Some(at), false) = (&current, options.force) {
+            suspicious(def, at, &new.version)?;
+        }
+        let version = Box::new(new.version.clone());
+        if options.dry_run {
+            return Ok(Done::Checked(version));
+        }
+        progress.stage(text!("Chargement", "Loading"), None);
+        let reach = new.reach.id.clone();
+        self.store.load(&claim, new).await?;
+        self.store.publish(&claim, &version.id, &reach).await?;
+        self.store.prune(&claim, def.keep_versions).await?;
+        Ok(Done::Published(version))
+    }
+
+    /// Version names tell seconds: two loads of one layer within one wait for the next.
+    async fn wait_for_a_free_name(&self, layer: &LayerId) -> Result<()> {
+        let newest = self.store.versions(layer).await?.pop().map(|v| v.id.to_string());
+        let stamp = || VersionId::new(jiff::Timestamp::now(), "0").to_string();
+        let second = |name: &str| name.split('-').next().map(str::to_owned);
+        while newest.as_deref().and_then(second) == second(&stamp()) {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        Ok(())
+    }
+
+    async fn read(
+        &self,
+        def: &LayerDef,
+        source: Harvested,
+        progress: &Arc<dyn Progress>,
+    ) -> Result<crate::store::NewVersion> {
+        let borders = self.borders().await?;
+        let (def, importer, progress) = (def.clone(), self.importer.clone(), progress.clone());
+        let workdir = Workdir::create(&self.harvest.cache)?;
+        blocking(move || {
+            importer.import(&Job {
+                def: &def,
+                source: &source,
+                borders: &borders,
+                workdir: workdir.path(),
+                progress: &*progress,
+            })
+        })
+        .await
+    }
+
+    /// The border layers as they stand.
+    async fn borders(&self) -> Result<Borders> {
+        let mut current: BTreeMap<LayerId, At> = self.store.current().await?;
+        let layers = self.layers.iter().filter_map(|def| Some((def, current.remove(&def.id)?)));
+        Borders::new(layers, &self.store)
+    }
+
+    /// Rebuilds the reach indexes whose inputs moved, and puts each in force.
+    async fn derive(&self, progress: &Arc<dyn Progress>) -> Result<()> {
+        let borders = Arc::new(self.borders().await?);
+        let mut current = self.store.current().await?;
+        for def in &self.layers {
+            let Some(at) = current.remove(&def.id) else { continue };
+            // A layer whose columns no longer fit its declaration waits for its next harvest.
+            let wanted = self.importer.reach_id(&at, def, &borders);
+            if wanted.is_ok_and(|wanted| wanted == at.reach) {
+                continue;
+            }
+            let Some(claim) = self.store.claim(&def.id).await? else { continue };
+            progress.stage(
+                text!("Rattachement de {fr}", "Attaching {en}", fr = def.id, en = def.id),
+                None,
+            );
+            match self.make_reach(def, &at, &borders).await {
+                Ok(reach) => {
+                    let id = reach.id.clone();
+                    self.store.load_reach(&claim, &at.version.id, reach).await?;
+                    self.store.publish(&claim, &at.version.id, &id).await?;
+                    self.store.prune(&claim, def.keep_versions).await?;
+                }
+                Err(e) => {
+                    tracing::warn!(layer = %def.id, "attachment kept as it was: {}", e.chain())
+                }
+            }
+            progress.finish();
+        }
+        Ok(())
+    }
+
+    async fn make_reach(
+        &self,
+        def: &LayerDef,
+        at: &At,
+        borders: &Arc<Borders>,
+    ) -> Result<crate::store::Reach> {
+        let (store, importer, borders) =
+            (self.store.clone(), self.importer.clone(), borders.clone());
+        let (def, at) = (def.clone(), at.clone());
+        blocking(move || importer.reach(&store, &at, &def, &borders)).await
+    }
+
+    /// Fetched files that no version in force came from are removed.
+    async fn prune_cache(&self) {
+        let Ok(current) = self.store.current().await else { return };
+        let keep: Vec<String> =
+            current.values().map(|at| at.version.source.sha256.clone()).collect();
+        if let Err(e) = harvest::prune_cache(&self.harvest, &keep) {
+            tracing::warn!("fetch cache not pruned: {}", e.chain());
+        }
+    }
+}
+
+/// Whether a delivery lost so much that a person should look first.
+fn suspicious(def: &LayerDef, at: &At, new: &Version) -> Result<()> {
+    let (before, after) = (at.version.count, new.count);
+    if after as f64 >= before as f64 * SUSPICIOUS_SHARE {
+        return Ok(());
+    }
+    let id = &def.id;
+    Err(Error::Refused(text!(
+        "« {id} » passerait de {before} à {after} entités : livraison retenue, la version en place reste publiée. Relancez avec --force si c'est voulu.",
+        "\"{id}\" would go from {before} to {after} features: delivery held, the version in place stays published. Run again with --force if this is meant."
+    )))
+}
+
+fn nothing(layer: &LayerId) -> Error {
+    Error::NotFound(text!(
+        "« {layer} » n'a encore aucune version.",
+        "\"{layer}\" has no version yet."
+    ))
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|e| Error::fault("an import task stopped", e))?
+}
