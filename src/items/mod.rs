@@ -1,0 +1,169 @@
+//! Answers a query with a page of features. Knows limits, cursors and counts; knows no URL and
+//! no media type: `http` adds links and headers around what it gives.
+
+use crate::{
+    catalog::Layer,
+    error::{Error, Result},
+    formats::{geojson, wkb},
+    model::{BBox, Selection},
+    query::{Cursor, Filter, Scan, Start},
+    store::{RowSink, Store},
+};
+use std::{
+    ops::ControlFlow,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// A page request, checked.
+#[derive(Debug, Clone)]
+pub struct PageQuery {
+    /// Which features.
+    pub filter: Filter,
+    /// Where to start.
+    pub start: Start,
+    /// How many, at most [`crate::query::MAX_LIMIT`].
+    pub limit: u64,
+}
+
+/// A page of features, its GeoJSON already written.
+#[derive(Debug)]
+pub struct Page {
+    /// The features, comma-separated GeoJSON `Feature` objects without the enclosing brackets.
+    pub features: Vec<u8>,
+    /// How many.
+    pub returned: u64,
+    /// How many match in all, when that is cheap to know.
+    pub matched: Option<u64>,
+    /// The cursor of the next page, when there is one.
+    pub next: Option<Cursor>,
+}
+
+/// The service.
+pub struct Items {
+    store: Arc<dyn Store>,
+}
+
+impl Items {
+    /// Over a store.
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self { store }
+    }
+
+    /// One page as GeoJSON.
+    pub async fn page(&self, layer: &Layer, query: PageQuery) -> Result<Page> {
+        let at = layer.at()?;
+        let written = Arc::new(Mutex::new(Written::with_capacity(256 * 1024)));
+        let writer = geojson::FeatureWriter::new(&at.version.schema);
+        let sink = collect(writer, written.clone());
+        let matched = self.store.count(at, &query.filter).await?;
+        let scan = Scan { filter: query.filter, start: query.start, limit: Some(query.limit) };
+        let end = self.store.scan(at, scan, sink).await?;
+        let features = Written::take(&written)?;
+        let next = end.next.map(|ordinal| Cursor { state: at.key(), ordinal });
+        Ok(Page { features, returned: end.returned, matched, next })
+    }
+
+    /// One feature as a GeoJSON `Feature` object; `None` when the layer has no such id.
+    pub async fn feature(&self, layer: &Layer, id: &str) -> Result<Option<Vec<u8>>> {
+        let at = layer.at()?;
+        let written = Arc::new(Mutex::new(Written::default()));
+        let writer = geojson::FeatureWriter::new(&at.version.schema);
+        let found = self.store.feature(at, id, collect(writer, written.clone())).await?;
+        let bytes = Written::take(&written)?;
+        Ok(found.then_some(bytes))
+    }
+
+    /// The layer as it was in another state, by the state's name, as long as that is kept: pages
+    /// begun before a publication go on in the version they began in.
+    pub async fn as_of(&self, layer: &Layer, state: &str) -> Result<Option<Layer>> {
+        let at = self.store.state(&layer.def.id, state).await?;
+        Ok(at.map(|at| Layer { def: layer.def.clone(), current: Some(at) }))
+    }
+
+    /// The extent of what a territory selects, degrees.
+    pub async fn extent(&self, layer: &Layer, selection: &Selection) -> Result<Option<BBox>> {
+        self.store.extent(layer.at()?, selection).await
+    }
+
+    /// The exact number of matches when it is cheap to know.
+    pub async fn count(&self, layer: &Layer, filter: &Filter) -> Result<Option<u64>> {
+        self.store.count(layer.at()?, filter).await
+    }
+
+    /// One feature as a GeoJSON `Feature` object, if a territory (when given) selects it.
+    pub async fn feature_within(
+        &self,
+        layer: &Layer,
+        id: &str,
+        selection: Option<Arc<Selection>>,
+    ) -> Result<Option<Vec<u8>>> {
+        let at = layer.at()?;
+        if let Some(selection) = selection {
+            let Some(ordinal) = self.ordinal(layer, id).await? else { return Ok(None) };
+            let filter = Filter { selection: Some(selection), ..Filter::default() };
+            // The first match at or after the feature's own rank is the feature, or it is out.
+            let scan = Scan { filter, start: Start::Ordinal(ordinal), limit: Some(1) };
+            let first = Arc::new(Mutex::new(None));
+            self.store.scan(at, scan, remember(first.clone())).await?;
+            if *first.lock().unwrap_or_else(PoisonError::into_inner) != Some(ordinal) {
+                return Ok(None);
+            }
+        }
+        self.feature(layer, id).await
+    }
+
+    /// A feature's rank in source order.
+    async fn ordinal(&self, layer: &Layer, id: &str) -> Result<Option<u64>> {
+        let found = Arc::new(Mutex::new(None));
+        self.store.feature(layer.at()?, id, remember(found.clone())).await?;
+        let ordinal = *found.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(ordinal)
+    }
+}
+
+/// A sink that keeps the rank of the last row.
+fn remember(ordinal: Arc<Mutex<Option<u64>>>) -> RowSink {
+    Box::new(move |row| {
+        *ordinal.lock().unwrap_or_else(PoisonError::into_inner) = Some(row.ordinal);
+        ControlFlow::Continue(())
+    })
+}
+
+/// What a sink has written, and why it stopped if it had to.
+#[derive(Default)]
+struct Written {
+    bytes: Vec<u8>,
+    fault: Option<wkb::Broken>,
+}
+
+impl Written {
+    fn with_capacity(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), fault: None }
+    }
+
+    /// The bytes; a stored geometry that cannot be read is a fault, never a hole in the answer.
+    fn take(written: &Mutex<Self>) -> Result<Vec<u8>> {
+        let written = std::mem::take(&mut *written.lock().unwrap_or_else(PoisonError::into_inner));
+        match written.fault {
+            Some(broken) => Err(Error::fault("a stored geometry cannot be read", broken)),
+            None => Ok(written.bytes),
+        }
+    }
+}
+
+/// A sink that writes rows one after the other, with commas between them.
+fn collect(mut writer: geojson::FeatureWriter, written: Arc<Mutex<Written>>) -> RowSink {
+    Box::new(move |row| {
+        let mut out = written.lock().unwrap_or_else(PoisonError::into_inner);
+        if !out.bytes.is_empty() {
+            out.bytes.extend_from_slice(b",\n");
+        }
+        match writer.try_write(row.id, row.values, row.wkb, &mut out.bytes) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(broken) => {
+                out.fault = Some(broken);
+                ControlFlow::Break(())
+            }
+        }
+    })
+}

@@ -1,0 +1,99 @@
+//! What names a tile in the cache: every input that changes its bytes.
+
+use crate::{
+    model::{LayerId, Selection, TileId, VersionId},
+    store::At,
+};
+use rustc_hash::FxHasher;
+use std::hash::{Hash, Hasher};
+
+/// Changes when the same features would be drawn into other bytes, so that what clients keep
+/// from an older program is not taken for current.
+const DRAWING: u32 = 1;
+
+/// The name of a tile, owned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Key {
+    layer: LayerId,
+    version: VersionId,
+    reach: String,
+    tile: TileId,
+    /// Normal form of the territory filter; no filter and an empty one are not the same.
+    selection: Option<String>,
+}
+
+/// The same, borrowed: looking a tile up allocates nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Lookup<'a> {
+    layer: &'a LayerId,
+    version: &'a VersionId,
+    reach: &'a str,
+    tile: TileId,
+    selection: Option<&'a str>,
+}
+
+impl<'a> Lookup<'a> {
+    pub(super) fn new(at: &'a At, tile: TileId, selection: Option<&'a Selection>) -> Self {
+        Self {
+            layer: &at.layer,
+            version: &at.version.id,
+            reach: &at.reach,
+            tile,
+            selection: selection.map(|s| s.key.as_str()),
+        }
+    }
+
+    pub(super) fn to_key(self) -> Key {
+        Key {
+            layer: self.layer.clone(),
+            version: self.version.clone(),
+            reach: self.reach.to_owned(),
+            tile: self.tile,
+            selection: self.selection.map(str::to_owned),
+        }
+    }
+
+    /// 128 bits in hexadecimal: the same in all processes of one program.
+    pub(super) fn tag(&self) -> String {
+        let half = |seed: u32| {
+            let mut hasher = FxHasher::default();
+            (seed, DRAWING).hash(&mut hasher);
+            self.hash(&mut hasher);
+            hasher.finish()
+        };
+        format!("{:016x}{:016x}", half(0), half(1))
+    }
+}
+
+impl Key {
+    fn borrowed(&self) -> Lookup<'_> {
+        Lookup {
+            layer: &self.layer,
+            version: &self.version,
+            reach: &self.reach,
+            tile: self.tile,
+            selection: self.selection.as_deref(),
+        }
+    }
+
+    /// Bytes it takes.
+    pub(super) fn weight(&self) -> usize {
+        size_of::<Self>()
+            + self.layer.as_str().len()
+            + self.version.as_str().len()
+            + self.reach.len()
+            + self.selection.as_ref().map_or(0, String::len)
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.borrowed().hash(state);
+    }
+}
+
+impl moka::Equivalent<Key> for Lookup<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        *self == key.borrowed()
+    }
+}

@@ -1,0 +1,249 @@
+//! Answers a tile id with a tile: cache, single flight, rendering, TileJSON. Knows no HTTP.
+//!
+//! A request goes through `min_zoom` (below: empty), the cache, the version's extent (outside:
+//! empty), then the one computation that all requests for the same tile join: a place among the
+//! renderers, the store's features, drawing, compressing. The result is kept, an error never.
+
+mod clip;
+mod gate;
+mod key;
+mod render;
+mod tilejson;
+
+pub use render::render;
+pub use tilejson::tilejson;
+
+use crate::{
+    catalog::Layer,
+    error::{Error, Result},
+    model::{Selection, TileId},
+    store::{At, Store},
+};
+use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
+use gate::Gate;
+use key::{Key, Lookup};
+use moka::future::Cache;
+use std::{io::Write, sync::Arc, time::Duration};
+
+/// Buffer around tiles, in 1/4096 of a tile, where the layer does not say.
+const BUFFER: u16 = 64;
+/// The same for points: symbols and labels reach farther.
+const POINT_BUFFER: u16 = 256;
+
+/// How hard gzip works: on tiles of communes, 6 takes a sixth longer for one byte in a hundred.
+const GZIP_LEVEL: u32 = 4;
+
+/// An encoded tile: the plain MVT and one gzip of it, made once.
+#[derive(Debug, Clone)]
+pub struct Tile {
+    /// MVT bytes.
+    pub plain: Bytes,
+    /// The same, gzipped.
+    pub gzip: Bytes,
+}
+
+impl Tile {
+    /// Compresses a rendered tile.
+    ///
+    /// # Errors
+    /// [`Error::Fault`] when the compressor fails.
+    pub fn new(plain: Vec<u8>) -> Result<Self> {
+        let room = Vec::with_capacity(plain.len() / 2 + 64);
+        let mut encoder = GzEncoder::new(room, Compression::new(GZIP_LEVEL));
+        let gzip = encoder.write_all(&plain).and_then(|()| encoder.finish());
+        let gzip = gzip.map_err(|source| Error::fault("compressing a tile", source))?;
+        Ok(Self { plain: plain.into(), gzip: gzip.into() })
+    }
+}
+
+/// What the cache holds for a key.
+#[derive(Clone)]
+struct Entry {
+    /// The tile; `None` when it is empty.
+    tile: Option<Arc<Tile>>,
+    /// Where its hits are counted: looked up by name once, not at every hit.
+    hits: metrics::Counter,
+}
+
+/// How much the service may use.
+#[derive(Debug, Clone)]
+pub struct TileSettings {
+    /// Bytes the cache may hold (plain and gzip together).
+    pub cache_bytes: u64,
+    /// Renderings at once.
+    pub renderers: usize,
+    /// Renderings that may wait for their turn; beyond, `Busy`.
+    pub waiting: usize,
+    /// How long one waits at most.
+    pub wait: Duration,
+}
+
+/// The service.
+pub struct Tiles {
+    store: Arc<dyn Store>,
+    cache: Cache<Key, Entry>,
+    gate: Gate,
+}
+
+impl Tiles {
+    /// Over a store.
+    pub fn new(store: Arc<dyn Store>, settings: TileSettings) -> Self {
+        let cache = Cache::builder()
+            .name("tiles")
+            .max_capacity(settings.cache_bytes)
+            .weigher(|key: &Key, entry: &Entry| weight(key, entry.tile.as_deref()))
+            .build();
+        let gate = Gate::new(settings.renderers, settings.waiting, settings.wait);
+        Self { store, cache, gate }
+    }
+
+    /// The entity tag of a tile without its quotes and encoding suffix: known before any work.
+    pub fn etag(at: &At, tile: TileId, selection: Option<&Selection>) -> String {
+        Lookup::new(at, tile, selection).tag()
+    }
+
+    /// The tile; `None` when it is empty (204). Also above the layer's deepest prepared zoom
+    /// (overzoomed) and below its first (empty).
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] before the layer's first harvest, [`Error::Busy`] when there is too
+    /// much to draw, and whatever the store fails with. None of them is kept.
+    pub async fn tile(
+        &self,
+        layer: &Layer,
+        tile: TileId,
+        selection: Option<&Arc<Selection>>,
+    ) -> Result<Option<Arc<Tile>>> {
+        let at = layer.at()?;
+        if tile.z < at.version.min_zoom {
+            return Ok(None);
+        }
+        let lookup = Lookup::new(at, tile, selection.map(Arc::as_ref));
+        if let Some(kept) = self.cache.get(&lookup).await {
+            kept.hits.increment(1);
+            return Ok(kept.tile);
+        }
+        let buffer = buffer(layer, at);
+        if !meets(at, tile, buffer) {
+            return Ok(None);
+        }
+        metrics::counter!("socle_tile_cache_misses_total", labels(at, tile)).increment(1);
+        // Boxed: the computation is large, and most requests never come here.
+        let compute = Box::pin(self.compute(at, tile, buffer, selection.map(Arc::as_ref)));
+        let result = self.cache.try_get_with(lookup.to_key(), compute).await;
+        result.map(|entry| entry.tile).map_err(shared)
+    }
+
+    /// Bytes the cache holds (kept up to date with a short delay).
+    pub fn cached_bytes(&self) -> u64 {
+        self.cache.weighted_size()
+    }
+
+    async fn compute(
+        &self,
+        at: &At,
+        tile: TileId,
+        buffer: u16,
+        selection: Option<&Selection>,
+    ) -> Result<Entry> {
+        let hits = metrics::counter!("socle_tile_cache_hits_total", labels(at, tile));
+        let permit = self.gate.enter().await?;
+        let started = std::time::Instant::now();
+        let Some(features) = self.store.tile(at, tile, buffer, selection).await? else {
+            return Ok(Entry { tile: None, hits });
+        };
+        let name = at.layer.as_str().to_owned();
+        let drawing = tokio::task::spawn_blocking(move || {
+            // Held by the work itself: a request that is given up does not free its place early.
+            let _permit = permit;
+            let plain = render(&features, tile, &name, buffer)?;
+            plain.map(|plain| Tile::new(plain).map(Arc::new)).transpose()
+        });
+        let drawn = drawing.await.map_err(|source| Error::fault("drawing a tile", source))??;
+        metrics::histogram!("socle_tile_render_seconds", labels(at, tile))
+            .record(started.elapsed());
+        metrics::gauge!("socle_tile_cache_bytes").set(bytes_as_float(self.cached_bytes()));
+        Ok(Entry { tile: drawn, hits })
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge")]
+fn bytes_as_float(bytes: u64) -> f64 {
+    bytes as f64
+}
+
+/// What an entry takes in memory.
+fn weight(key: &Key, tile: Option<&Tile>) -> u32 {
+    /// What the cache itself keeps beside an entry, and the tile's own handles.
+    const OVERHEAD: usize = 256;
+    let bytes = tile.map_or(0, |t| t.plain.len() + t.gzip.len());
+    u32::try_from(OVERHEAD + key.weight() + bytes).unwrap_or(u32::MAX)
+}
+
+fn buffer(layer: &Layer, at: &At) -> u16 {
+    let points = at.version.schema.geometry.dimension() == Some(0);
+    layer.def.tiles.buffer.unwrap_or(if points { POINT_BUFFER } else { BUFFER })
+}
+
+/// Whether a tile with its buffer, generously taken, meets the version's extent.
+fn meets(at: &At, tile: TileId, buffer: u16) -> bool {
+    let Some(extent) = at.version.bbox else { return false };
+    let mut bounds = tile.bounds();
+    // Degrees of latitude shrink towards the poles: twice the buffer is surely enough.
+    let reach = (2.0 * f64::from(buffer) + 2.0) / 4096.0;
+    let (dx, dy) = (reach * (bounds.east - bounds.west), reach * (bounds.north - bounds.south));
+    bounds.west -= dx;
+    bounds.east += dx;
+    bounds.south -= dy;
+    bounds.north += dy;
+    // The grid ends at 85.05°; what lies beyond is drawn on its edge.
+    if tile.y == 0 {
+        bounds.north = 90.0;
+    }
+    if tile.y == (1 << tile.z) - 1 {
+        bounds.south = -90.0;
+    }
+    extent.parts().iter().any(|part| part.meets(&bounds))
+}
+
+fn labels(at: &At, tile: TileId) -> Vec<metrics::Label> {
+    vec![
+        metrics::Label::new("layer", at.layer.as_str().to_owned()),
+        metrics::Label::from_static_parts("zooms", zooms(tile.z)),
+    ]
+}
+
+/// The zooms a tile is counted with: those of about the same weight.
+fn zooms(z: u8) -> &'static str {
+    match z {
+        0..=4 => "0-4",
+        5..=6 => "5-6",
+        7..=8 => "7-8",
+        9..=10 => "9-10",
+        11..=12 => "11-12",
+        13..=14 => "13-14",
+        _ => "15-24",
+    }
+}
+
+/// The error of a computation that several requests joined, for one of them.
+fn shared(error: Arc<Error>) -> Error {
+    let error = match Arc::try_unwrap(error) {
+        Ok(error) => return error,
+        Err(error) => error,
+    };
+    match &*error {
+        Error::Invalid(text) => Error::Invalid(text.clone()),
+        Error::NotFound(text) => Error::NotFound(text.clone()),
+        Error::Gone { text, follow } => Error::Gone { text: text.clone(), follow: follow.clone() },
+        Error::Conflict(text) => Error::Conflict(text.clone()),
+        Error::Busy { retry_after } => Error::Busy { retry_after: *retry_after },
+        Error::Unavailable(text) => Error::Unavailable(text.clone()),
+        Error::Refused(text) => Error::Refused(text.clone()),
+        Error::Fault { .. } => Error::broken(error.chain()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

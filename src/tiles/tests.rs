@@ -1,0 +1,443 @@
+use super::*;
+use crate::{
+    geometry::overview,
+    model::{
+        BBox, Field, FieldKind, GeometryKind, Harvested, LayerDef, LayerId, Licence, Report,
+        Schema, SourceDef, SourceLocation, TerritoryBinding, Text, TileOptions, Version, VersionId,
+    },
+    query::{Filter, Scan},
+    store::{Claim, NewVersion, Reach, RowSink, ScanEnd, TileFeature, TileFeatures},
+    text,
+};
+use async_trait::async_trait;
+use std::{
+    collections::BTreeMap,
+    io::Read,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+};
+
+/// Answers tiles only: one square per request, whose attribute is the selection it was asked
+/// with, so that an answer tells for whom it was made.
+#[derive(Default)]
+struct Squares {
+    asked: AtomicUsize,
+    failing: AtomicBool,
+    /// Requests wait for a permit of this, when there is one.
+    hold: Option<tokio::sync::Semaphore>,
+}
+
+fn not_here<T>() -> Result<T> {
+    Err(Error::broken("a store of tiles only"))
+}
+
+#[async_trait]
+impl Store for Squares {
+    async fn tile(
+        &self,
+        _at: &At,
+        tile: TileId,
+        _buffer: u16,
+        selection: Option<&Selection>,
+    ) -> Result<Option<TileFeatures>> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        if let Some(hold) = &self.hold {
+            hold.acquire().await.unwrap().forget();
+        }
+        if self.failing.load(Ordering::SeqCst) {
+            return Err(Error::Unavailable(text!("panne", "down")));
+        }
+        if tile.x == 0 {
+            return Ok(None);
+        }
+        let [x, y] = [tile.x, tile.y].map(|c| c.cast_signed() * 4096);
+        let ring = [[x, y], [x + 100, y], [x + 100, y + 100]];
+        let mut bytes = Vec::new();
+        overview::encode(overview::Kind::Polygons, std::iter::once(&ring[..]), &mut bytes);
+        let geometry = 0..bytes.len();
+        let name = selection.map_or("none", |s| s.key.as_str());
+        crate::formats::mvt::push_tag(0, crate::model::ValueRef::Text(name), &mut bytes);
+        let tags = geometry.end..bytes.len();
+        let keys = Arc::new(["for".to_owned()]);
+        let features = vec![TileFeature { id: 1, geometry, tags }];
+        Ok(Some(TileFeatures { band: tile.z, keys, features, bytes }))
+    }
+
+    async fn current(&self) -> Result<BTreeMap<LayerId, At>> {
+        not_here()
+    }
+    async fn generation(&self) -> Result<u64> {
+        not_here()
+    }
+    async fn versions(&self, _: &LayerId) -> Result<Vec<Version>> {
+        not_here()
+    }
+    async fn scan(&self, _: &At, _: Scan, _: RowSink) -> Result<ScanEnd> {
+        not_here()
+    }
+    async fn feature(&self, _: &At, _: &str, _: RowSink) -> Result<bool> {
+        not_here()
+    }
+    async fn count(&self, _: &At, _: &Filter) -> Result<Option<u64>> {
+        not_here()
+    }
+    async fn claim(&self, _: &LayerId) -> Result<Option<Claim>> {
+        not_here()
+    }
+    async fn load(&self, _: &Claim, _: NewVersion) -> Result<()> {
+        not_here()
+    }
+    async fn load_reach(&self, _: &Claim, _: &VersionId, _: Reach) -> Result<()> {
+        not_here()
+    }
+    async fn publish(&self, _: &Claim, _: &VersionId, _: &str) -> Result<()> {
+        not_here()
+    }
+    async fn prune(&self, _: &Claim, _: usize) -> Result<usize> {
+        not_here()
+    }
+    async fn extent(
+        &self,
+        _: &At,
+        _: &crate::model::Selection,
+    ) -> Result<Option<crate::model::BBox>> {
+        Ok(None)
+    }
+
+    async fn state(&self, _: &LayerId, _: &str) -> Result<Option<At>> {
+        Ok(None)
+    }
+
+    async fn touch(&self, _: &Claim, _: &crate::model::Harvested) -> Result<()> {
+        not_here()
+    }
+}
+
+fn definition() -> LayerDef {
+    LayerDef {
+        id: "communes".parse().unwrap(),
+        title: Text::same("Communes"),
+        description: text!("Les communes", "Communes"),
+        producer: "IGN".into(),
+        contact: None,
+        licence: Licence { id: "lov2".into(), title: "Licence Ouverte 2.0".into(), url: None },
+        attribution: "© IGN".into(),
+        described_at: Some(jiff::civil::date(2018, 1, 1)),
+        published_at: None,
+        page: None,
+        key: Some("code".into()),
+        label: Some("nom".into()),
+        source: SourceDef {
+            location: SourceLocation::File("communes.geojson".into()),
+            format: None,
+            crs: None,
+            encoding: None,
+            member: None,
+            csv: Default::default(),
+            max_bytes: 1,
+            timeout: Duration::from_secs(1),
+        },
+        territory: TerritoryBinding::default(),
+        tiles: TileOptions { min_zoom: 4, max_zoom: 14, buffer: None },
+        style: None,
+        keep_versions: 3,
+    }
+}
+
+fn layer(id: &str, reach: &str) -> Layer {
+    let second = jiff::Timestamp::UNIX_EPOCH;
+    let version = Version {
+        id: id.parse().unwrap(),
+        source: Harvested {
+            path: "communes.geojson".into(),
+            name: "communes.geojson".into(),
+            origin: "communes.geojson".into(),
+            status: None,
+            bytes: 1,
+            sha256: String::new(),
+            etag: None,
+            modified: None,
+            fetched_at: second,
+            checked_at: second,
+        },
+        options_hash: String::new(),
+        schema: Schema {
+            fields: vec![
+                Field { name: "code".into(), kind: FieldKind::Text },
+                Field { name: "population".into(), kind: FieldKind::Int },
+                Field { name: "littoral".into(), kind: FieldKind::Bool },
+            ],
+            geometry: GeometryKind::MultiPolygon,
+        },
+        count: 1,
+        bbox: Some(BBox { west: -5.0, south: 42.0, east: 9.5, north: 51.1 }),
+        key: Some("code".into()),
+        max_zoom: 14,
+        min_zoom: 4,
+        report: Report::default(),
+    };
+    let def = definition();
+    let current =
+        Some(At { layer: def.id.clone(), version: Arc::new(version), reach: reach.to_owned() });
+    Layer { def, current }
+}
+
+fn france() -> Layer {
+    layer("20261124T060312Z-3f9a01c2", "r1")
+}
+
+fn service(store: Arc<Squares>, renderers: usize, waiting: usize, wait: Duration) -> Tiles {
+    Tiles::new(store, TileSettings { cache_bytes: 1 << 20, renderers, waiting, wait })
+}
+
+fn roomy(store: &Arc<Squares>) -> Tiles {
+    service(store.clone(), 4, 100, Duration::from_secs(5))
+}
+
+fn selection(key: &str) -> Arc<Selection> {
+    Arc::new(Selection { key: key.into(), any: Vec::new() })
+}
+
+/// Paris.
+const TILE: TileId = TileId { z: 8, x: 129, y: 88 };
+
+/// For whom a tile was made.
+fn made_for(tile: &Option<Arc<Tile>>) -> String {
+    let tile = tile.as_ref().unwrap();
+    let mut unzipped = Vec::new();
+    flate2::read::GzDecoder::new(&tile.gzip[..]).read_to_end(&mut unzipped).unwrap();
+    assert_eq!(unzipped, tile.plain);
+    let layers = crate::formats::mvt::read(&tile.plain).unwrap();
+    assert_eq!(layers[0].name, "communes");
+    match &layers[0].values[0] {
+        crate::formats::mvt::DecodedValue::Text(name) => name.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_for_one_tile_are_drawn_once() {
+    let store =
+        Arc::new(Squares { hold: Some(tokio::sync::Semaphore::new(0)), ..Squares::default() });
+    let tiles = Arc::new(roomy(&store));
+    let requests: Vec<_> = (0..50)
+        .map(|_| {
+            let tiles = tiles.clone();
+            tokio::spawn(async move { tiles.tile(&france(), TILE, None).await.unwrap() })
+        })
+        .collect();
+    while store.asked.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    store.hold.as_ref().unwrap().add_permits(50);
+    for request in requests {
+        assert_eq!(made_for(&request.await.unwrap()), "none");
+    }
+    assert_eq!(store.asked.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_failure_is_told_to_all_and_kept_for_nobody() {
+    let store = Arc::new(Squares::default());
+    let tiles = roomy(&store);
+    store.failing.store(true, Ordering::SeqCst);
+    let layer = france();
+    let (a, b) = tokio::join!(tiles.tile(&layer, TILE, None), tiles.tile(&layer, TILE, None));
+    for result in [a, b] {
+        assert!(matches!(result, Err(Error::Unavailable(_))));
+    }
+    store.failing.store(false, Ordering::SeqCst);
+    assert_eq!(made_for(&tiles.tile(&layer, TILE, None).await.unwrap()), "none");
+}
+
+#[tokio::test]
+async fn a_territory_never_gets_the_tile_of_another() {
+    let store = Arc::new(Squares::default());
+    let tiles = roomy(&store);
+    let layer = france();
+    let (nord, calais) = (selection("dep:59"), selection("dep:62"));
+    for _ in 0..2 {
+        for (asked, expected) in
+            [(Some(&nord), "dep:59"), (None, "none"), (Some(&calais), "dep:62")]
+        {
+            let tile = tiles.tile(&layer, TILE, asked).await.unwrap();
+            assert_eq!(made_for(&tile), expected);
+        }
+    }
+    assert_eq!(store.asked.load(Ordering::SeqCst), 3, "the second round comes from the cache");
+    // The empty filter is a filter: its tile is not that of everyone.
+    assert_eq!(made_for(&tiles.tile(&layer, TILE, Some(&selection(""))).await.unwrap()), "");
+}
+
+#[tokio::test]
+async fn another_version_or_reach_is_another_tile() {
+    let store = Arc::new(Squares::default());
+    let tiles = roomy(&store);
+    let states = [
+        ("20261124T060312Z-3f9a01c2", "r1"),
+        ("20261124T060312Z-3f9a01c2", "r2"),
+        ("20261125T060312Z-00000000", "r1"),
+    ];
+    let mut tags = std::collections::BTreeSet::new();
+    for (version, reach) in states {
+        let layer = layer(version, reach);
+        tiles.tile(&layer, TILE, None).await.unwrap();
+        let at = layer.at().unwrap();
+        for selection in [None, Some(selection("")), Some(selection("dep:59"))] {
+            for tile in [TILE, TileId { y: 89, ..TILE }, TileId { z: 9, ..TILE }] {
+                let tag = Tiles::etag(at, tile, selection.as_deref());
+                assert_eq!(tag, Tiles::etag(at, tile, selection.as_deref()));
+                assert_eq!(tag.len(), 32);
+                tags.insert(tag);
+            }
+        }
+    }
+    assert_eq!(store.asked.load(Ordering::SeqCst), 3);
+    assert_eq!(tags.len(), 27);
+}
+
+#[tokio::test]
+async fn empty_tiles_are_kept_and_outside_nothing_is_asked() {
+    let store = Arc::new(Squares::default());
+    let tiles = roomy(&store);
+    let layer = france();
+    for tile in [
+        TileId { z: 3, x: 4, y: 2 },
+        TileId { z: 8, x: 10, y: 88 },
+        TileId { z: 14, x: 0, y: 0 },
+        TileId { z: 8, x: 129, y: 200 },
+    ] {
+        assert!(tiles.tile(&layer, tile, None).await.unwrap().is_none());
+    }
+    assert_eq!(store.asked.load(Ordering::SeqCst), 0);
+    let mut wide = france();
+    let at = wide.current.as_mut().unwrap();
+    Arc::get_mut(&mut at.version).unwrap().bbox =
+        Some(BBox { west: 170.0, east: -170.0, ..BBox::WORLD });
+    for _ in 0..3 {
+        let tile = TileId { z: 6, x: 0, y: 30 };
+        assert!(tiles.tile(&wide, tile, None).await.unwrap().is_none());
+    }
+    assert_eq!(store.asked.load(Ordering::SeqCst), 1, "beyond the antimeridian, once");
+    assert!(tiles.tile(&wide, TileId { z: 6, x: 32, y: 30 }, None).await.unwrap().is_none());
+    assert_eq!(store.asked.load(Ordering::SeqCst), 1);
+    let none = Layer { current: None, ..france() };
+    assert!(matches!(tiles.tile(&none, TILE, None).await, Err(Error::Unavailable(_))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn too_many_at_once_are_turned_away() {
+    let store =
+        Arc::new(Squares { hold: Some(tokio::sync::Semaphore::new(0)), ..Squares::default() });
+    let tiles = Arc::new(service(store.clone(), 1, 1, Duration::from_secs(30)));
+    let ask = |y| {
+        let tiles = tiles.clone();
+        tokio::spawn(async move { tiles.tile(&france(), TileId { y, ..TILE }, None).await })
+    };
+    let first = ask(88);
+    while store.asked.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    // One waits; of two more at least one is turned away at once.
+    let (second, third) = (ask(89), ask(90));
+    let (turned, waiting) = match futures_util::future::select(second, third).await {
+        futures_util::future::Either::Left((turned, waiting))
+        | futures_util::future::Either::Right((turned, waiting)) => (turned, waiting),
+    };
+    let Err(Error::Busy { retry_after }) = turned.unwrap() else { panic!("not turned away") };
+    assert!(retry_after >= Duration::from_secs(1));
+    store.hold.as_ref().unwrap().add_permits(10);
+    assert!(first.await.unwrap().unwrap().is_some());
+    assert!(waiting.await.unwrap().unwrap().is_some());
+}
+
+#[tokio::test]
+async fn no_one_waits_longer_than_allowed() {
+    let store =
+        Arc::new(Squares { hold: Some(tokio::sync::Semaphore::new(0)), ..Squares::default() });
+    let tiles = service(store.clone(), 1, 10, Duration::from_millis(10));
+    let layer = france();
+    let first = tiles.tile(&layer, TILE, None);
+    let second = async {
+        let result = tiles.tile(&layer, TileId { y: 89, ..TILE }, None).await;
+        store.hold.as_ref().unwrap().add_permits(10);
+        result
+    };
+    let (first, second) = tokio::join!(first, second);
+    assert!(first.unwrap().is_some());
+    assert!(matches!(second, Err(Error::Busy { .. })));
+    // Whoever was turned away may come again.
+    assert!(tiles.tile(&layer, TileId { y: 89, ..TILE }, None).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn the_cache_is_weighed_in_bytes() {
+    let store = Arc::new(Squares::default());
+    let tiles = roomy(&store);
+    let layer = france();
+    let tile = tiles.tile(&layer, TILE, None).await.unwrap().unwrap();
+    tiles.cache.run_pending_tasks().await;
+    let bytes = (tile.plain.len() + tile.gzip.len()) as u64;
+    assert!(tiles.cached_bytes() > bytes && tiles.cached_bytes() < bytes + 1000);
+    // A cache of nothing still answers.
+    let none = Tiles::new(
+        store.clone(),
+        TileSettings { cache_bytes: 0, renderers: 1, waiting: 1, wait: Duration::from_secs(1) },
+    );
+    for _ in 0..2 {
+        assert!(none.tile(&layer, TILE, None).await.unwrap().is_some());
+    }
+}
+
+#[test]
+fn tilejson_says_what_a_client_needs() {
+    let layer = france();
+    let template = "https://sig.example.fr/socle/collections/communes/tiles/{z}/{x}/{y}.mvt";
+    let json = tilejson(&layer, layer.at().unwrap(), template, "Communes — Nord");
+    assert_eq!(
+        json,
+        serde_json::json!({
+            "tilejson": "3.0.0",
+            "tiles": [template],
+            "scheme": "xyz",
+            "name": "Communes — Nord",
+            "description": "Les communes",
+            "version": "20261124.60312.0",
+            "attribution": "© IGN (état au 2018-01-01)",
+            "bounds": [-5.0, 42.0, 9.5, 51.1],
+            "center": [2.25, 46.55, 5],
+            "minzoom": 4,
+            "maxzoom": 14,
+            "vector_layers": [{
+                "id": "communes",
+                "description": "Communes — Nord",
+                "fields": { "code": "String", "population": "Number", "littoral": "Boolean" },
+                "minzoom": 4,
+                "maxzoom": 14
+            }],
+            "socle": { "version": "20261124T060312Z-3f9a01c2", "key": "code", "label": "nom" }
+        })
+    );
+}
+
+/// Figures, printed: `cargo test --release -- --ignored --nocapture measure`.
+#[tokio::test]
+#[ignore = "prints figures"]
+async fn measure_hits() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let _ = metrics::set_global_recorder(recorder);
+    let store = Arc::new(Squares::default());
+    let (tiles, layer, nord) = (roomy(&store), france(), selection("dep:59"));
+    let at = layer.at().unwrap();
+    let _ = tiles.tile(&layer, TILE, Some(&nord)).await;
+    let runs = 1_000_000;
+    let started = std::time::Instant::now();
+    for _ in 0..runs {
+        std::hint::black_box(tiles.tile(&layer, TILE, Some(&nord)).await.unwrap());
+    }
+    let hit = started.elapsed() / runs;
+    let started = std::time::Instant::now();
+    for _ in 0..runs {
+        std::hint::black_box(Tiles::etag(at, TILE, Some(&nord)));
+    }
+    println!("hit {hit:?}, etag {:?}", started.elapsed() / runs);
+}
