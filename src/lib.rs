@@ -33,12 +33,14 @@
 //! its snapshot. Each stage takes the value the one before returned and leaves what is published
 //! untouched if it fails.
 
+pub mod app;
 pub mod catalog;
 pub mod config;
 pub mod error;
 pub mod formats;
 pub mod geometry;
 pub mod harvest;
+pub mod http;
 pub mod import;
 pub mod items;
 pub mod jobs;

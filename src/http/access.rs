@@ -1,0 +1,341 @@
+//! What every request passes through, in order: an id, the limits, the scope taken off the path,
+//! the time limit, then on the way out the problem document, CORS, security headers, the access
+//! line and the figures. Handlers set none of these.
+
+use super::{
+    Site,
+    access_log::Line,
+    negotiate::{self, Format},
+    params,
+    problem::{self, Asked, Failure},
+    reply, router, tiles,
+    visit::{Entry, Visit},
+};
+use crate::{error::Error, text};
+use axum::{
+    Router,
+    extract::{FromRequestParts, Request},
+    http::{
+        HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header, uri::PathAndQuery,
+    },
+    response::{IntoResponse, Response},
+};
+use futures_util::FutureExt;
+use std::{
+    net::SocketAddr,
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Instant, SystemTime},
+};
+use tower::ServiceExt;
+
+/// Methods of every resource.
+pub const METHODS: &str = "GET, HEAD, OPTIONS";
+/// `X-Request-Id`.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// How old territory codes were understood: `59355 -> com:59350`, comma-separated, ASCII.
+pub const TERRITORY_NOTICE: HeaderName = HeaderName::from_static("socle-territory-notice");
+/// Headers a script of another origin may read.
+const EXPOSED: &str = "Content-Crs, ETag, Link, OGC-NumberMatched, OGC-NumberReturned, \
+     Retry-After, Socle-Territory-Notice, X-Request-Id";
+
+/// The client's address, put into a request's extensions by the server.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub SocketAddr);
+
+/// The service behind the socket: what surrounds the routes, and the routes.
+pub struct Front {
+    site: Arc<Site>,
+    routes: Router,
+}
+
+impl Front {
+    /// Around these routes.
+    pub fn new(site: Arc<Site>, routes: Router) -> Self {
+        Self { site, routes }
+    }
+}
+
+/// What is needed of a request after handlers consumed it. Cheap: header values and addresses
+/// are counted references.
+struct Kept {
+    id: String,
+    method: Method,
+    uri: Uri,
+    accept: Option<HeaderValue>,
+    language: Option<HeaderValue>,
+    host: Option<HeaderValue>,
+    peer: Option<Peer>,
+}
+
+impl Front {
+    /// Answers a request. Never fails: failures are answers.
+    pub async fn answer(&self, request: Request) -> Response {
+        let started = Instant::now();
+        let site = &self.site;
+        let headers = request.headers();
+        let kept = Kept {
+            id: next_id(),
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            accept: headers.get(header::ACCEPT).cloned(),
+            language: headers.get(header::ACCEPT_LANGUAGE).cloned(),
+            host: headers.get(header::HOST).cloned(),
+            peer: request.extensions().get().copied(),
+        };
+        let mut entered = Entered::default();
+        let mut response = match enter(site, request, &kept, &mut entered) {
+            Ok(request) => self.work(request).await,
+            Err(response) => *response,
+        };
+        if let Some(failure) = problem::pending(&mut response) {
+            response = problem::finish(site, &failure, &asked(site, &kept, &entered));
+        }
+        leave(site, &kept, &entered, &mut response);
+        let route = router::position(entered.path(&kept));
+        site.meters.record(route, response.status(), started.elapsed());
+        if let Some(log) = &site.log {
+            log.write(Line {
+                at: SystemTime::now(),
+                id: kept.id,
+                method: kept.method,
+                uri: kept.uri,
+                status: response.status().as_u16(),
+                bytes: axum::body::HttpBody::size_hint(response.body()).exact(),
+                micros: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+                peer: kept.peer.map(|Peer(address)| address.ip()),
+                route: route.and_then(|i| router::path::ALL.get(i).copied()),
+            });
+        }
+        response
+    }
+
+    /// Routes and handler, within the time limit; a panic is a fault of ours like any other.
+    async fn work(&self, request: Request) -> Response {
+        let work = AssertUnwindSafe(self.handle(request)).catch_unwind();
+        match tokio::time::timeout(self.site.app.settings.server.request_timeout, work).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(_)) => Failure::Domain(Error::broken("a handler panicked")).into_response(),
+            Err(_) => Failure::Timeout.into_response(),
+        }
+    }
+}
+
+impl Front {
+    /// A tile at once, anything else by the router.
+    async fn handle(&self, request: Request) -> Response {
+        if request.method() == Method::GET && tiles::plain(request.uri().path()).is_some() {
+            let (mut parts, _) = request.into_parts();
+            let visit = match Visit::from_request_parts(&mut parts, &self.site).await {
+                Ok(visit) => visit,
+                Err(failure) => return failure.into_response(),
+            };
+            if let Some((id, tile)) = tiles::plain(parts.uri.path()) {
+                return tiles::answer(id, tile, &visit).await.into_response();
+            }
+            return Failure::NoRoute.into_response();
+        }
+        self.routes.clone().oneshot(request).map(|Ok(response)| response).await
+    }
+}
+
+/// What entering found out.
+#[derive(Default)]
+struct Entered {
+    entry: Entry,
+    /// The path below root and scope, when it differs from the one received.
+    path: Option<String>,
+}
+
+impl Entered {
+    fn path<'a>(&'a self, kept: &'a Kept) -> &'a str {
+        self.path.as_deref().unwrap_or_else(|| kept.uri.path())
+    }
+}
+
+/// Checks the address and takes the public prefix, the scope and a trailing slash off it.
+fn enter(
+    site: &Site,
+    mut request: Request,
+    kept: &Kept,
+    entered: &mut Entered,
+) -> Result<Request, Box<Response>> {
+    let fail = |failure: Failure| Box::new(failure.into_response());
+    let max = site.app.settings.server.max_url;
+    if request.uri().path_and_query().is_some_and(|p| p.as_str().len() > max) {
+        return Err(fail(Failure::TooLong(max)));
+    }
+    if !kept.host.as_ref().is_none_or(plain_host) {
+        return Err(fail(Failure::Domain(Error::Invalid(text!(
+            "En-tête « Host » illisible.",
+            "Unreadable \"Host\" header."
+        )))));
+    }
+    if kept.method == Method::OPTIONS {
+        return Err(Box::new(options()));
+    }
+    let path = request.uri().path();
+    let mut rest = path;
+    if let Some(prefix) = &site.prefix {
+        let bare = prefix.trim_end_matches('/');
+        rest = match path.strip_prefix(bare) {
+            Some("") => "/",
+            Some(below) if below.starts_with('/') => below,
+            _ => path,
+        };
+    }
+    if rest.len() > 1 {
+        rest = rest.strip_suffix('/').unwrap_or(rest);
+    }
+    if let Some(scoped) = rest.strip_prefix("/t/") {
+        let (segment, below) = scoped.find('/').map_or((scoped, "/"), |at| scoped.split_at(at));
+        // `+` is a plus sign in a path, not a space.
+        let segment = params::decode(&segment.replace('+', "%2B")).map_err(|e| fail(e.into()))?;
+        let scope = site.scopes.path(&site.app.reference, &segment);
+        let scope = scope.map_err(|e| fail(e.into()))?;
+        rest = below;
+        if scope.is_carried() && wants_page(kept) {
+            let query = kept.uri.query().map(|q| format!("?{q}")).unwrap_or_default();
+            let base = site.base(text_of(kept.host.as_ref()));
+            let to = format!("{base}t/{}{rest}{query}", scope.canonical());
+            return Err(Box::new(reply::redirect(&to, "public, max-age=300")));
+        }
+        entered.entry.scope = Some(scope);
+    }
+    if rest.len() != path.len() {
+        let rest = rest.to_owned();
+        let rewritten = match kept.uri.query() {
+            Some(query) => format!("{rest}?{query}"),
+            None => rest.clone(),
+        };
+        let target: PathAndQuery = rewritten.parse().map_err(|_| fail(Failure::NoRoute))?;
+        *request.uri_mut() = Uri::from(target);
+        entered.path = Some(rest);
+    }
+    if entered.entry.scope.is_some() {
+        request.extensions_mut().insert(entered.entry.clone());
+    }
+    Ok(request)
+}
+
+/// A host and port and nothing else: it is repeated in links.
+fn plain_host(host: &HeaderValue) -> bool {
+    let bytes = host.as_bytes();
+    let plain =
+        |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']' | b'_');
+    !bytes.is_empty() && bytes.len() <= 255 && bytes.iter().all(plain)
+}
+
+fn text_of(value: Option<&HeaderValue>) -> Option<&str> {
+    value.and_then(|v| v.to_str().ok())
+}
+
+fn wants_page(kept: &Kept) -> bool {
+    let explicit =
+        kept.uri.query().unwrap_or_default().split('&').find_map(|p| p.strip_prefix("f="));
+    match explicit {
+        Some(f) => f == "html",
+        None => negotiate::format(text_of(kept.accept.as_ref())) == Some(Format::Html),
+    }
+}
+
+fn options() -> Response {
+    let mut response = StatusCode::OK.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::ALLOW, HeaderValue::from_static(METHODS));
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(METHODS));
+    let allowed =
+        "Accept, Accept-Language, Authorization, Content-Type, If-None-Match, X-Requested-With";
+    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(allowed));
+    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+    response
+}
+
+fn asked<'a>(site: &Site, kept: &'a Kept, entered: &'a Entered) -> Asked<'a> {
+    let host = kept.host.as_ref().filter(|h| plain_host(h));
+    let base = site.base(text_of(host));
+    let root = match &entered.entry.scope {
+        Some(scope) => format!("{base}t/{}/", scope.written),
+        None => base.clone(),
+    };
+    Asked {
+        id: &kept.id,
+        accept: text_of(kept.accept.as_ref()),
+        language: text_of(kept.language.as_ref()),
+        query: kept.uri.query(),
+        path: entered.path(kept),
+        base,
+        root,
+    }
+}
+
+/// The headers of every answer.
+fn leave(site: &Site, kept: &Kept, entered: &Entered, response: &mut Response) {
+    let html = is_html(response.headers());
+    let success = response.status().is_success();
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Ok(id) = HeaderValue::from_str(&kept.id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    if let Some(notice) = entered.entry.scope.as_ref().and_then(|s| s.notice.as_ref())
+        && let Ok(notice) = HeaderValue::from_str(notice)
+    {
+        headers.insert(TERRITORY_NOTICE, notice);
+    }
+    if html {
+        let base = site.base(text_of(kept.host.as_ref().filter(|h| plain_host(h))));
+        if let Ok(policy) = HeaderValue::from_str(&content_policy(&base)) {
+            headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+        }
+        let referrer = HeaderValue::from_static("strict-origin-when-cross-origin");
+        headers.insert(header::REFERRER_POLICY, referrer);
+    }
+    if !success && !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+}
+
+fn is_html(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|v| v.as_bytes().starts_with(b"text/html"))
+}
+
+/// Only what comes from the service itself; MapLibre's worker is a blob.
+fn content_policy(base: &str) -> String {
+    let origin = base
+        .split_once("://")
+        .map(|(scheme, rest)| {
+            let host = rest.split('/').next().unwrap_or_default();
+            format!("{scheme}://{host}")
+        })
+        .unwrap_or_default();
+    format!(
+        "default-src 'none'; script-src 'self' {origin}; style-src 'self' {origin}; \
+         img-src 'self' data: blob: {origin}; font-src 'self' {origin}; connect-src 'self' {origin}; \
+         worker-src 'self' blob:; child-src blob:; form-action 'self' {origin}; base-uri 'none'"
+    )
+}
+
+/// 24 hexadecimal digits: 8 drawn for the process, 16 scrambled from a counter.
+fn next_id() -> String {
+    use std::{hash::BuildHasher, hash::Hasher, sync::OnceLock};
+    static DRAWN: OnceLock<u64> = OnceLock::new();
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let drawn = *DRAWN.get_or_init(|| {
+        let mut hasher = std::hash::RandomState::new().build_hasher();
+        hasher.write_u32(std::process::id());
+        hasher.finish()
+    });
+    // splitmix64 is a bijection: no two counters give one id.
+    let mut z = drawn
+        .wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^= z >> 31;
+    format!("{:08x}{z:016x}", drawn >> 32)
+}

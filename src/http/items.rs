@@ -1,0 +1,286 @@
+//! Features: pages of them and one alone, as GeoJSON and as tables. Written as bytes around what
+//! the service gives; no tree of JSON values in between.
+
+use super::{
+    Answer,
+    access::TERRITORY_NOTICE,
+    collections::CRS84,
+    links::{Link, media},
+    negotiate::Format,
+    pages,
+    params::{self, name},
+    reply::{CONTENT_CRS, Document},
+    scope::Scope,
+    visit::Visit,
+};
+use crate::{
+    catalog::Layer,
+    error::{Error, Result},
+    items::{Page, PageQuery},
+    model::Text,
+    query::{Cursor, DEFAULT_LIMIT, Equals, Filter, Start, parse_bbox, parse_limit, typed_value},
+    text,
+};
+use axum::{
+    extract::Path,
+    http::{HeaderName, header},
+};
+use std::sync::Arc;
+
+/// Parameters of `…/items`, besides the layer's own properties.
+pub const KNOWN: [&str; 12] = [
+    name::BBOX,
+    name::BBOX_CRS,
+    name::CRS,
+    name::CURSOR,
+    name::DATETIME,
+    name::F,
+    name::LIMIT,
+    name::OFFSET,
+    name::TERRITORY,
+    name::TERRITOIRE,
+    name::MODE,
+    RESULT_TYPE,
+];
+const RESULT_TYPE: &str = "resultType";
+/// Rows of a table in a page, when no limit is asked for.
+const TABLE_LIMIT: u64 = 50;
+
+const NUMBER_MATCHED: HeaderName = HeaderName::from_static("ogc-numbermatched");
+const NUMBER_RETURNED: HeaderName = HeaderName::from_static("ogc-numberreturned");
+const CONTENT_CRS_NAME: HeaderName = HeaderName::from_static("content-crs");
+
+/// A page request, understood.
+pub struct Request {
+    /// For the service.
+    pub query: PageQuery,
+    /// Territories of the `territory` parameter.
+    pub asked: Option<Arc<Scope>>,
+    /// Only the number of matches.
+    pub hits: bool,
+}
+
+/// `GET /collections/{id}/items`
+pub async fn page(Path(id): Path<String>, visit: Visit) -> Answer {
+    let format = visit.format()?;
+    let cursor = visit.params.get(name::CURSOR).map(Cursor::parse).transpose()?;
+    let layer = as_of(&visit, visit.layer(&id)?, cursor.as_ref()).await?;
+    let at = layer.at()?;
+    let request = read(&visit, &layer, format, cursor.as_ref())?;
+    let (state, key) = (at.key(), request.query.filter.key());
+    let tag = visit.tag(&["items", &state, &key, &request.query.limit.to_string()]);
+    if let Some(unchanged) = visit.unchanged(&tag) {
+        return Ok(unchanged);
+    }
+    let limit = request.query.limit;
+    let start = request.query.start;
+    let page = if request.hits {
+        let matched = visit.site.app.items.count(&layer, &request.query.filter).await?;
+        Page { features: Vec::new(), returned: 0, matched, next: None }
+    } else {
+        visit.site.app.items.page(&layer, request.query).await?
+    };
+    let links = page_links(&visit, &id, &page, start, limit);
+    let mut document = match format {
+        Format::Json => Document::new(media::GEOJSON, geojson(&page, &links)),
+        Format::Html => Document::html(pages::items::page(&visit, &layer, &page, &links)?),
+    };
+    if let Some(matched) = page.matched {
+        document = document.with(NUMBER_MATCHED, matched.to_string());
+    }
+    document = document
+        .with(NUMBER_RETURNED, page.returned.to_string())
+        .with(CONTENT_CRS_NAME, CONTENT_CRS)
+        .with(header::LINK, links.iter().map(Link::header).collect::<Vec<_>>().join(", "));
+    if let Some(notice) = request.asked.and_then(|asked| asked.notice.clone()) {
+        document = document.with(TERRITORY_NOTICE, notice);
+    }
+    visit.send(&tag, document).await
+}
+
+/// `GET /collections/{id}/items/{fid}`
+pub async fn feature(Path((id, fid)): Path<(String, String)>, visit: Visit) -> Answer {
+    visit.params.check(&[name::F, name::CRS], &[])?;
+    only_crs84(&visit, name::CRS)?;
+    let format = visit.format()?;
+    let layer = visit.layer(&id)?;
+    let tag = visit.tag(&["feature", &layer.at()?.key()]);
+    // `*` asks whether there is one at all: that takes the look-up below.
+    let any = visit.header(header::IF_NONE_MATCH).is_some_and(|h| h.contains('*'));
+    if !any && let Some(unchanged) = visit.unchanged(&tag) {
+        return Ok(unchanged);
+    }
+    let selection = visit.selection(None);
+    let found = visit.site.app.items.feature_within(&layer, &fid, selection).await?;
+    let Some(mut bytes) = found else {
+        let shown: String = fid.chars().take(80).collect();
+        let outside = match visit.scope_title() {
+            None => Text::default(),
+            Some(t) => Text::new(format!(" ({})", t.fr), format!(" ({})", t.en)),
+        };
+        return Err(Error::NotFound(Text::new(
+            format!("La couche « {id} »{} n'a pas d'entité « {shown} ».", outside.fr),
+            format!("Layer \"{id}\"{} has no feature \"{shown}\".", outside.en),
+        ))
+        .into());
+    };
+    if any && let Some(unchanged) = visit.unchanged(&tag) {
+        return Ok(unchanged);
+    }
+    let mut links = visit.own_links(media::GEOJSON);
+    let collection = visit.url(&format!("collections/{id}"));
+    links
+        .push(Link::new("collection", media::JSON, collection).titled(visit.say(&layer.def.title)));
+    let document = match format {
+        Format::Json => {
+            // The service gives `{…}`: the links go in before its last brace.
+            if bytes.last() == Some(&b'}') {
+                bytes.pop();
+                bytes.extend_from_slice(b",\"links\":");
+                bytes.extend_from_slice(&json_bytes(&links));
+                bytes.push(b'}');
+            }
+            Document::new(media::GEOJSON, bytes)
+        }
+        Format::Html => Document::html(pages::items::feature(&visit, &layer, &fid, &bytes)?),
+    };
+    let document = document
+        .with(CONTENT_CRS_NAME, CONTENT_CRS)
+        .with(header::LINK, links.iter().map(Link::header).collect::<Vec<_>>().join(", "));
+    visit.send(&tag, document).await
+}
+
+/// Reads all parameters of a page request.
+fn read(visit: &Visit, layer: &Layer, format: Format, cursor: Option<&Cursor>) -> Result<Request> {
+    let at = layer.at()?;
+    let schema = &at.version.schema;
+    let fields: Vec<&str> = schema.fields.iter().map(|f| f.name.as_str()).collect();
+    visit.params.check(&KNOWN, &fields)?;
+    only_crs84(visit, name::CRS)?;
+    only_crs84(visit, name::BBOX_CRS)?;
+    if let Some(value) = visit.params.get(name::DATETIME) {
+        params::check_datetime(value)?;
+    }
+    let hits = match visit.params.get(RESULT_TYPE) {
+        None | Some("results") => false,
+        Some("hits") => true,
+        Some(other) => {
+            let shown: String = other.chars().take(40).collect();
+            return Err(Error::Invalid(text!(
+                "Paramètre « resultType » : « {shown} ». Valeurs possibles : results, hits.",
+                "Parameter \"resultType\": \"{shown}\". Possible values: results, hits."
+            )));
+        }
+    };
+    let default = if format == Format::Html { TABLE_LIMIT } else { DEFAULT_LIMIT };
+    let limit = visit.params.get(name::LIMIT).map_or(Ok(default), parse_limit)?;
+    let asked = visit.asked_territory()?;
+    let mut filter = Filter {
+        bbox: visit.params.get(name::BBOX).map(parse_bbox).transpose()?,
+        selection: visit.selection(asked.as_ref()),
+        equals: Vec::new(),
+    };
+    for (field, position) in schema.fields.iter().zip(0..) {
+        let name = field.name.as_str();
+        if KNOWN.contains(&name) || params::SECRETS.contains(&name) {
+            continue; // the parameter of that name wins, as the API definition says
+        }
+        if let Some(value) = visit.params.get(&field.name) {
+            let value = typed_value(&field.name, field.kind, value)?;
+            filter.equals.push(Equals { field: position, value });
+        }
+    }
+    let start = start(visit, cursor)?;
+    Ok(Request { query: PageQuery { filter, start, limit }, asked, hits })
+}
+
+/// Where the page starts.
+fn start(visit: &Visit, cursor: Option<&Cursor>) -> Result<Start> {
+    let offset = visit.params.number(name::OFFSET)?;
+    match (cursor, offset) {
+        (None, offset) => Ok(Start::Offset(offset.unwrap_or(0))),
+        (Some(cursor), None) => Ok(Start::Ordinal(cursor.ordinal)),
+        (Some(_), Some(_)) => Err(Error::Invalid(text!(
+            "« cursor » et « offset » ne vont pas ensemble.",
+            "\"cursor\" and \"offset\" do not go together."
+        ))),
+    }
+}
+
+/// The layer in the state the cursor was made in: paging goes on in the version it began in, as
+/// long as that is kept.
+async fn as_of(visit: &Visit, layer: Arc<Layer>, cursor: Option<&Cursor>) -> Result<Arc<Layer>> {
+    let Some(cursor) = cursor else { return Ok(layer) };
+    if cursor.state == layer.at()?.key() {
+        return Ok(layer);
+    }
+    if let Some(layer) = visit.site.app.items.as_of(&layer, &cursor.state).await? {
+        return Ok(Arc::new(layer));
+    }
+    let again = visit.address(&[name::CURSOR], &[]);
+    let follow = again.strip_prefix(&visit.root()).map(str::to_owned);
+    let text = text!(
+        "La couche a été mise à jour pendant le parcours : cette page n'existe plus. Reprenez depuis le début.",
+        "The layer was updated while you were paging: this page is gone. Start again."
+    );
+    Err(Error::Gone { text, follow })
+}
+
+fn only_crs84(visit: &Visit, parameter: &str) -> Result<()> {
+    match visit.params.get(parameter) {
+        None | Some(CRS84) => Ok(()),
+        Some(other) => {
+            let shown: String = other.chars().take(120).collect();
+            Err(Error::Invalid(text!(
+                "Paramètre « {parameter} » : « {shown} » n'est pas disponible. Seul {CRS84} l'est pour l'instant.",
+                "Parameter \"{parameter}\": \"{shown}\" is not available. Only {CRS84} is for now."
+            )))
+        }
+    }
+}
+
+fn page_links(visit: &Visit, id: &str, page: &Page, start: Start, limit: u64) -> Vec<Link> {
+    let mut links = visit.own_links(media::GEOJSON);
+    let limit_text = limit.to_string();
+    let kind = match visit.format() {
+        Ok(Format::Html) => media::HTML,
+        _ => media::GEOJSON,
+    };
+    if let Some(next) = &page.next {
+        let cursor = next.to_text();
+        let with = [(name::LIMIT, limit_text.as_str()), (name::CURSOR, cursor.as_str())];
+        links.push(Link::new("next", kind, visit.address(&[name::OFFSET], &with)));
+    }
+    if let Start::Offset(offset) = start
+        && offset > 0
+    {
+        let before = offset.saturating_sub(limit).to_string();
+        let with = [(name::LIMIT, limit_text.as_str()), (name::OFFSET, before.as_str())];
+        links.push(Link::new("prev", kind, visit.address(&[], &with)));
+    }
+    links.push(Link::new("collection", media::JSON, visit.url(&format!("collections/{id}"))));
+    links
+}
+
+/// The `FeatureCollection` around the features' bytes.
+fn geojson(page: &Page, links: &[Link]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(page.features.len() + 2048);
+    out.extend_from_slice(b"{\"type\":\"FeatureCollection\",\"timeStamp\":\"");
+    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    out.extend_from_slice(now.as_bytes());
+    out.extend_from_slice(b"\",");
+    if let Some(matched) = page.matched {
+        out.extend_from_slice(format!("\"numberMatched\":{matched},").as_bytes());
+    }
+    out.extend_from_slice(format!("\"numberReturned\":{},\"links\":", page.returned).as_bytes());
+    out.extend_from_slice(&json_bytes(links));
+    out.extend_from_slice(b",\"features\":[\n");
+    out.extend_from_slice(&page.features);
+    out.extend_from_slice(b"\n]}");
+    out
+}
+
+fn json_bytes(links: &[Link]) -> Vec<u8> {
+    // Serializing plain strings cannot fail; an empty list is a safe reading of "cannot".
+    serde_json::to_vec(links).unwrap_or_else(|_| b"[]".to_vec())
+}

@@ -1,0 +1,156 @@
+//! What there is: the landing page, the conformance declaration, the kinds of problems.
+
+use super::{
+    Answer, Site,
+    links::{Link, media, rel},
+    negotiate::Format,
+    pages,
+    params::name,
+    problem::KINDS,
+    reply::{Document, Tag},
+    visit::Visit,
+};
+use crate::{catalog::Snapshot, error::Error, text};
+use axum::extract::Path;
+use serde_json::{Value, json};
+
+/// Conformance classes that are true of this service, to the letter of their standards.
+pub const CONFORMANCE: [&str; 12] = [
+    "http://www.opengis.net/spec/ogcapi-common-1/1.0/conf/core",
+    "http://www.opengis.net/spec/ogcapi-common-2/1.0/conf/collections",
+    "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/core",
+    "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/geojson",
+    "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/html",
+    "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/oas30",
+    "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/core",
+    "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/tileset",
+    "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/tilesets-list",
+    "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/geodata-tilesets",
+    "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/mvt",
+    "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/oas30",
+];
+
+impl Site {
+    /// The state of all layers in one text, for tags.
+    pub fn state(&self, snapshot: &Snapshot) -> String {
+        let mut state = String::new();
+        for layer in snapshot.layers.values() {
+            if let Some(at) = &layer.current {
+                state.push_str(layer.def.id.as_str());
+                state.push('@');
+                state.push_str(&at.key());
+                state.push_str(&at.version.source.checked_at.to_string());
+            }
+            state.push(' ');
+        }
+        state
+    }
+}
+
+impl Visit {
+    /// `self` and the other representation.
+    pub fn own_links(&self, json: &'static str) -> Vec<Link> {
+        let (fr, en) = ("Ce document", "This document");
+        let words = match self.lang() {
+            crate::model::Lang::Fr => fr,
+            crate::model::Lang::En => en,
+        };
+        vec![
+            Link::new("self", json, self.address(&[name::F], &[])).titled(words),
+            Link::new("alternate", media::HTML, self.address(&[name::F], &[("f", "html")]))
+                .titled(format!("{words} (HTML)")),
+        ]
+    }
+
+    /// Sends a JSON value, or the page that shows it.
+    pub async fn present(
+        &self,
+        tag: &Tag,
+        json: &'static str,
+        title: &str,
+        value: &Value,
+    ) -> Answer {
+        let document = match self.format()? {
+            Format::Json => Document::json(json, value),
+            Format::Html => Document::html(pages::document::page(self, title, value)),
+        };
+        self.send(tag, document).await
+    }
+}
+
+/// `GET /`
+pub async fn landing(visit: Visit) -> Answer {
+    visit.params.check(&[name::F], &[])?;
+    let format = visit.format()?;
+    let snapshot = visit.snapshot();
+    let tag = visit.tag(&["landing", &visit.site.state(&snapshot)]);
+    if let Some(unchanged) = visit.unchanged(&tag) {
+        return Ok(unchanged);
+    }
+    if format == Format::Html {
+        let page = pages::landing::page(&visit, &snapshot).await?;
+        return visit.send(&tag, Document::html(page)).await;
+    }
+    let server = &visit.site.app.settings.server;
+    let value = json!({
+        "title": visit.titled(&server.title),
+        "description": visit.say(&server.description),
+        "links": landing_links(&visit),
+    });
+    visit.send(&tag, Document::json(media::JSON, &value)).await
+}
+
+fn landing_links(visit: &Visit) -> Vec<Link> {
+    let say = |fr: &str, en: &str| visit.say(&crate::model::Text::new(fr, en)).to_owned();
+    let collections = say("Les couches", "The layers");
+    let conformance = say("Classes de conformité", "Conformance classes");
+    let definition = say("Définition de l'API", "API definition");
+    let mut links = visit.own_links(media::JSON);
+    links.extend([
+        Link::new("service-desc", media::OPENAPI, visit.url("api")).titled(&definition),
+        Link::new("service-doc", media::HTML, visit.url("api?f=html")).titled(&definition),
+        Link::new("conformance", media::JSON, visit.url("conformance")).titled(&conformance),
+        Link::new(rel::CONFORMANCE, media::JSON, visit.url("conformance")).titled(&conformance),
+        Link::new("data", media::JSON, visit.url("collections")).titled(&collections),
+        Link::new(rel::DATA, media::JSON, visit.url("collections")).titled(&collections),
+        Link::new(rel::TILING_SCHEMES, media::JSON, visit.url("tileMatrixSets"))
+            .titled(say("Grilles de tuiles", "Tile matrix sets")),
+        Link::new(rel::STYLES, media::JSON, visit.url("styles")).titled(say("Styles", "Styles")),
+        Link::new("related", media::JSON, visit.url("territories"))
+            .titled(say("Territoires", "Territories")),
+    ]);
+    links
+}
+
+/// `GET /conformance`
+pub async fn conformance(visit: Visit) -> Answer {
+    visit.params.check(&[name::F], &[])?;
+    let tag = visit.tag(&["conformance"]);
+    if let Some(unchanged) = visit.unchanged(&tag) {
+        return Ok(unchanged);
+    }
+    let value = json!({ "conformsTo": CONFORMANCE, "links": visit.own_links(media::JSON) });
+    let title = text!("Conformité", "Conformance");
+    visit.present(&tag, media::JSON, visit.say(&title), &value).await
+}
+
+/// `GET /problems/{kind}`
+pub async fn problem(Path(kind): Path<String>, visit: Visit) -> Answer {
+    visit.params.check(&[name::F], &[])?;
+    let found = KINDS.iter().find(|k| k.id == kind).ok_or_else(|| {
+        let list = KINDS.map(|k| k.id).join(", ");
+        Error::NotFound(text!(
+            "Nature de problème inconnue. Natures : {list}.",
+            "Unknown kind of problem. Kinds: {list}."
+        ))
+    })?;
+    let tag = visit.tag(&["problem"]);
+    let title = found.title(visit.lang());
+    let value = json!({
+        "id": found.id,
+        "title": title,
+        "status": found.status.as_u16(),
+        "links": visit.own_links(media::JSON),
+    });
+    visit.present(&tag, media::JSON, title, &value).await
+}

@@ -1,0 +1,128 @@
+//! HTTP: parses and negotiates, calls one service, answers. The only room that names axum; no
+//! HTTP type goes further down, and no SQL, file or domain rule comes up here.
+//!
+//! Reading order: [`router`] (the table of contents), [`access`] (what every request passes
+//! through), [`visit`] (a request as handlers see it), [`reply`] and [`problem`] (how answers and
+//! failures leave), then one file per API. Pages are in [`pages`].
+
+pub mod access;
+mod access_log;
+mod assets;
+mod collections;
+mod health;
+mod items;
+mod landing;
+pub mod links;
+mod meters;
+pub mod negotiate;
+mod openapi;
+mod pages;
+pub mod params;
+mod problem;
+mod reply;
+pub mod router;
+mod schema;
+mod scope;
+mod server;
+mod styles;
+mod territories;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod tiles;
+mod tilesets;
+mod versions;
+mod visit;
+
+pub use router::router;
+pub use server::{listen, serve, signals};
+
+use crate::{
+    app::App,
+    model::{Mode, Text},
+    text,
+};
+use axum::response::Response;
+use problem::Failure;
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+
+/// What a handler gives.
+type Answer = Result<Response, Failure>;
+
+/// The long-lived parts of this room.
+pub struct Site {
+    /// Services, catalogue, reference.
+    app: Arc<App>,
+    /// Hash of what shapes documents besides data: program version, layer files, titles.
+    stamp: String,
+    /// Style documents of the operator.
+    styles: styles::Styles,
+    /// Territories already understood.
+    scopes: scope::Scopes,
+    /// The API definition, by the state it was written for.
+    definitions: openapi::Definitions,
+    /// Where access lines go.
+    log: Option<access_log::AccessLog>,
+    /// Counters and histograms.
+    meters: meters::Meters,
+    /// Path of `public_url`, with both slashes, when it is not `/`.
+    prefix: Option<String>,
+}
+
+impl Site {
+    /// Over the application's parts. Reads the style documents.
+    fn new(app: Arc<App>) -> Self {
+        let settings = &app.settings;
+        let mut hash = Sha256::new();
+        hash.update(env!("CARGO_PKG_VERSION"));
+        hash.update(format!("{:?}", settings.layers));
+        hash.update(format!("{:?}{:?}", settings.server.title, settings.server.description));
+        hash.update(app.reference.id());
+        let stamp = hash.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect();
+        let prefix = settings.server.public_url.as_deref().and_then(|url| {
+            let (_, rest) = url.split_once("://")?;
+            let (_, path) = rest.split_once('/')?;
+            (!path.is_empty()).then(|| format!("/{}/", path.trim_end_matches('/')))
+        });
+        Self {
+            styles: styles::Styles::read(&settings.styles),
+            scopes: scope::Scopes::default(),
+            definitions: openapi::Definitions::default(),
+            log: settings.server.access_log.then(access_log::AccessLog::to_stderr),
+            meters: meters::Meters::new(),
+            stamp,
+            prefix,
+            app,
+        }
+    }
+
+    /// Root of the service, ending in `/`. `host` was checked by [`access`].
+    fn base(&self, host: Option<&str>) -> String {
+        match (&self.app.settings.server.public_url, host) {
+            (Some(url), _) => format!("{}/", url.trim_end_matches('/')),
+            (None, Some(host)) => format!("http://{host}/"),
+            (None, None) => format!("http://{}/", self.app.settings.server.listen),
+        }
+    }
+
+    /// Words for a scope, for titles.
+    fn scope_title(&self, scope: &scope::Scope) -> Text {
+        let names: Vec<String> = scope.resolved.iter().map(|r| self.name(&r.code)).collect();
+        let names = names.join(" + ");
+        match scope.mode {
+            Mode::Concerns => text!("{names}, sélectionné", "{names}, selected"),
+            Mode::Within => text!("{names}, contenu", "{names}, contained"),
+        }
+    }
+
+    /// A territory's name with its code: `Nord (dep:59)`.
+    fn name(&self, code: &crate::model::TerritoryCode) -> String {
+        let id = scope::code_text(code);
+        match self.app.reference.get(code) {
+            Some(territory) => format!("{} ({id})", territory.name),
+            None => id,
+        }
+    }
+}

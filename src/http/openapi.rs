@@ -1,0 +1,338 @@
+//! The API definition, OpenAPI 3.0, built from the router's own addresses and parameter names.
+//! Written once per state of the layers, root and language, then served as bytes: QGIS reads it
+//! at each connection and refuses the service when it cannot.
+
+use super::{
+    Answer,
+    collections::CRS84,
+    items,
+    links::media,
+    negotiate::Format,
+    pages,
+    params::{SECRETS, name},
+    problem::KINDS,
+    reply::Document,
+    router::path,
+    schema, territories,
+    visit::Visit,
+};
+use crate::{
+    catalog::{Layer, Snapshot},
+    query::{DEFAULT_LIMIT, MAX_LIMIT},
+    text,
+};
+use rustc_hash::FxHashMap;
+use serde_json::{Map, Value, json};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Definitions kept; scopes and hosts make new ones.
+const KEPT: usize = 64;
+
+/// Definitions already written, by state, root and language.
+#[derive(Default)]
+pub struct Definitions(Mutex<FxHashMap<String, Arc<Value>>>);
+
+/// `GET /api`
+pub async fn api(visit: Visit) -> Answer {
+    visit.params.check(&[name::F], &[])?;
+    let format = visit.format()?;
+    let snapshot = visit.snapshot();
+    let state = visit.site.state(&snapshot);
+    let tag = visit.tag(&["api", &state]);
+    if let Some(unchanged) = visit.unchanged(&tag) {
+        return Ok(unchanged);
+    }
+    let key = format!("{state}\n{}\n{}", visit.root(), visit.lang().tag());
+    let kept =
+        visit.site.definitions.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+    let definition = match kept {
+        Some(kept) => kept,
+        None => {
+            let made = Arc::new(definition(&visit, &snapshot));
+            let mut kept = visit.site.definitions.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if kept.len() >= KEPT {
+                kept.clear();
+            }
+            kept.insert(key, made.clone());
+            made
+        }
+    };
+    let document = match format {
+        Format::Json => Document::json(media::OPENAPI, &definition),
+        Format::Html => Document::html(pages::api::page(&visit, &definition)),
+    };
+    visit.send(&tag, document).await
+}
+
+fn definition(visit: &Visit, snapshot: &Snapshot) -> Value {
+    let server = &visit.site.app.settings.server;
+    let mut paths = Map::new();
+    for o in &OPERATIONS {
+        let operation = operation(o.id, visit.words(o.fr, o.en), o.path, o.refs, o.types);
+        paths.insert(standard(o.path), json!({ "get": operation }));
+    }
+    for layer in snapshot.served() {
+        of_layer(visit, layer, &mut paths);
+    }
+    json!({
+        "openapi": "3.0.3",
+        "info": {
+            "title": visit.titled(&server.title),
+            "description": visit.say(&server.description),
+            "version": env!("CARGO_PKG_VERSION"),
+        },
+        "servers": [{ "url": visit.root().trim_end_matches('/') }],
+        "paths": paths,
+        "components": {
+            "parameters": parameters(visit),
+            "responses": { "problem": problem_response(visit) },
+            "schemas": schemas(),
+        },
+    })
+}
+
+/// The names of path variables that clients of OGC API look for.
+fn standard(template: &str) -> String {
+    if template.starts_with(path::COLLECTION) {
+        template
+            .replace("{id}", "{collectionId}")
+            .replace("{fid}", "{featureId}")
+            .replace("{tms}", "{tileMatrixSetId}")
+            .replace("{z}/{row}/{col}", "{tileMatrix}/{tileRow}/{tileCol}")
+            .replace("{y}", "{y}.mvt")
+            .replace("{v}", "{version}")
+    } else {
+        template
+            .replace("{id}", "{styleId}")
+            .replace("{tms}", "{tileMatrixSetId}")
+            .replace("{code}", "{territory}")
+    }
+}
+
+/// An operation that does not depend on the layers.
+struct Operation {
+    path: &'static str,
+    id: &'static str,
+    fr: &'static str,
+    en: &'static str,
+    /// Names of shared parameters.
+    refs: &'static [&'static str],
+    types: &'static [&'static str],
+}
+
+const JSON_HTML: &[&str] = &[media::JSON, media::HTML];
+const SCHEMA_HTML: &[&str] = &[media::SCHEMA, media::HTML];
+const GEO: &[&str] = &[media::GEOJSON, media::HTML];
+const TILE: &[&str] = &["territory", "territoire", "territory-mode"];
+/// Parameters of a page of features, by their names among the shared ones.
+const PAGE: &[&str] = &[
+    "limit",
+    "bbox",
+    "datetime",
+    "crs",
+    "bbox-crs",
+    "offset",
+    "cursor",
+    "territory",
+    "territoire",
+    "territory-mode",
+    "resultType",
+    "f",
+];
+
+#[rustfmt::skip] // a table: one line per operation
+const OPERATIONS: [Operation; 24] = [
+    Operation { path: path::LANDING, id: "getLandingPage", fr: "Page d'accueil", en: "Landing page", refs: &["f"], types: JSON_HTML },
+    Operation { path: path::CONFORMANCE, id: "getConformance", fr: "Classes de conformité", en: "Conformance classes", refs: &["f"], types: JSON_HTML },
+    Operation { path: path::API, id: "getApi", fr: "Cette définition", en: "This definition", refs: &["f"], types: &[media::OPENAPI, media::HTML] },
+    Operation { path: path::COLLECTIONS, id: "getCollections", fr: "Les couches", en: "The layers", refs: &["f"], types: JSON_HTML },
+    Operation { path: path::COLLECTION, id: "describeCollection", fr: "Une couche", en: "A layer", refs: &["f"], types: JSON_HTML },
+    Operation { path: path::ITEMS, id: "getFeatures", fr: "Entités d'une couche", en: "Features of a layer", refs: PAGE, types: GEO },
+    Operation { path: path::ITEM, id: "getFeature", fr: "Une entité", en: "A feature", refs: &["f", "crs"], types: GEO },
+    Operation { path: path::QUERYABLES, id: "getQueryables", fr: "Champs interrogeables", en: "Queryables", refs: &["f"], types: SCHEMA_HTML },
+    Operation { path: path::SCHEMA, id: "getSchema", fr: "Champs", en: "Fields", refs: &["f"], types: SCHEMA_HTML },
+    Operation { path: path::TILESETS, id: "collection.vector.getTileSetsList", fr: "Jeux de tuiles", en: "Tilesets", refs: &["f"], types: JSON_HTML },
+    Operation { path: path::TILESET, id: "collection.vector.getTileSet", fr: "Un jeu de tuiles", en: "A tileset", refs: &["f"], types: JSON_HTML },
+    Operation { path: path::TILE, id: "collection.vector.getTile", fr: "Une tuile (matrice, ligne, colonne)", en: "A tile (matrix, row, column)", refs: TILE, types: &[media::MVT] },
+    Operation { path: path::TILE_XYZ, id: "xyz.collection.vector.getTile", fr: "Une tuile (z, x, y)", en: "A tile (z, x, y)", refs: TILE, types: &[media::MVT] },
+    Operation { path: path::TILEJSON, id: "getTileJson", fr: "TileJSON", en: "TileJSON", refs: &[], types: &[media::JSON] },
+    Operation { path: path::VERSIONS, id: "getVersions", fr: "Versions d'une couche", en: "Versions of a layer", refs: &["f"], types: JSON_HTML },
+    Operation { path: path::REPORT, id: "getReport", fr: "Rapport d'une version", en: "Report of a version", refs: &["f"], types: JSON_HTML },
+    Operation { path: path::GRIDS, id: "getTileMatrixSets", fr: "Grilles de tuiles", en: "Tile matrix sets", refs: &["f"], types: JSON_HTML },
+    Operation { path: path::GRID, id: "getTileMatrixSet", fr: "Une grille de tuiles", en: "A tile matrix set", refs: &["f"], types: JSON_HTML },
+    Operation { path: path::STYLES, id: "getStyles", fr: "Styles", en: "Styles", refs: &["f"], types: JSON_HTML },
+    Operation { path: path::STYLE, id: "getStyle", fr: "Un style MapLibre", en: "A MapLibre style", refs: &[], types: &[media::JSON] },
+    Operation { path: path::TERRITORIES, id: "searchTerritories", fr: "Recherche de territoires", en: "Search for territories", refs: &["q", "level", "territories-limit", "f"], types: JSON_HTML },
+    Operation { path: path::TERRITORY, id: "getTerritory", fr: "Un territoire", en: "A territory", refs: &["f"], types: JSON_HTML },
+    Operation { path: path::LIVE, id: "getLive", fr: "Le programme répond", en: "The program answers", refs: &[], types: &[media::JSON] },
+    Operation { path: path::READY, id: "getReady", fr: "Le service est prêt", en: "The service is ready", refs: &[], types: &[media::JSON] },
+];
+
+fn operation(id: &str, summary: &str, template: &str, refs: &[&str], types: &[&str]) -> Value {
+    let mut parameters: Vec<Value> =
+        standard(template).split(['{', '}']).skip(1).step_by(2).map(path_parameter).collect();
+    parameters
+        .extend(refs.iter().map(|r| json!({ "$ref": format!("#/components/parameters/{r}") })));
+    let content: Map<String, Value> = types
+        .iter()
+        .map(|media| {
+            let schema = match *media {
+                media::GEOJSON if id.ends_with("getFeature") => "featureGeoJSON",
+                media::GEOJSON => "featureCollectionGeoJSON",
+                media::HTML => "text",
+                media::MVT => "binary",
+                _ => "document",
+            };
+            (
+                (*media).to_owned(),
+                json!({ "schema": { "$ref": format!("#/components/schemas/{schema}") } }),
+            )
+        })
+        .collect();
+    json!({
+        "operationId": id,
+        "summary": summary,
+        "tags": [tag(template)],
+        "parameters": parameters,
+        "responses": {
+            "200": { "description": summary, "content": content },
+            "default": { "$ref": "#/components/responses/problem" },
+        },
+    })
+}
+
+fn tag(template: &str) -> &'static str {
+    if template.contains("/tiles")
+        || template.contains("tileMatrixSets")
+        || template.contains("tilejson")
+    {
+        "Tiles"
+    } else if template.starts_with("/territories") {
+        "Territories"
+    } else if template.starts_with("/styles") {
+        "Styles"
+    } else if template.starts_with(path::COLLECTION) {
+        "Features"
+    } else {
+        "Service"
+    }
+}
+
+fn path_parameter(name: &str) -> Value {
+    let whole = matches!(name, "x" | "y" | "z" | "tileRow" | "tileCol");
+    let schema = match name {
+        "tileMatrixSetId" => json!({ "type": "string", "enum": [super::tilesets::GRID_ID] }),
+        _ if whole => json!({ "type": "integer", "minimum": 0 }),
+        _ => json!({ "type": "string" }),
+    };
+    json!({ "name": name, "in": "path", "required": true, "schema": schema })
+}
+
+/// Literal paths of a layer: where clients look for its properties and its page size.
+fn of_layer(visit: &Visit, layer: &Layer, paths: &mut Map<String, Value>) {
+    let Some(at) = &layer.current else { return };
+    let id = layer.def.id.as_str();
+    let title = visit.say(&layer.def.title);
+    let literal = path::ITEMS.replace("{id}", id);
+    let mut features = operation(&format!("{id}.getFeatures"), title, &literal, PAGE, GEO);
+    if let Some(parameters) = features.get_mut("parameters").and_then(Value::as_array_mut) {
+        let fields = at.version.schema.fields.iter();
+        let free = |name: &str| !items::KNOWN.contains(&name) && !SECRETS.contains(&name);
+        for field in fields.filter(|f| free(&f.name)) {
+            let schema = match field.kind {
+                crate::model::FieldKind::Json => json!({ "type": "string" }),
+                kind => schema::kind(kind),
+            };
+            parameters.push(query_parameter(&field.name, &field.name, schema));
+        }
+    }
+    paths.insert(literal, json!({ "get": features }));
+}
+
+fn query_parameter(name: &str, description: &str, schema: Value) -> Value {
+    json!({
+        "name": name, "in": "query", "description": description, "required": false,
+        "style": "form", "explode": false, "schema": schema,
+    })
+}
+
+fn parameters(visit: &Visit) -> Value {
+    let p = |name: &str, fr: &'static str, en: &'static str, schema: Value| {
+        query_parameter(name, visit.words(fr, en), schema)
+    };
+    let territory = json!({ "type": "array", "minItems": 1, "maxItems": super::scope::MAX_TERRITORIES, "items": { "type": "string" } });
+    let numbers =
+        json!({ "type": "array", "minItems": 4, "maxItems": 6, "items": { "type": "number" } });
+    let crs = json!({ "type": "string", "format": "uri", "enum": [CRS84], "default": CRS84 });
+    let levels = super::scope::LEVELS.map(super::scope::level_id);
+    json!({
+        "limit": p(name::LIMIT, "Nombre d'entités par page", "Features per page", json!({ "type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT })),
+        "bbox": p(name::BBOX, "Emprise : ouest, sud, est, nord", "Box: west, south, east, north", numbers),
+        "datetime": p(name::DATETIME, "Instant ou intervalle RFC 3339", "RFC 3339 instant or interval", json!({ "type": "string" })),
+        "crs": p(name::CRS, "Système de coordonnées de la réponse", "CRS of the answer", crs.clone()),
+        "bbox-crs": p(name::BBOX_CRS, "Système de coordonnées de l'emprise", "CRS of the box", crs),
+        "offset": p(name::OFFSET, "Entités à sauter", "Features to skip", json!({ "type": "integer", "minimum": 0, "default": 0 })),
+        "cursor": p(name::CURSOR, "Suite d'une page, donnée par son lien « next »", "Where a page goes on, from its \"next\" link", json!({ "type": "string" })),
+        "territory": p(name::TERRITORY, "Territoires (dep:59, epci:200093201…), vingt au plus", "Territories (dep:59, epci:200093201…), twenty at most", territory.clone()),
+        "territoire": p(name::TERRITOIRE, "Comme « territory »", "Same as \"territory\"", territory),
+        "territory-mode": p(name::MODE, "Concerne le territoire, ou y est contenu", "Concerns the territory, or is within it", json!({ "type": "string", "enum": ["concerns", "within"], "default": "concerns" })),
+        "resultType": p("resultType", "« hits » : seulement le nombre", "\"hits\": only the number", json!({ "type": "string", "enum": ["results", "hits"], "default": "results" })),
+        "f": p(name::F, "Format de la réponse", "Format of the answer", json!({ "type": "string", "enum": ["json", "html"] })),
+        "q": p(territories::KNOWN[0], "Nom ou code postal", "Name or postal code", json!({ "type": "string", "maxLength": 200 })),
+        "level": p(territories::KNOWN[1], "Niveau de territoire", "Territory level", json!({ "type": "string", "enum": levels })),
+        "territories-limit": p(name::LIMIT, "Nombre de résultats", "Number of results", json!({ "type": "integer", "minimum": 1, "maximum": 100, "default": 20 })),
+    })
+}
+
+fn problem_response(visit: &Visit) -> Value {
+    let kinds: Vec<String> = KINDS
+        .iter()
+        .map(|k| format!("{} ({})", k.title(visit.lang()), k.status.as_u16()))
+        .collect();
+    let intro = text!("Problème", "Problem");
+    json!({
+        "description": format!("{} : {}", visit.say(&intro), kinds.join(", ")),
+        "content": { media::PROBLEM: { "schema": { "$ref": "#/components/schemas/problem" } } },
+    })
+}
+
+fn schemas() -> Value {
+    json!({
+        "document": { "type": "object" },
+        "text": { "type": "string" },
+        "binary": { "type": "string", "format": "binary" },
+        "featureGeoJSON": {
+            "type": "object",
+            "required": ["type", "geometry", "properties"],
+            "properties": {
+                "type": { "type": "string", "enum": ["Feature"] },
+                "id": { "oneOf": [{ "type": "string" }, { "type": "integer" }] },
+                "geometry": { "type": "object", "nullable": true },
+                "properties": { "type": "object", "nullable": true },
+            },
+        },
+        "featureCollectionGeoJSON": {
+            "type": "object",
+            "required": ["type", "features"],
+            "properties": {
+                "type": { "type": "string", "enum": ["FeatureCollection"] },
+                "features": { "type": "array", "items": { "$ref": "#/components/schemas/featureGeoJSON" } },
+                "numberMatched": { "type": "integer", "minimum": 0 },
+                "numberReturned": { "type": "integer", "minimum": 0 },
+                "timeStamp": { "type": "string", "format": "date-time" },
+            },
+        },
+        "problem": {
+            "type": "object",
+            "required": ["type", "title", "status", "detail"],
+            "properties": {
+                "type": { "type": "string", "format": "uri" },
+                "title": { "type": "string" },
+                "status": { "type": "integer" },
+                "detail": { "type": "string" },
+                "instance": { "type": "string" },
+                "request_id": { "type": "string" },
+            },
+        },
+    })
+}

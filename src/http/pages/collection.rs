@@ -1,0 +1,147 @@
+//! The page of a layer: what it is, its map, its addresses, its fields.
+
+use super::{address, fact, paragraphs, trail};
+use crate::{
+    catalog::Layer,
+    error::Result,
+    http::{assets, collections, reply::number, tilesets, visit::Visit},
+    model::{FieldKind, Version},
+};
+use maud::{Markup, html};
+
+/// `/collections/{id}`
+pub async fn page(visit: &Visit, layer: &Layer) -> Result<String> {
+    let def = &layer.def;
+    let at = layer.at()?;
+    let id = def.id.as_str();
+    let title = visit.titled(&def.title);
+    let count = collections::count(visit, layer).await?;
+    let url = |rest: &str| visit.url(&format!("collections/{id}{rest}"));
+    let map = assets::url(&visit.base(), "socle.js").is_some()
+        && assets::url(&visit.base(), "maplibre-gl.mjs").is_some()
+        && at.version.bbox.is_some();
+    let content = html! {
+        (trail(visit, &[(visit.root(), visit.words("Accueil", "Home").into()), (visit.url("collections?f=html"), visit.words("Couches", "Layers").into())]))
+        h1 { (title) }
+        (paragraphs(visit, &def.description))
+        @if map { (map_of(visit, layer, &at.version)) }
+        ul.links {
+            li { a href=(url("/items?f=html")) { (visit.words("Voir les entités", "See the features")) } }
+            li { a href=(url("/versions?f=html")) { "Versions" } }
+            li { a href=(url(&format!("/versions/{}/report?f=html", at.version.id))) { (visit.words("Rapport de la version courante", "Report of the current version")) } }
+            li { a href=(url("?f=json")) { "JSON" } }
+        }
+        h2 { (visit.words("Adresses à copier", "Addresses to copy")) }
+        ul.urls {
+            (address(visit, visit.words("QGIS, OGC API - Entités", "QGIS, OGC API - Features"), &visit.root()))
+            (address(visit, visit.words("Entités (GeoJSON)", "Features (GeoJSON)"), &url("/items")))
+            (address(visit, &tiles_label(visit, &at.version), &tilesets::xyz_template(visit, id)))
+            (address(visit, visit.words("Tuiles de cette version (ne changent jamais)", "Tiles of this version (never change)"), &format!("{}?v={}", tilesets::xyz_template(visit, id), at.key())))
+            (address(visit, "TileJSON", &url("/tilejson.json")))
+            @if let Some(style) = visit.site.styles.of(def) {
+                (address(visit, visit.words("Style (MapLibre, QGIS)", "Style (MapLibre, QGIS)"), &visit.url(&format!("styles/{style}"))))
+            }
+        }
+        (facts(visit, layer, &at.version, count))
+        (fields(visit, &at.version))
+    };
+    Ok(if map { visit.html_with_map(&title, &content) } else { visit.html(&title, &content) })
+}
+
+fn tiles_label(visit: &Visit, version: &Version) -> String {
+    let (min, max) = (version.min_zoom, version.max_zoom);
+    match visit.lang() {
+        crate::model::Lang::Fr => {
+            format!("Tuiles vectorielles XYZ, zoom min. {min}, max. {max} (à indiquer dans QGIS)")
+        }
+        crate::model::Lang::En => {
+            format!("XYZ vector tiles, zoom min. {min}, max. {max} (to be set in QGIS)")
+        }
+    }
+}
+
+fn map_of(visit: &Visit, layer: &Layer, version: &Version) -> Markup {
+    let style = visit.site.styles.of(&layer.def).unwrap_or_default();
+    let bounds = version.bbox.map(|b| b.to_array().map(|n| n.to_string()).join(","));
+    html! {
+        div #map data-style=(visit.url(&format!("styles/{style}"))) data-bounds=[bounds]
+            data-layer=(layer.def.id) data-key=[version.key.as_deref()]
+            data-label=[layer.def.label.as_deref()]
+            data-items=(visit.url(&format!("collections/{}/items", layer.def.id))) {
+            p { (visit.words("La carte demande JavaScript.", "The map needs JavaScript.")) }
+        }
+    }
+}
+
+fn facts(visit: &Visit, layer: &Layer, version: &Version, count: Option<u64>) -> Markup {
+    let def = &layer.def;
+    let dates = collections::dates(def, version);
+    let date = |name: &str| {
+        let text = dates.get(name).and_then(|d| d.as_str()).map(|d| d.replace('T', " "));
+        html! { @if let Some(text) = text { (text) } }
+    };
+    let licence = html! {
+        @if let Some(url) = &def.licence.url { a href=(url) rel="license" { (def.licence.title) } }
+        @else { (def.licence.title) }
+    };
+    let contact = |contact: &String| {
+        let web = contact.starts_with("http://") || contact.starts_with("https://");
+        html! {
+            @if web { a href=(contact) { (contact) } }
+            @else if contact.contains('@') { a href=(format!("mailto:{contact}")) { (contact) } }
+            @else { (contact) }
+        }
+    };
+    let source = &version.source;
+    html! {
+        h2 { (visit.words("À propos", "About")) }
+        dl.metadata {
+            @if let Some(count) = count { (fact(visit.words("Entités", "Features"), &html! { (number(count, visit.lang())) })) }
+            (fact(visit.words("Producteur", "Producer"), &html! { (def.producer) }))
+            @if let Some(c) = &def.contact { (fact("Contact", &contact(c))) }
+            (fact(visit.words("Licence", "Licence"), &licence))
+            (fact(visit.words("Mention à reprendre", "Attribution"), &html! { (def.attribution) }))
+            (fact(visit.words("État au", "As of"), &date("described")))
+            (fact(visit.words("Publié le", "Published"), &date("published")))
+            (fact(visit.words("Récupéré le", "Fetched"), &date("fetched")))
+            (fact(visit.words("Vérifié le", "Checked"), &date("checked")))
+            @if let Some(page) = &def.page { (fact(visit.words("Jeu de données", "Dataset"), &html! { a href=(page) { (page) } })) }
+            (fact("Source", &html! { (source.name) " · " (number(source.bytes, visit.lang())) " " (visit.words("octets", "bytes")) " · SHA-256 " code { (source.sha256) } }))
+            @if let Some(b) = version.bbox {
+                (fact(visit.words("Emprise", "Extent"), &html! { (b.to_array().map(|n| format!("{n:.5}")).join(", ")) }))
+            }
+            (fact("Version", &html! { code { (version.id) } }))
+        }
+    }
+}
+
+fn fields(visit: &Visit, version: &Version) -> Markup {
+    html! {
+        h2 { (visit.words("Champs", "Fields")) }
+        div.table tabindex="0" role="region" aria-label=(visit.words("Champs", "Fields")) {
+            table {
+                thead { tr { th scope="col" { (visit.words("Nom", "Name")) } th scope="col" { "Type" } } }
+                tbody {
+                    @for field in &version.schema.fields {
+                        tr {
+                            th scope="row" { code { (field.name) } @if version.key.as_deref() == Some(field.name.as_str()) { " " span.tag { (visit.words("clé", "key")) } } }
+                            td { (kind(visit, field.kind)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn kind(visit: &Visit, kind: FieldKind) -> &'static str {
+    match kind {
+        FieldKind::Bool => visit.words("vrai ou faux", "true or false"),
+        FieldKind::Int => visit.words("entier", "integer"),
+        FieldKind::Float => visit.words("nombre", "number"),
+        FieldKind::Text => visit.words("texte", "text"),
+        FieldKind::Date => "date",
+        FieldKind::DateTime => visit.words("date et heure", "date and time"),
+        FieldKind::Json => "JSON",
+    }
+}

@@ -1,0 +1,87 @@
+//! The report of a version, for people.
+
+use super::{fact, trail};
+use crate::{
+    catalog::Layer,
+    http::{reply::number, visit::Visit},
+    model::{Report, Version},
+};
+use maud::{Markup, html};
+
+/// `/collections/{id}/versions/{v}/report`
+pub fn page(visit: &Visit, layer: &Layer, version: &Version) -> String {
+    let id = layer.def.id.as_str();
+    let title = format!(
+        "{} — {} {}",
+        visit.say(&layer.def.title),
+        visit.words("rapport", "report"),
+        version.id
+    );
+    let content = html! {
+        (trail(visit, &[
+            (visit.url(&format!("collections/{id}?f=html")), visit.say(&layer.def.title).into()),
+            (visit.url(&format!("collections/{id}/versions?f=html")), "Versions".into()),
+        ]))
+        h1 { (title) }
+        p { a href=(visit.address(&["f"], &[("f", "json")])) { "JSON" } }
+        (figures(visit, &version.report))
+        (lists(visit, &version.report))
+    };
+    visit.html(&title, &content)
+}
+
+fn figures(visit: &Visit, report: &Report) -> Markup {
+    let rows = [
+        (visit.words("Lignes lues", "Rows read"), report.read),
+        (visit.words("Gardées", "Kept"), report.kept),
+        (visit.words("Refusées", "Refused"), report.refused),
+        (visit.words("Géométries réparées", "Geometries repaired"), report.repaired),
+        (visit.words("Codes de commune reportés", "Commune codes carried"), report.carried),
+        (visit.words("Hors territoire", "Attached to no territory"), report.unattached),
+        (visit.words("Sans géométrie", "Without geometry"), report.without_geometry),
+        (visit.words("Identiques à une autre", "Identical to another"), report.identical),
+    ];
+    html! {
+        dl.metadata { @for (label, value) in rows { (fact(label, &html! { (number(value, visit.lang())) })) } }
+        @if !report.notes.is_empty() {
+            h2 { (visit.words("À savoir", "Notes")) }
+            ul { @for note in &report.notes { li { (visit.say(note)) } } }
+        }
+    }
+}
+
+fn lists(visit: &Visit, report: &Report) -> Markup {
+    let codes = |title: &'static str, list: &[crate::model::Carried]| {
+        html! {
+            @if !list.is_empty() {
+                h2 { (title) }
+                table {
+                    thead { tr { th scope="col" { (visit.words("Code reçu", "Code received")) } th scope="col" { (visit.words("Code actuel", "Current code")) } th.number scope="col" { (visit.words("Lignes", "Rows")) } } }
+                    tbody { @for c in list { tr { td { (c.from) } td { (c.to) } td.number { (number(c.rows, visit.lang())) } } } }
+                }
+            }
+        }
+    };
+    html! {
+        @if !report.refusals.is_empty() {
+            h2 { (visit.words("Lignes refusées", "Refused rows")) }
+            div.table tabindex="0" role="region" aria-label=(visit.words("Lignes refusées", "Refused rows")) {
+                table {
+                    thead { tr {
+                        th.number scope="col" { (visit.words("Ligne", "Line")) }
+                        th scope="col" { (visit.words("Colonne", "Column")) }
+                        th scope="col" { (visit.words("Valeur", "Value")) }
+                        th scope="col" { (visit.words("Raison", "Reason")) }
+                    } }
+                    tbody {
+                        @for r in &report.refusals {
+                            tr { td.number { (r.line) } td { (r.column.as_deref().unwrap_or_default()) } td { (r.value.as_deref().unwrap_or_default()) } td { (visit.say(&r.text)) } }
+                        }
+                    }
+                }
+            }
+        }
+        (codes(visit.words("Codes reportés", "Carried codes"), &report.carried_codes))
+        (codes(visit.words("Codes inconnus", "Unknown codes"), &report.unknown_codes))
+    }
+}

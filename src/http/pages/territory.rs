@@ -1,0 +1,120 @@
+//! Territories: the search and the page of one.
+
+use super::{address, fact, territory_form, trail};
+use crate::{
+    http::{
+        reply::number,
+        scope,
+        territories::{Search, page_url, scope_url},
+        visit::Visit,
+    },
+    model::{Level, TerritoryCode},
+    territory::{Resolved, Territory},
+};
+use maud::{Markup, html};
+
+/// `/territories`
+pub fn search(visit: &Visit, search: &Search) -> String {
+    let title = visit.words("Territoires", "Territories");
+    let content = html! {
+        h1 { (title) }
+        (territory_form(visit, search.q.as_deref()))
+        @if search.found.is_empty() {
+            p { (visit.words("Aucun territoire trouvé.", "No territory found.")) }
+        } @else {
+            table {
+                thead { tr {
+                    th scope="col" { (visit.words("Nom", "Name")) }
+                    th scope="col" { (visit.words("Niveau", "Level")) }
+                    th scope="col" { "Code" }
+                    th scope="col" { (visit.words("Dans", "In")) }
+                    th.number scope="col" { "Population" }
+                } }
+                tbody { @for territory in &search.found { (row(visit, territory)) } }
+            }
+        }
+    };
+    visit.html(title, &content)
+}
+
+/// A result; homonyms are told apart by their département.
+fn row(visit: &Visit, territory: &Territory) -> Markup {
+    let reference = &visit.site.app.reference;
+    let within = territory
+        .parents
+        .iter()
+        .find(|p| p.level == Level::Dep)
+        .or(territory.parents.first())
+        .and_then(|p| reference.get(p).map(|t| (p, t.name)));
+    html! {
+        tr {
+            th scope="row" { a href=(page_url(visit, &territory.code)) { (territory.name) } }
+            td { (level(visit, territory.code.level)) }
+            td { (territory.code.code) }
+            td { @if let Some((code, name)) = within { (name) " (" (code.code) ")" } }
+            td.number { @if let Some(p) = territory.population { (number(p, visit.lang())) } }
+        }
+    }
+}
+
+/// `/territories/{level}-{code}`
+pub fn page(visit: &Visit, resolved: &Resolved, members: &[TerritoryCode]) -> String {
+    let reference = &visit.site.app.reference;
+    let territory = reference.get(&resolved.code);
+    let id = scope::code_text(&resolved.code);
+    let title = territory.as_ref().map_or_else(|| id.clone(), |t| t.name.clone());
+    let name = |code: &TerritoryCode| {
+        reference.get(code).map_or_else(|| scope::code_text(code), |t| t.name)
+    };
+    let service = scope_url(visit, &resolved.code);
+    let content = html! {
+        (trail(visit, &[(visit.url("territories?f=html"), visit.words("Territoires", "Territories").into())]))
+        h1 { (title) }
+        @if let Some(notice) = &resolved.notice { p.notice { (visit.say(notice)) } }
+        @if let Some(see) = &resolved.see_also {
+            p { (visit.words("Voir aussi : ", "See also: ")) a href=(page_url(visit, see)) { (name(see)) } }
+        }
+        p { a.button href=(service) { (visit.words("Ouvrir le service pour ce territoire", "Open the service for this territory")) } }
+        ul.urls { (address(visit, visit.words("Adresse pour QGIS", "Address for QGIS"), &service)) }
+        dl.metadata {
+            (fact(visit.words("Niveau", "Level"), &html! { (level(visit, resolved.code.level)) }))
+            (fact("Code", &html! { code { (id) } }))
+            @if let Some(territory) = &territory {
+                @if let Some(p) = territory.population { (fact("Population", &html! { (number(p, visit.lang())) })) }
+                @if !territory.postal_codes.is_empty() {
+                    (fact(visit.words("Codes postaux", "Postal codes"), &html! { (territory.postal_codes.join(", ")) }))
+                }
+                @for parent in &territory.parents {
+                    (fact(level(visit, parent.level), &html! { a href=(page_url(visit, parent)) { (name(parent)) } }))
+                }
+            }
+        }
+        @if !members.is_empty() {
+            h2 { (visit.words("Membres", "Members")) " (" (number(members.len() as u64, visit.lang())) ")" }
+            ul.links {
+                @for member in members {
+                    li { a href=(page_url(visit, member)) { (name(member)) } " " small { (member.code) } }
+                }
+            }
+        }
+    };
+    visit.html(&title, &content)
+}
+
+fn level(visit: &Visit, level: Level) -> &'static str {
+    let (fr, en) = match level {
+        Level::Com => ("Commune", "Commune"),
+        Level::Epci => ("Intercommunalité (EPCI)", "Intercommunality (EPCI)"),
+        Level::Ept => ("Établissement public territorial", "Territorial public body (EPT)"),
+        Level::Arr => ("Arrondissement", "Arrondissement"),
+        Level::Dep => ("Département", "Département"),
+        Level::Reg => ("Région", "Région"),
+        Level::Fr => ("France", "France"),
+        Level::Arm => ("Arrondissement municipal", "Municipal arrondissement"),
+        Level::Comd => ("Commune déléguée", "Delegated commune"),
+        Level::Coma => ("Commune associée", "Associated commune"),
+        Level::Canton => ("Canton", "Canton"),
+        Level::Qpv => ("Quartier prioritaire (QPV)", "Priority neighbourhood (QPV)"),
+    };
+    visit.words(fr, en)
+}

@@ -1,0 +1,184 @@
+//! Answers: entity tags, `304` before any work, one compression, caching and `Vary`. Handlers say
+//! what a representation depends on; headers are written here only.
+
+use super::{Answer, links::media, negotiate, visit::Visit};
+use crate::{error::Error, model::Lang};
+use axum::{
+    body::Body,
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use flate2::{Compression, write::GzEncoder};
+use sha2::{Digest, Sha256};
+use std::io::Write;
+
+/// Bodies below this are sent as they are: a gzip header and a packet weigh as much.
+const WORTH_COMPRESSING: usize = 1024;
+/// Above this, compressing would hold up the other requests of a worker thread.
+const COMPRESS_ASIDE: usize = 64 * 1024;
+/// Documents follow a publication within this many seconds.
+const DOCUMENT_CACHE: &str = "public, max-age=10";
+
+/// CRS of every answer for now (OGC API Features part 2, `Content-Crs`).
+pub const CONTENT_CRS: &str = "<http://www.opengis.net/def/crs/OGC/1.3/CRS84>";
+
+/// The tag of a representation, without quotes and encoding: what the bytes depend on.
+#[derive(Debug, Clone)]
+pub struct Tag(String);
+
+/// A finished body.
+pub struct Document {
+    /// Media type.
+    pub media: &'static str,
+    /// Bytes.
+    pub bytes: Vec<u8>,
+    /// Further headers.
+    pub headers: Vec<(HeaderName, String)>,
+}
+
+impl Document {
+    /// Bytes of a media type.
+    pub fn new(media: &'static str, bytes: impl Into<Vec<u8>>) -> Self {
+        Self { media, bytes: bytes.into(), headers: Vec::new() }
+    }
+
+    /// A JSON value.
+    pub fn json(media: &'static str, value: &serde_json::Value) -> Self {
+        Self::new(media, value.to_string())
+    }
+
+    /// A page.
+    pub fn html(page: String) -> Self {
+        Self::new(media::HTML, page)
+    }
+
+    /// With one more header; a value that no header may hold is left out.
+    pub fn with(mut self, name: HeaderName, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+}
+
+impl Visit {
+    /// The tag of a negotiated document: `parts` name the state of the data; language, format,
+    /// root, query and the program's own state are added. The query counts in normal form.
+    pub fn tag(&self, parts: &[&str]) -> Tag {
+        let mut hash = Sha256::new();
+        let mut add = |part: &str| {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part.as_bytes());
+        };
+        add(&self.site.stamp);
+        add(&self.root());
+        add(&self.path);
+        add(self.lang().tag());
+        add(self.format().map_or("", |f| f.id()));
+        let mut query: Vec<(&str, &str)> =
+            self.params.iter().filter(|(n, _)| !super::params::SECRETS.contains(n)).collect();
+        query.sort_unstable();
+        for (name, value) in query {
+            add(name);
+            add(value);
+        }
+        parts.iter().copied().for_each(&mut add);
+        let digest = hash.finalize();
+        Tag(digest.iter().take(12).map(|b| format!("{b:02x}")).collect())
+    }
+
+    /// `304` when the client holds this representation already.
+    pub fn unchanged(&self, tag: &Tag) -> Option<Response> {
+        let quoted = self.quoted(tag);
+        negotiate::none_match(self.header(header::IF_NONE_MATCH), &quoted).then(|| {
+            let mut response = StatusCode::NOT_MODIFIED.into_response();
+            self.document_headers(&mut response, &format!("W/{quoted}"));
+            response
+        })
+    }
+
+    /// Sends a document, compressed when that is accepted and worth it.
+    pub async fn send(&self, tag: &Tag, document: Document) -> Answer {
+        let Document { media, mut bytes, headers } = document;
+        let gzip = self.gzip() && bytes.len() >= WORTH_COMPRESSING;
+        if gzip {
+            bytes = compress(bytes).await?;
+        }
+        let mut response = Response::new(Body::from(bytes));
+        let content = match media {
+            media::HTML => "text/html; charset=utf-8",
+            other => other,
+        };
+        let out = response.headers_mut();
+        out.insert(header::CONTENT_TYPE, HeaderValue::from_static(content));
+        if gzip {
+            out.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        out.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(self.lang().tag()));
+        for (name, value) in headers {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                out.append(name, value);
+            }
+        }
+        self.document_headers(&mut response, &format!("W/{}", self.quoted(tag)));
+        Ok(response)
+    }
+
+    /// The quoted tag; distinct per encoding. Weak when sent: a page carries the time it was
+    /// made at.
+    fn quoted(&self, Tag(tag): &Tag) -> String {
+        if self.gzip() { format!("\"{tag}-gz\"") } else { format!("\"{tag}\"") }
+    }
+
+    fn document_headers(&self, response: &mut Response, etag: &str) {
+        let headers = response.headers_mut();
+        if let Ok(value) = HeaderValue::from_str(etag) {
+            headers.insert(header::ETAG, value);
+        }
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(DOCUMENT_CACHE));
+        headers.insert(
+            header::VARY,
+            HeaderValue::from_static("Accept, Accept-Language, Accept-Encoding"),
+        );
+    }
+}
+
+/// Gzip at the fast level; large bodies on a thread made for it.
+async fn compress(bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
+    let aside = bytes.len() > COMPRESS_ASIDE;
+    let work = move || -> std::io::Result<Vec<u8>> {
+        let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 3), Compression::fast());
+        encoder.write_all(&bytes)?;
+        encoder.finish()
+    };
+    if !aside {
+        return work().map_err(|e| Error::fault("compressing", e));
+    }
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|e| Error::fault("compressing", e))?.map_err(|e| Error::fault("compressing", e))
+}
+
+/// A temporary redirect that shared caches drop quickly.
+pub fn redirect(to: &str, cache: &'static str) -> Response {
+    let mut response = StatusCode::FOUND.into_response();
+    if let Ok(value) = HeaderValue::from_str(to) {
+        response.headers_mut().insert(header::LOCATION, value);
+    }
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+    response
+}
+
+/// A number with the thousands separator of a language, for pages.
+pub fn number(value: u64, lang: Lang) -> String {
+    let digits = value.to_string();
+    let separator = match lang {
+        Lang::Fr => '\u{202f}',
+        Lang::En => ',',
+    };
+    let mut out = String::with_capacity(digits.len() * 2);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(separator);
+        }
+        out.push(digit);
+    }
+    out
+}

@@ -1,0 +1,244 @@
+//! The table of contents: every address and the handler that answers it.
+//!
+//! Everything is also served under `/t/{scope}/`, which [`super::access`] takes off the path
+//! before it gets here.
+
+use super::{
+    Site, access, assets, collections, health, items, landing, openapi, problem::Failure, schema,
+    styles, territories, tiles, tilesets, versions,
+};
+use crate::app::App;
+use axum::{Router, extract::Request, routing::get};
+use std::sync::{Arc, LazyLock};
+
+/// Addresses, as the router, the API definition, the metrics and 404 answers know them.
+pub mod path {
+    /// Landing page.
+    pub const LANDING: &str = "/";
+    /// Conformance declaration.
+    pub const CONFORMANCE: &str = "/conformance";
+    /// API definition.
+    pub const API: &str = "/api";
+    /// Layers.
+    pub const COLLECTIONS: &str = "/collections";
+    /// One layer.
+    pub const COLLECTION: &str = "/collections/{id}";
+    /// Its features.
+    pub const ITEMS: &str = "/collections/{id}/items";
+    /// One feature.
+    pub const ITEM: &str = "/collections/{id}/items/{fid}";
+    /// What may be filtered by.
+    pub const QUERYABLES: &str = "/collections/{id}/queryables";
+    /// Fields.
+    pub const SCHEMA: &str = "/collections/{id}/schema";
+    /// Tilesets of a layer.
+    pub const TILESETS: &str = "/collections/{id}/tiles";
+    /// One tileset.
+    pub const TILESET: &str = "/collections/{id}/tiles/{tms}";
+    /// A tile in OGC order: matrix, row, column.
+    pub const TILE: &str = "/collections/{id}/tiles/{tms}/{z}/{row}/{col}";
+    /// A tile in XYZ order; `{y}` ends in `.mvt` or `.pbf`.
+    pub const TILE_XYZ: &str = "/collections/{id}/tiles/{z}/{x}/{y}";
+    /// TileJSON.
+    pub const TILEJSON: &str = "/collections/{id}/tilejson.json";
+    /// Versions of a layer.
+    pub const VERSIONS: &str = "/collections/{id}/versions";
+    /// Report of a version.
+    pub const REPORT: &str = "/collections/{id}/versions/{v}/report";
+    /// Tile grids.
+    pub const GRIDS: &str = "/tileMatrixSets";
+    /// One grid.
+    pub const GRID: &str = "/tileMatrixSets/{tms}";
+    /// Styles.
+    pub const STYLES: &str = "/styles";
+    /// One style.
+    pub const STYLE: &str = "/styles/{id}";
+    /// Territories and their search.
+    pub const TERRITORIES: &str = "/territories";
+    /// One territory.
+    pub const TERRITORY: &str = "/territories/{code}";
+    /// Whether the process answers.
+    pub const LIVE: &str = "/health/live";
+    /// Whether it can serve.
+    pub const READY: &str = "/health/ready";
+    /// Kinds of problems.
+    pub const PROBLEM: &str = "/problems/{kind}";
+    /// Scripts and styles of pages.
+    pub const ASSET: &str = "/assets/{file}";
+
+    /// All of them.
+    pub const ALL: [&str; 26] = [
+        LANDING,
+        CONFORMANCE,
+        API,
+        COLLECTIONS,
+        COLLECTION,
+        ITEMS,
+        ITEM,
+        QUERYABLES,
+        SCHEMA,
+        TILESETS,
+        TILESET,
+        TILE,
+        TILE_XYZ,
+        TILEJSON,
+        VERSIONS,
+        REPORT,
+        GRIDS,
+        GRID,
+        STYLES,
+        STYLE,
+        TERRITORIES,
+        TERRITORY,
+        LIVE,
+        READY,
+        PROBLEM,
+        ASSET,
+    ];
+}
+
+/// The whole service over an application's parts.
+pub fn front(app: Arc<App>) -> Arc<access::Front> {
+    let site = Arc::new(Site::new(app));
+    Arc::new(access::Front::new(site.clone(), routes().with_state(site)))
+}
+
+/// The same as a router, for tests and for programs that put it into a larger one.
+pub fn router(app: Arc<App>) -> Router {
+    let front = front(app);
+    Router::new().fallback(move |request: Request| {
+        let front = front.clone();
+        async move { front.answer(request).await }
+    })
+}
+
+fn routes() -> Router<Arc<Site>> {
+    Router::new()
+        // What there is
+        .route(path::LANDING, get(landing::landing))
+        .route(path::CONFORMANCE, get(landing::conformance))
+        .route(path::API, get(openapi::api))
+        // Features
+        .route(path::COLLECTIONS, get(collections::all))
+        .route(path::COLLECTION, get(collections::one))
+        .route(path::ITEMS, get(items::page))
+        .route(path::ITEM, get(items::feature))
+        .route(path::QUERYABLES, get(schema::queryables))
+        .route(path::SCHEMA, get(schema::schema))
+        // Tiles
+        .route(path::TILESETS, get(tilesets::list))
+        .route(path::TILESET, get(tilesets::one))
+        .route(path::TILE, get(tiles::ogc))
+        .route(path::TILE_XYZ, get(tiles::xyz))
+        .route(path::TILEJSON, get(tilesets::tilejson))
+        .route(path::GRIDS, get(tilesets::grids))
+        .route(path::GRID, get(tilesets::grid))
+        .route(path::STYLES, get(styles::list))
+        .route(path::STYLE, get(styles::one))
+        // Territories
+        .route(path::TERRITORIES, get(territories::search))
+        .route(path::TERRITORY, get(territories::one))
+        // Where data comes from
+        .route(path::VERSIONS, get(versions::list))
+        .route(path::REPORT, get(versions::report))
+        // The service itself
+        .route(path::LIVE, get(health::live))
+        .route(path::READY, get(health::ready))
+        .route(path::PROBLEM, get(landing::problem))
+        .route(path::ASSET, get(assets::asset))
+        .fallback(async || Failure::NoRoute)
+}
+
+/// Most segments of an address, the empty one before the first slash included.
+const DEPTH: usize = 8;
+
+/// An address's position and segments.
+type Placed = (usize, Vec<&'static str>);
+
+/// All addresses by their number of segments: what a request is compared with.
+static BY_DEPTH: LazyLock<[Vec<Placed>; DEPTH + 1]> = LazyLock::new(|| {
+    let mut table: [Vec<_>; DEPTH + 1] = Default::default();
+    for (position, template) in path::ALL.iter().enumerate() {
+        let segments: Vec<&str> = template.split('/').collect();
+        if let Some(row) = table.get_mut(segments.len()) {
+            row.push((position, segments));
+        }
+    }
+    table
+});
+
+/// The position in [`path::ALL`] of the address a path belongs to.
+pub fn position(path: &str) -> Option<usize> {
+    let mut segments = [""; DEPTH];
+    let mut depth = 0;
+    // Byte by byte: paths are short, and this runs at every request.
+    let mut start = 0;
+    for (at, byte) in path.bytes().chain(std::iter::once(b'/')).enumerate() {
+        if byte == b'/' {
+            *segments.get_mut(depth)? = path.get(start..at)?;
+            depth += 1;
+            start = at + 1;
+        }
+    }
+    let segments = segments.get(..depth)?;
+    let fits = |template: &[&str]| {
+        template.iter().zip(segments).all(|(ours, theirs)| {
+            if ours.starts_with('{') { !theirs.is_empty() } else { ours == theirs }
+        })
+    };
+    BY_DEPTH.get(depth)?.iter().find(|(_, template)| fits(template)).map(|(at, _)| *at)
+}
+
+/// Addresses near one that does not exist, without leading slash, nearest first; templates with
+/// the names given. At most three.
+pub fn near(path: &str) -> Vec<String> {
+    let asked: Vec<&str> = path.trim_matches('/').split('/').take(8).collect();
+    let mut scored: Vec<(f64, String)> = path::ALL
+        .iter()
+        .filter(|t| !matches!(**t, path::PROBLEM | path::ASSET))
+        .map(|template| {
+            let mut score = 0.0;
+            let mut built = Vec::new();
+            let segments: Vec<&str> = template.trim_matches('/').split('/').collect();
+            for (i, segment) in segments.iter().enumerate() {
+                match asked.get(i) {
+                    Some(theirs) if segment.starts_with('{') => {
+                        score += 1.0;
+                        built.push((*theirs).to_owned());
+                    }
+                    Some(theirs) => {
+                        score += strsim::jaro_winkler(segment, theirs);
+                        built.push((*segment).to_owned());
+                    }
+                    None => built.push((*segment).to_owned()),
+                }
+            }
+            (score / segments.len().max(asked.len()) as f64, built.join("/"))
+        })
+        .filter(|(score, built)| *score > 0.7 && !built.contains('{'))
+        .collect();
+    scored.sort_by(|a, b| b.0.total_cmp(&a.0));
+    scored.into_iter().take(3).map(|(_, built)| built).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_address_is_its_own_route() {
+        for (i, template) in path::ALL.iter().enumerate() {
+            let concrete = template.replace(['{', '}'], "x");
+            assert_eq!(position(&concrete), Some(i), "{template}");
+        }
+        assert_eq!(position("/collections//items"), None);
+        assert_eq!(position("/nowhere"), None);
+    }
+
+    #[test]
+    fn near_addresses_are_offered() {
+        assert_eq!(near("/collection").first().map(String::as_str), Some("collections"));
+        assert!(near("/collections/communes/item").contains(&"collections/communes/items".into()));
+        assert!(near("/wp-login.php").is_empty());
+    }
+}

@@ -1,0 +1,281 @@
+//! Territories asked for: the scope of a path (`/t/{scope}/`) and the `territory` parameter,
+//! understood by the reference and turned into selections, which are kept: the key space is small
+//! and a map asks for the same one at every tile.
+
+use crate::{
+    error::{Error, Result},
+    model::{Level, Mode, Selection, TerritoryCode},
+    territory::{Reference, Resolved},
+    text,
+};
+use rustc_hash::FxHashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// Most territories in one request (DESIGN §2).
+pub const MAX_TERRITORIES: usize = 20;
+/// Selections kept; beyond, the table is emptied and fills again.
+const KEPT: usize = 4096;
+
+/// Territories as a client asked for them, understood.
+#[derive(Debug)]
+pub struct Scope {
+    /// As written: what links within the scope repeat. Holds only `[0-9A-Za-z+,:-]`.
+    pub written: String,
+    /// What was understood of each territory.
+    pub resolved: Vec<Resolved>,
+    /// How features are bound to them.
+    pub mode: Mode,
+    /// The filter.
+    pub selection: Arc<Selection>,
+    /// `Socle-Territory-Notice`: how codes that are no longer current were understood, as
+    /// `59355 -> com:59350`, comma-separated, ASCII; `None` when all were taken as written.
+    pub notice: Option<String>,
+}
+
+impl Scope {
+    /// Whether a code was an old one: pages redirect to the scope of today.
+    pub fn is_carried(&self) -> bool {
+        self.resolved.iter().any(|r| r.carried_from.is_some())
+    }
+
+    /// The path segment that says the same with today's codes.
+    pub fn canonical(&self) -> String {
+        let units: Vec<String> = self.resolved.iter().map(|r| code_path(&r.code)).collect();
+        let suffix = if self.mode == Mode::Within { "-within" } else { "" };
+        format!("{}{suffix}", units.join("+"))
+    }
+}
+
+/// Selections by the text that asked for them.
+#[derive(Default)]
+pub struct Scopes {
+    kept: RwLock<FxHashMap<String, Arc<Scope>>>,
+    met: RwLock<FxHashMap<(String, String), Arc<Selection>>>,
+}
+
+impl Scopes {
+    /// A path segment after `/t/`: `unit{+unit}[-within|-clip]`.
+    pub fn path(&self, reference: &Reference, segment: &str) -> Result<Arc<Scope>> {
+        if let Some(kept) = read(&self.kept, segment) {
+            return Ok(kept);
+        }
+        let (units, mode) = if let Some(units) = segment.strip_suffix("-within") {
+            (units, Mode::Within)
+        } else if let Some(units) = segment.strip_suffix("-clip") {
+            check(units.split('+'))?;
+            return Err(no_clip());
+        } else {
+            (segment, Mode::Concerns)
+        };
+        let scope = understand(reference, segment, units.split('+'), mode)?;
+        Ok(keep(&self.kept, segment.to_owned(), scope))
+    }
+
+    /// The `territory` and `territory-mode` parameters.
+    pub fn parameter(&self, reference: &Reference, value: &str, mode: Mode) -> Result<Arc<Scope>> {
+        let key = format!("{mode:?}?{value}");
+        if let Some(kept) = read(&self.kept, &key) {
+            return Ok(kept);
+        }
+        let scope = understand(reference, value, value.split(',').map(str::trim), mode)?;
+        Ok(keep(&self.kept, key, scope))
+    }
+
+    /// A territory asked for inside a scope: they meet as sets of communes (DESIGN §4).
+    pub fn meet(&self, reference: &Reference, scope: &Scope, inner: &Scope) -> Arc<Selection> {
+        let key = (scope.selection.key.clone(), inner.selection.key.clone());
+        if let Some(kept) = read(&self.met, &key) {
+            return kept;
+        }
+        let met = reference.intersect(&scope.selection, &inner.selection);
+        keep(&self.met, key, met)
+    }
+}
+
+fn read<K, Q, V>(table: &RwLock<FxHashMap<K, Arc<V>>>, key: &Q) -> Option<Arc<V>>
+where
+    K: std::borrow::Borrow<Q> + std::hash::Hash + Eq,
+    Q: std::hash::Hash + Eq + ?Sized,
+{
+    table.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+}
+
+fn keep<K: std::hash::Hash + Eq, V>(
+    table: &RwLock<FxHashMap<K, Arc<V>>>,
+    key: K,
+    value: V,
+) -> Arc<V> {
+    let value = Arc::new(value);
+    let mut table = table.write().unwrap_or_else(PoisonError::into_inner);
+    if table.len() >= KEPT {
+        table.clear();
+    }
+    table.insert(key, value.clone());
+    value
+}
+
+/// Checks number and letters before anything is looked up or repeated.
+fn check<'a>(units: impl Iterator<Item = &'a str> + Clone) -> Result<()> {
+    if units.clone().count() > MAX_TERRITORIES {
+        return Err(Error::Invalid(text!(
+            "Trop de territoires : {MAX_TERRITORIES} au plus.",
+            "Too many territories: {MAX_TERRITORIES} at most."
+        )));
+    }
+    for unit in units {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b':';
+        if unit.is_empty() || unit.len() > 40 || !unit.bytes().all(plain) {
+            let shown: String = unit.chars().take(60).collect();
+            return Err(Error::Invalid(text!(
+                "Territoire illisible : « {shown} ». Attendu : niveau-code, par exemple dep-59, epci-200093201 ou fr.",
+                "Unreadable territory: \"{shown}\". Expected: level-code, for example dep-59, epci-200093201 or fr."
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn understand<'a>(
+    reference: &Reference,
+    written: &str,
+    units: impl Iterator<Item = &'a str> + Clone,
+    mode: Mode,
+) -> Result<Scope> {
+    check(units.clone())?;
+    let resolved = units.clone().map(|unit| reference.resolve(unit)).collect::<Result<Vec<_>>>()?;
+    let codes: Vec<TerritoryCode> = resolved.iter().map(|r| r.code.clone()).collect();
+    let selection = Arc::new(reference.select(&codes, mode)?);
+    let notice = notice(units, &resolved);
+    Ok(Scope { written: written.to_owned(), resolved, mode, selection, notice })
+}
+
+fn notice<'a>(written: impl Iterator<Item = &'a str>, resolved: &[Resolved]) -> Option<String> {
+    let notices: Vec<String> = written
+        .zip(resolved)
+        .filter(|(_, r)| r.notice.is_some() || r.carried_from.is_some())
+        .map(|(written, r)| format!("{written} -> {}", code_text(&r.code)))
+        .collect();
+    (!notices.is_empty()).then(|| notices.join(", "))
+}
+
+/// Reads `territory-mode`.
+pub fn mode(value: Option<&str>) -> Result<Mode> {
+    match value {
+        None | Some("concerns") => Ok(Mode::Concerns),
+        Some("within") => Ok(Mode::Within),
+        Some("clip") => Err(no_clip()),
+        Some(other) => {
+            let shown: String = other.chars().take(40).collect();
+            Err(Error::Invalid(text!(
+                "Paramètre « territory-mode » : « {shown} ». Valeurs possibles : concerns, within, clip.",
+                "Parameter \"territory-mode\": \"{shown}\". Possible values: concerns, within, clip."
+            )))
+        }
+    }
+}
+
+/// Never uncut features in place of cut ones (DESIGN §2).
+fn no_clip() -> Error {
+    Error::Conflict(text!(
+        "Le découpage à la limite du territoire (clip) n'est pas encore disponible. Utilisez la sélection (concerns) ou le contenu (within).",
+        "Cutting at the territory's border (clip) is not available yet. Use the selection (concerns) or the content (within)."
+    ))
+}
+
+/// The id of a level, as in `level:code`.
+pub fn level_id(level: Level) -> &'static str {
+    match level {
+        Level::Com => "com",
+        Level::Epci => "epci",
+        Level::Ept => "ept",
+        Level::Arr => "arr",
+        Level::Dep => "dep",
+        Level::Reg => "reg",
+        Level::Fr => "fr",
+        Level::Arm => "arm",
+        Level::Comd => "comd",
+        Level::Coma => "coma",
+        Level::Canton => "canton",
+        Level::Qpv => "qpv",
+    }
+}
+
+/// All levels, largest first, communal ones first.
+pub const LEVELS: [Level; 12] = [
+    Level::Fr,
+    Level::Reg,
+    Level::Dep,
+    Level::Arr,
+    Level::Epci,
+    Level::Ept,
+    Level::Com,
+    Level::Arm,
+    Level::Comd,
+    Level::Coma,
+    Level::Canton,
+    Level::Qpv,
+];
+
+/// Reads a level's id.
+pub fn level(text: &str) -> Result<Level> {
+    LEVELS.into_iter().find(|l| level_id(*l) == text).ok_or_else(|| {
+        let shown: String = text.chars().take(40).collect();
+        let list = LEVELS.map(level_id).join(", ");
+        Error::Invalid(text!(
+            "Niveau de territoire inconnu : « {shown} ». Niveaux : {list}.",
+            "Unknown territory level: \"{shown}\". Levels: {list}."
+        ))
+    })
+}
+
+/// `level:code`; all of France is `fr`.
+pub fn code_text(code: &TerritoryCode) -> String {
+    joined(code, ':')
+}
+
+/// `level-code`, as in paths.
+pub fn code_path(code: &TerritoryCode) -> String {
+    joined(code, '-')
+}
+
+fn joined(code: &TerritoryCode, separator: char) -> String {
+    let (level, text) = (level_id(code.level), code.code.to_string());
+    if code.level == Level::Fr && (text.is_empty() || text == "fr" || text == "all") {
+        return level.to_owned();
+    }
+    format!("{level}{separator}{text}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_scopes_are_refused_before_any_look_up() {
+        let (scopes, reference) = (Scopes::default(), Reference::builtin());
+        let many = vec!["dep-59"; 21].join("+");
+        for bad in
+            ["", "dep-59+", "+", "dep_59", "dép-59", "dep-59\"", "dep-<x>", &many, &"a".repeat(50)]
+        {
+            let refused = scopes.path(&reference, bad);
+            assert!(matches!(refused, Err(Error::Invalid(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn clipping_says_that_it_is_not_there_yet() {
+        let (scopes, reference) = (Scopes::default(), Reference::builtin());
+        assert!(matches!(scopes.path(&reference, "dep-59-clip"), Err(Error::Conflict(_))));
+        assert!(matches!(mode(Some("clip")), Err(Error::Conflict(_))));
+        assert!(matches!(mode(Some("cut")), Err(Error::Invalid(_))));
+        assert_eq!(mode(Some("within")).unwrap(), Mode::Within);
+    }
+
+    #[test]
+    fn levels_are_read_back() {
+        for l in LEVELS {
+            assert_eq!(level(level_id(l)).unwrap(), l);
+        }
+        assert!(level("canton ").is_err());
+    }
+}

@@ -1,0 +1,371 @@
+//! The server's life: listening, one task per connection, limits, draining at the end; beside it
+//! the watch on the store and the listener for metrics. What is answered is [`super::router`]'s.
+
+use super::access::{Front, Peer};
+use crate::{
+    app::App,
+    error::{Error, Result},
+    text,
+};
+use axum::{Router, body::Body};
+use hyper::body::Incoming;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+    service::TowerToHyperService,
+};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use std::{
+    future::Future,
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+
+/// A client that sends its headers slower than this holds a connection for nothing.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+/// A publication by another process is seen within this time (DESIGN §5: a second).
+const WATCH: Duration = Duration::from_millis(500);
+/// Room for headers beside the longest address.
+const HEADER_ROOM: usize = 32 * 1024;
+/// Upper bounds of the latency histogram, seconds.
+const BUCKETS: [f64; 12] =
+    [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0];
+
+/// Opens a listening socket; a port in use is the operator's to settle, said in words.
+pub async fn listen(address: SocketAddr) -> Result<TcpListener> {
+    open(address, "--listen").await
+}
+
+/// `setting` is the one that chooses the address, for the message.
+async fn open(address: SocketAddr, setting: &str) -> Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => Error::Invalid(text!(
+            "L'adresse {address} est déjà utilisée par un autre programme. Choisissez-en une autre ({setting}) ou arrêtez-le.",
+            "Address {address} is already used by another program. Choose another one ({setting}) or stop that program."
+        )),
+        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::AddrNotAvailable => {
+            Error::Invalid(text!(
+                "Impossible d'écouter sur {address} : {error}.",
+                "Cannot listen on {address}: {error}."
+            ))
+        }
+        _ => Error::fault(format!("listening on {address}"), error),
+    })
+}
+
+/// Serves until `shutdown` is ready, then lets requests under way end within the drain time.
+pub async fn serve(
+    app: Arc<App>,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<()> {
+    let settings = app.settings.server.clone();
+    let mut beside = tokio::task::JoinSet::new();
+    if let Some(address) = settings.admin_listen {
+        let metrics = metrics_handle()?;
+        beside.spawn(admin(open(address, "server.admin_listen").await?, metrics));
+    }
+    let front = super::router::front(app.clone());
+    beside.spawn(watch(app));
+    let limit = Arc::new(Semaphore::new(settings.max_connections));
+    let graceful = GracefulShutdown::new();
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut shutdown => break,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of descriptors, or a client gone before it was taken: not a reason to end.
+                tracing::warn!(%error, "a connection could not be taken");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let _ = stream.set_nodelay(true);
+        match limit.clone().try_acquire_owned() {
+            Ok(permit) => {
+                connection(stream, peer, front.clone(), settings.max_url, &graceful, permit);
+            }
+            Err(_) => {
+                tokio::spawn(turn_away(stream));
+            }
+        }
+    }
+    drop(listener);
+    if tokio::time::timeout(settings.drain, graceful.shutdown()).await.is_err() {
+        tracing::warn!(seconds = settings.drain.as_secs(), "requests still under way were cut");
+    }
+    Ok(())
+}
+
+/// Ready when the process is asked to end: `SIGINT` (Ctrl-C) or `SIGTERM`.
+pub async fn signals() {
+    let interrupt = async {
+        if let Err(error) = tokio::signal::ctrl_c().await {
+            tracing::error!(%error, "no SIGINT");
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => tokio::select! {
+                () = interrupt => {}
+                _ = terminate.recv() => {}
+            },
+            Err(error) => {
+                tracing::error!(%error, "no SIGTERM");
+                interrupt.await;
+            }
+        }
+    }
+    #[cfg(not(unix))]
+    interrupt.await;
+}
+
+/// Serves one connection in a task of its own.
+fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    front: Arc<Front>,
+    max_url: usize,
+    graceful: &GracefulShutdown,
+    permit: OwnedSemaphorePermit,
+) {
+    let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
+        let front = front.clone();
+        request.extensions_mut().insert(Peer(peer));
+        async move { Ok::<_, std::convert::Infallible>(front.answer(request.map(Body::new)).await) }
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size((max_url + HEADER_ROOM).max(64 * 1024))
+        .serve_connection(TokioIo::new(stream), service);
+    let watched = graceful.watch(connection);
+    tokio::spawn(async move {
+        let _permit = permit;
+        if let Err(error) = watched.await {
+            tracing::debug!(%error, "connection ended");
+        }
+    });
+}
+
+/// Beyond the limit a connection gets its `503` and is closed: waiting in the dark is worse.
+async fn turn_away(mut stream: TcpStream) {
+    const BODY: &str =
+        r#"{"title":"Service saturé","status":503,"detail":"Trop de connexions en même temps."}"#;
+    let answer = format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\n\
+         content-length: {}\r\nretry-after: 2\r\ncache-control: no-store\r\nconnection: close\r\n\r\n{BODY}",
+        BODY.len()
+    );
+    let write = async {
+        stream.write_all(answer.as_bytes()).await?;
+        stream.shutdown().await
+    };
+    let _ = tokio::time::timeout(Duration::from_secs(2), write).await;
+}
+
+/// Follows publications, also those of other processes.
+async fn watch(app: Arc<App>) {
+    let mut failing = false;
+    loop {
+        tokio::time::sleep(WATCH).await;
+        match app.catalog.refresh().await {
+            Ok(_) => failing = false,
+            Err(error) => {
+                if !failing {
+                    tracing::error!(cause = error.chain(), "the store does not answer");
+                }
+                failing = true;
+            }
+        }
+    }
+}
+
+/// The one recorder of the process, installed at first use.
+fn metrics_handle() -> Result<PrometheusHandle> {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    if let Some(handle) = HANDLE.get() {
+        return Ok(handle.clone());
+    }
+    let builder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &BUCKETS)
+        .map_err(|e| Error::fault("metrics buckets", e))?;
+    let handle = builder.install_recorder().map_err(|e| Error::fault("metrics recorder", e))?;
+    Ok(HANDLE.get_or_init(|| handle).clone())
+}
+
+/// `/metrics`, on a listener of its own.
+async fn admin(listener: TcpListener, metrics: PrometheusHandle) {
+    let upkeep = metrics.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            upkeep.run_upkeep();
+        }
+    });
+    let page = axum::routing::get(move || {
+        let text = metrics.render();
+        async move { ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], text) }
+    });
+    let router: Router = Router::new().route("/metrics", page);
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let service = TowerToHyperService::new(router.clone());
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIMEOUT)
+            .serve_connection(TokioIo::new(stream), service);
+        tokio::spawn(async move {
+            let _ = tokio::time::timeout(Duration::from_secs(60), connection).await;
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::testing::{Mood, Site, settings};
+    use std::process::Command;
+    use tokio::{io::AsyncReadExt, sync::oneshot, task::JoinHandle};
+
+    struct Running {
+        address: SocketAddr,
+        stop: oneshot::Sender<()>,
+        ended: JoinHandle<Result<()>>,
+        site: Site,
+    }
+
+    async fn run(settings: crate::config::Settings) -> Running {
+        let site = Site::with(settings, Mood::Well).await;
+        let listener = listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let shutdown = async {
+            let _ = stopped.await;
+        };
+        let ended = tokio::spawn(serve(site.app.clone(), listener, shutdown));
+        Running { address, stop, ended, site }
+    }
+
+    async fn ask(stream: &mut TcpStream, target: &str) -> String {
+        let request =
+            format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn requests_are_served_until_asked_to_stop() {
+        let running = run(settings()).await;
+        let mut early = TcpStream::connect(running.address).await.unwrap();
+        let long = format!("/collections/communes/items?nom={}", "a".repeat(20_000));
+        assert!(ask(&mut early, &long).await.starts_with("HTTP/1.1 200"));
+        running.stop.send(()).unwrap();
+        running.ended.await.unwrap().unwrap();
+        assert!(TcpStream::connect(running.address).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn publications_are_noticed() {
+        let running = run(settings()).await;
+        let before = running.site.app.catalog.snapshot().generation;
+        running.site.store.generation.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        while running.site.app.catalog.snapshot().generation == before {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn connections_beyond_the_limit_are_told_so() {
+        let mut settings = settings();
+        settings.server.max_connections = 1;
+        let running = run(settings).await;
+        let mut first = TcpStream::connect(running.address).await.unwrap();
+        // One answer on a connection kept open: it is counted for sure.
+        first.write_all(b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        let mut buffer = [0; 64];
+        assert!(first.read(&mut buffer).await.unwrap() > 0);
+        let mut second = TcpStream::connect(running.address).await.unwrap();
+        let mut answer = String::new();
+        second.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+        assert!(answer.contains("retry-after:"));
+    }
+
+    #[tokio::test]
+    async fn a_port_in_use_is_said_in_words() {
+        let taken = listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = taken.local_addr().unwrap();
+        let Err(Error::Invalid(text)) = listen(address).await else { panic!("taken twice") };
+        assert!(text.fr.contains(&address.to_string()) && text.en.contains("already used"));
+    }
+
+    #[tokio::test]
+    async fn figures_are_shown_on_their_own_listener() {
+        let mut settings = settings();
+        let free = listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let admin = free.local_addr().unwrap();
+        drop(free);
+        settings.server.admin_listen = Some(admin);
+        let running = run(settings).await;
+        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        ask(&mut stream, "/collections?key=secret").await;
+        let mut stream = TcpStream::connect(admin).await.unwrap();
+        let figures = ask(&mut stream, "/metrics").await;
+        let line = "socle_http_requests_total{route=\"/collections\",status=\"200\"} 1";
+        assert!(figures.contains(line), "{figures}");
+        assert!(figures.contains("socle_http_request_seconds_bucket"));
+        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        assert!(ask(&mut stream, "/metrics").await.starts_with("HTTP/1.1 404"));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn gdal_reads_the_layers() {
+        let running = run(settings()).await;
+        let sample = running.site.get("/collections/communes/items/59350").await;
+        if !String::from_utf8_lossy(&sample.body).contains("\"properties\"") {
+            println!("gdal_reads_the_layers: skipped, features are not written here");
+            return;
+        }
+        let source = format!("OAPIF:http://{}", running.address);
+        let output = tokio::task::spawn_blocking(move || {
+            Command::new("ogrinfo").args(["-ro", "-so", "-al", &source]).output()
+        });
+        let Ok(output) = output.await.unwrap() else {
+            println!("gdal_reads_the_layers: skipped, ogrinfo is absent");
+            return;
+        };
+        let text = String::from_utf8_lossy(&output.stdout);
+        for word in [
+            "Layer name: communes",
+            "Layer name: mairies",
+            "Feature Count: 5",
+            "population: Integer",
+            "nom: String",
+        ] {
+            assert!(
+                text.contains(word),
+                "{word}: {text} {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Territories: search by name or postal code, and one territory with its parents, members and
+//! the way into its scope.
+
+use super::{
+    Answer,
+    access::TERRITORY_NOTICE,
+    links::{Link, media},
+    negotiate::Format,
+    pages,
+    params::name,
+    reply::{self, Document},
+    scope,
+    visit::Visit,
+};
+use crate::{
+    error::Error,
+    model::TerritoryCode,
+    territory::{Resolved, Territory},
+    text,
+};
+use axum::extract::Path;
+use serde_json::{Value, json};
+
+const Q: &str = "q";
+const LEVEL: &str = "level";
+/// Parameters of the search.
+pub const KNOWN: [&str; 4] = [Q, LEVEL, name::LIMIT, name::F];
+/// Results of a search, by default and at most.
+const DEFAULT: u64 = 20;
+const MOST: u64 = 100;
+
+/// What a search found.
+pub struct Search {
+    /// What was looked for.
+    pub q: Option<String>,
+    /// Best first.
+    pub found: Vec<Territory>,
+}
+
+/// `GET /territories`
+pub async fn search(visit: Visit) -> Answer {
+    visit.params.check(&KNOWN, &[])?;
+    let format = visit.format()?;
+    let level = match visit.params.get(LEVEL).filter(|l| !l.is_empty()) {
+        Some(text) => Some(scope::level(text)?),
+        None => None,
+    };
+    let limit = match visit.params.number(name::LIMIT)? {
+        Some(0) => {
+            return Err(Error::Invalid(text!(
+                "Paramètre « limit » : de 1 à {MOST}.",
+                "Parameter \"limit\": 1 to {MOST}."
+            ))
+            .into());
+        }
+        asked => asked.unwrap_or(DEFAULT).min(MOST),
+    };
+    let tag = visit.tag(&["territories"]);
+    if let Some(unchanged) = visit.unchanged(&tag) {
+        return Ok(unchanged);
+    }
+    let reference = &visit.site.app.reference;
+    let q = visit.params.get(Q).map(str::trim).filter(|q| !q.is_empty()).map(str::to_owned);
+    let found = match &q {
+        Some(q) if q.chars().count() > 200 => {
+            return Err(Error::Invalid(text!(
+                "Recherche trop longue : 200 caractères au plus.",
+                "Search too long: 200 characters at most."
+            ))
+            .into());
+        }
+        Some(q) => reference.search(q, level, usize::try_from(limit).unwrap_or(20)),
+        // Without words: the régions, where everybody starts.
+        None => match reference.resolve("fr") {
+            Ok(fr) => reference.members(&fr.code).iter().filter_map(|c| reference.get(c)).collect(),
+            Err(_) => Vec::new(),
+        },
+    };
+    let search = Search { q, found };
+    if format == Format::Html {
+        let page = pages::territory::search(&visit, &search);
+        return visit.send(&tag, Document::html(page)).await;
+    }
+    let value = json!({
+        "reference": reference.id(),
+        "vintage": reference.vintage(),
+        "levels": scope::LEVELS.map(scope::level_id),
+        "numberReturned": search.found.len(),
+        "territories": search.found.iter().map(|t| brief(&visit, t)).collect::<Vec<_>>(),
+        "links": visit.own_links(media::JSON),
+    });
+    visit.send(&tag, Document::json(media::JSON, &value)).await
+}
+
+/// `GET /territories/{level}-{code}`
+pub async fn one(Path(code): Path<String>, visit: Visit) -> Answer {
+    visit.params.check(&[name::F], &[])?;
+    let format = visit.format()?;
+    let reference = &visit.site.app.reference;
+    let resolved = reference.resolve(&code)?;
+    if format == Format::Html && resolved.carried_from.is_some() {
+        let to = visit.url(&format!("territories/{}", scope::code_path(&resolved.code)));
+        return Ok(reply::redirect(&to, "public, max-age=300"));
+    }
+    let tag = visit.tag(&["territory"]);
+    if let Some(unchanged) = visit.unchanged(&tag) {
+        return Ok(unchanged);
+    }
+    let members = reference.members(&resolved.code);
+    let mut document = if format == Format::Html {
+        Document::html(pages::territory::page(&visit, &resolved, &members))
+    } else {
+        Document::json(media::JSON, &value(&visit, &resolved, &members))
+    };
+    if resolved.notice.is_some() || resolved.carried_from.is_some() {
+        let from: String = code.chars().filter(char::is_ascii_graphic).take(40).collect();
+        let notice = format!("{from} -> {}", scope::code_text(&resolved.code));
+        document = document.with(TERRITORY_NOTICE, notice);
+    }
+    visit.send(&tag, document).await
+}
+
+fn value(visit: &Visit, resolved: &Resolved, members: &[TerritoryCode]) -> Value {
+    let reference = &visit.site.app.reference;
+    let mut value = match reference.get(&resolved.code) {
+        Some(territory) => full(visit, &territory),
+        None => named(visit, &resolved.code),
+    };
+    value["members"] = members.iter().map(|c| named(visit, c)).collect();
+    if let Some(notice) = &resolved.notice {
+        value["notice"] = visit.say(notice).into();
+    }
+    if let Some(from) = &resolved.carried_from {
+        value["carriedFrom"] = from.clone().into();
+    }
+    if let Some(see) = &resolved.see_also {
+        value["seeAlso"] = named(visit, see);
+    }
+    let mut links = visit.own_links(media::JSON);
+    links.push(Link::new("up", media::JSON, visit.url("territories")));
+    links.push(Link::new("service", media::JSON, scope_url(visit, &resolved.code)).titled(
+        visit.say(&text!("Le service pour ce territoire", "The service for this territory")),
+    ));
+    value["links"] = json!(links);
+    value
+}
+
+/// Root of the service scoped to a territory.
+pub fn scope_url(visit: &Visit, code: &TerritoryCode) -> String {
+    format!("{}t/{}/", visit.base(), scope::code_path(code))
+}
+
+/// The page of a territory.
+pub fn page_url(visit: &Visit, code: &TerritoryCode) -> String {
+    visit.url(&format!("territories/{}", scope::code_path(code)))
+}
+
+fn named(visit: &Visit, code: &TerritoryCode) -> Value {
+    let name = visit.site.app.reference.get(code).map(|t| t.name);
+    json!({
+        "id": scope::code_text(code),
+        "level": scope::level_id(code.level),
+        "code": code.code.to_string(),
+        "name": name,
+        "href": page_url(visit, code),
+    })
+}
+
+fn full(visit: &Visit, territory: &Territory) -> Value {
+    let mut value = named(visit, &territory.code);
+    value["population"] = territory.population.into();
+    value["postalCodes"] = json!(territory.postal_codes);
+    value["parents"] = territory.parents.iter().map(|c| named(visit, c)).collect();
+    value
+}
+
+fn brief(visit: &Visit, territory: &Territory) -> Value {
+    let mut value = full(visit, territory);
+    value["links"] = json!([
+        Link::new("self", media::JSON, page_url(visit, &territory.code)),
+        Link::new("service", media::JSON, scope_url(visit, &territory.code)),
+    ]);
+    value
+}

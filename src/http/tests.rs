@@ -1,0 +1,664 @@
+//! What clients see: addresses, negotiation, caching, paging, failures.
+
+use super::testing::{Got, Mood, Site, has_reference, settings};
+use axum::http::StatusCode;
+use serde_json::Value;
+use std::{collections::BTreeSet, io::Read, time::Duration};
+
+const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+
+#[tokio::test]
+async fn the_landing_page_has_what_clients_require() {
+    let got = Site::new().await.get("/").await;
+    assert_eq!(got.header("content-type"), "application/json");
+    let base = "http://example.org:8080/";
+    assert_eq!(got.link("self").unwrap(), base);
+    for rel in ["data", "http://www.opengis.net/def/rel/ogc/1.0/data"] {
+        assert_eq!(got.link(rel).unwrap(), format!("{base}collections"));
+    }
+    for rel in ["conformance", "http://www.opengis.net/def/rel/ogc/1.0/conformance"] {
+        assert_eq!(got.link(rel).unwrap(), format!("{base}conformance"));
+    }
+    let json = got.json();
+    let desc = json["links"].as_array().unwrap().iter().find(|l| l["rel"] == "service-desc");
+    assert_eq!(desc.unwrap()["type"], "application/vnd.oai.openapi+json;version=3.0");
+    assert!(json["links"].as_array().unwrap().iter().all(|l| l["type"].is_string()));
+}
+
+#[tokio::test]
+async fn every_resource_has_both_representations() {
+    let site = Site::new().await;
+    for path in [
+        "/",
+        "/conformance",
+        "/api",
+        "/collections",
+        "/collections/communes",
+        "/collections/communes/items",
+        "/collections/communes/queryables",
+        "/collections/communes/schema",
+        "/collections/communes/tiles",
+        "/collections/communes/tiles/WebMercatorQuad",
+        "/collections/communes/versions",
+        "/tileMatrixSets",
+        "/tileMatrixSets/WebMercatorQuad",
+        "/styles",
+        "/territories",
+        "/problems/gone",
+        "/collections/",
+        "/collections/communes/",
+    ] {
+        let json = site.get(path).await;
+        assert_eq!(json.status, StatusCode::OK, "{path}: {}", json.text());
+        assert!(json.header("content-type").contains("json"), "{path}");
+        json.json();
+        let html = site.send("GET", path, &[("accept", BROWSER)]).await;
+        assert!(html.header("content-type").starts_with("text/html"), "{path}");
+        assert!(html.text().starts_with("<!DOCTYPE html><html lang=\"fr\">"), "{path}");
+        assert!(html.header("content-security-policy").contains("default-src 'none'"), "{path}");
+        assert_eq!(html.header("vary"), "Accept, Accept-Language, Accept-Encoding");
+        assert_ne!(html.header("etag"), json.header("etag"), "{path}");
+        let forced = site.send("GET", &format!("{path}?f=html"), &[]).await;
+        assert!(forced.header("content-type").starts_with("text/html"), "{path}");
+        let english =
+            site.send("GET", path, &[("accept", BROWSER), ("accept-language", "en")]).await;
+        assert!(english.text().contains("<html lang=\"en\">"), "{path}");
+        let head = site.send("HEAD", path, &[]).await;
+        assert_eq!((head.status, head.body.len()), (StatusCode::OK, 0), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn data_is_escaped_in_pages() {
+    let site = Site::new().await;
+    let page = site.get("/collections/communes?f=html").await;
+    assert!(page.text().contains("Une &lt;couche&gt; &amp; ses"));
+    assert!(!page.text().contains("<couche>") && !page.text().contains("/var/lib"));
+}
+
+fn problem(got: &Got, status: u16) -> Value {
+    assert_eq!(got.status.as_u16(), status, "{}", got.text());
+    assert_eq!(got.header("content-type"), "application/problem+json");
+    assert_eq!(got.header("cache-control"), "no-store");
+    let json = got.json();
+    assert_eq!(json["status"], status);
+    assert_eq!(json["request_id"], got.header("x-request-id"));
+    assert!(json["type"].as_str().unwrap().starts_with("http://example.org:8080/problems/"));
+    json
+}
+
+#[tokio::test]
+async fn wrong_requests_get_clear_problems() {
+    let site = Site::new().await;
+    let items = "/collections/communes/items";
+    for (path, status, word) in [
+        ("/collections/nowhere".to_owned(), 404, "communes"),
+        ("/collections/zones".into(), 503, "zones"),
+        ("/collections/communes/items/12345".into(), 404, "12345"),
+        ("/collections?x=1".into(), 400, "« x »"),
+        (format!("{items}?inconnu=1"), 400, "population"),
+        (format!("{items}?limit=unlimited"), 400, "unlimited"),
+        (format!("{items}?limit=0"), 400, "limit"),
+        (format!("{items}?limit=1&limit=2"), 400, "deux fois"),
+        (format!("{items}?offset=-1"), 400, "offset"),
+        (format!("{items}?bbox=1,2,3"), 400, "bbox"),
+        (format!("{items}?bbox=1,NaN,3,4"), 400, "bbox"),
+        (format!("{items}?bbox=1,48,2,47"), 400, "bbox"),
+        (format!("{items}?datetime=hier"), 400, "hier"),
+        (format!("{items}?crs=http://www.opengis.net/def/crs/0/unsupported"), 400, "CRS84"),
+        (format!("{items}?bbox-crs=http://www.opengis.net/def/crs/0/unsupported"), 400, "CRS84"),
+        (format!("{items}?population=beaucoup"), 400, "beaucoup"),
+        (format!("{items}?cursor=%2e%2e"), 400, "cursor"),
+        (format!("{items}?territory-mode=cut"), 400, "cut"),
+        (format!("{items}?territory=dep:59&territory-mode=clip"), 409, "clip"),
+        (format!("{items}?f=xml"), 400, "xml"),
+        (format!("{items}?nom=%ff"), 400, "UTF-8"),
+        ("/t/dep-59-clip/collections".into(), 409, "clip"),
+        ("/t/d%C3%A9p-59/".into(), 400, "dép"),
+        ("/collections/communes/tiles/Other/0/0/0".into(), 404, "WebMercatorQuad"),
+        ("/collections/communes/tiles/WebMercatorQuad/1/2147483647/0".into(), 404, "grille"),
+        ("/collections/communes/tiles/1/0/2.mvt".into(), 404, "grille"),
+        ("/collections/communes/tiles/a/0/0.mvt".into(), 400, "« a »"),
+        ("/collections/communes/tiles/0/0/0.png".into(), 404, ".mvt"),
+        ("/collections/nowhere/tiles/0/0/0.mvt".into(), 404, "communes"),
+        ("/styles/nothing".into(), 404, "nothing"),
+        ("/territories?level=pays".into(), 400, "canton"),
+        ("/collections/communes/versions/1/report".into(), 404, "20261121"),
+    ] {
+        let got = site.get(&path).await;
+        let json = problem(&got, status);
+        let detail = json["detail"].as_str().unwrap();
+        assert!(detail.contains(word), "{path}: {detail}");
+        let page = site.send("GET", &path, &[("accept", BROWSER)]).await;
+        if !path.contains("f=") {
+            assert!(page.header("content-type").starts_with("text/html"), "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn unknown_addresses_list_near_ones() {
+    let site = Site::new().await;
+    let json = problem(&site.get("/collection").await, 404);
+    assert_eq!(json["links"][0]["href"], "http://example.org:8080/collections");
+    problem(&site.get("/t/").await, 404);
+}
+
+#[tokio::test]
+async fn methods_and_formats_are_refused_by_name() {
+    let site = Site::new().await;
+    let post = site.send("POST", "/collections", &[]).await;
+    problem(&post, 405);
+    assert_eq!(post.header("allow"), "GET, HEAD, OPTIONS");
+    problem(&site.send("GET", "/collections", &[("accept", "image/png")]).await, 406);
+    let options = site.send("OPTIONS", "/collections/communes/items/unknown_id", &[]).await;
+    assert_eq!(options.status, StatusCode::OK);
+    assert_eq!(options.header("allow"), "GET, HEAD, OPTIONS");
+    assert_eq!(options.header("access-control-allow-origin"), "*");
+}
+
+#[tokio::test]
+async fn addresses_are_long_but_bounded() {
+    let site = Site::new().await;
+    let long = format!("/collections/communes/items?nom={}", "a".repeat(20_000));
+    assert_eq!(site.get(&long).await.status, StatusCode::OK);
+    let longer = format!("/collections/communes/items?nom={}", "a".repeat(40_000));
+    problem(&site.get(&longer).await, 414);
+}
+
+#[tokio::test]
+async fn a_host_is_a_host() {
+    let site = Site::new().await;
+    for host in ["a/b", "a b", "a\"><script>", "x@y"] {
+        let got = site.send("GET", "/", &[("host", host)]).await;
+        assert_eq!(got.status, StatusCode::BAD_REQUEST, "{host}");
+        assert!(!got.text().contains("script"));
+    }
+    let got = site.send("GET", "/", &[("host", "[::1]:9000")]).await;
+    assert_eq!(got.link("data").unwrap(), "http://[::1]:9000/collections");
+}
+
+#[tokio::test]
+async fn faults_say_nothing_of_their_cause() {
+    for mood in [Mood::Broken, Mood::Panicking] {
+        let site = Site::with(settings(), mood).await;
+        let got = site.get("/collections/communes/items").await;
+        let json = problem(&got, 500);
+        let text = json.to_string();
+        assert!(!text.contains("SELECT") && !text.contains("/var") && !text.contains("panic"));
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_hangs_is_not_waited_for() {
+    let mut settings = settings();
+    settings.server.request_timeout = Duration::from_millis(50);
+    let site = Site::with(settings, Mood::Hanging).await;
+    let got = site.get("/collections/communes/items").await;
+    problem(&got, 503);
+    assert!(!got.header("retry-after").is_empty());
+}
+
+#[tokio::test]
+async fn what_is_known_already_is_not_made_again() {
+    // The store is broken: only an answer given before any work can succeed.
+    let broken = Site::with(settings(), Mood::Broken).await;
+    for path in ["/collections/communes/items?limit=2", "/collections/communes/items/59350"] {
+        let well = Site::new().await;
+        let first = well.get(path).await;
+        let tag = first.header("etag").to_owned();
+        for known in [tag.clone(), format!("\"x\", {tag}"), tag.trim_start_matches("W/").to_owned()]
+        {
+            let again = broken.send("GET", path, &[("if-none-match", &known)]).await;
+            assert_eq!(again.status, StatusCode::NOT_MODIFIED, "{path} {known}");
+            assert_eq!(again.header("etag"), tag);
+            assert!(again.body.is_empty() && !again.header("vary").is_empty());
+        }
+        let other = broken.send("GET", path, &[("if-none-match", "\"x\"")]).await;
+        assert_eq!(other.status, StatusCode::INTERNAL_SERVER_ERROR);
+        // Another encoding is another representation.
+        let gzip = [("if-none-match", tag.as_str()), ("accept-encoding", "gzip")];
+        assert_ne!(broken.send("GET", path, &gzip).await.status, StatusCode::NOT_MODIFIED);
+        well.publish().await;
+        let newer = well.send("GET", path, &[("if-none-match", &tag)]).await;
+        assert_eq!(newer.status, StatusCode::OK, "{path}: a publication changes the tag");
+    }
+}
+
+#[tokio::test]
+async fn the_order_of_parameters_does_not_matter_to_tags() {
+    let site = Site::new().await;
+    let a = site.get("/collections/communes/items?limit=2&nom=Lille").await;
+    let b = site.get("/collections/communes/items?nom=Lille&limit=2&key=secret").await;
+    assert_eq!(a.header("etag"), b.header("etag"));
+    let c = site.get("/collections/communes/items?nom=Arras&limit=2").await;
+    assert_ne!(a.header("etag"), c.header("etag"));
+    assert!(!b.text().contains("secret"));
+}
+
+#[tokio::test]
+async fn documents_are_compressed_when_asked() {
+    let site = Site::new().await;
+    let plain = site.get("/api").await;
+    assert_eq!(plain.header("content-encoding"), "");
+    let gzip = site.send("GET", "/api", &[("accept-encoding", "gzip, deflate")]).await;
+    assert_eq!(gzip.header("content-encoding"), "gzip");
+    assert_ne!(gzip.header("etag"), plain.header("etag"));
+    let mut text = Vec::new();
+    flate2::read::GzDecoder::new(&gzip.body[..]).read_to_end(&mut text).unwrap();
+    assert_eq!(text, plain.body);
+    let refused = site.send("GET", "/api", &[("accept-encoding", "gzip;q=0")]).await;
+    assert_eq!(refused.header("content-encoding"), "");
+}
+
+#[tokio::test]
+async fn pages_of_features_follow_one_another() {
+    let site = Site::new().await;
+    let first = site.get("/collections/communes/items?limit=2&f=json&key=s3cret").await;
+    let json = first.json();
+    assert_eq!((&json["numberMatched"], &json["numberReturned"]), (&5.into(), &2.into()));
+    assert_eq!(first.header("ogc-numbermatched"), "5");
+    assert_eq!(first.header("content-crs"), "<http://www.opengis.net/def/crs/OGC/1.3/CRS84>");
+    assert_eq!(first.header("content-type"), "application/geo+json");
+    assert!(first.header("link").contains("rel=\"next\"; type=\"application/geo+json\""));
+    let mut next = first.link("next");
+    assert!(
+        next.as_ref().unwrap().starts_with("http://example.org:8080/collections/communes/items?")
+    );
+    let (mut pages, mut features) = (1, 2);
+    while let Some(href) = next {
+        assert!(href.contains("limit=2") && href.contains("f=json") && !href.contains("s3cret"));
+        assert!(href.split_once('?').unwrap().1.split('&').all(|pair| pair.contains('=')));
+        let page = site.get(href.strip_prefix("http://example.org:8080").unwrap()).await;
+        features += page.json()["numberReturned"].as_u64().unwrap();
+        next = page.link("next");
+        pages += 1;
+    }
+    assert_eq!((pages, features), (3, 5));
+    let middle = site.get("/collections/communes/items?limit=2&offset=2").await;
+    assert!(middle.link("next").unwrap().contains("cursor="));
+    assert!(middle.link("prev").unwrap().contains("offset=0"));
+    let hits = site.get("/collections/communes/items?resultType=hits").await.json();
+    assert_eq!((&hits["numberMatched"], &hits["numberReturned"]), (&5.into(), &0.into()));
+}
+
+#[tokio::test]
+async fn a_cursor_of_another_version_is_gone() {
+    let site = Site::new().await;
+    let first = site.get("/collections/communes/items?limit=2&nom=Lille").await;
+    assert!(first.link("next").is_none());
+    let first = site.get("/collections/communes/items?limit=2").await;
+    let next = first.link("next").unwrap();
+    site.publish().await;
+    let gone = site.get(next.strip_prefix("http://example.org:8080").unwrap()).await;
+    let json = problem(&gone, 410);
+    let again = json["links"][0]["href"].as_str().unwrap();
+    assert_eq!(again, "http://example.org:8080/collections/communes/items?limit=2");
+    assert!(gone.header("link").contains(again));
+}
+
+#[tokio::test]
+async fn properties_filter() {
+    let site = Site::new().await;
+    let found = |got: Got| got.json()["numberMatched"].as_u64().unwrap();
+    let items = "/collections/communes/items";
+    assert_eq!(found(site.get(&format!("{items}?nom=Lille")).await), 1);
+    assert_eq!(found(site.get(&format!("{items}?population=41694&nom=Arras")).await), 1);
+    assert_eq!(found(site.get(&format!("{items}?population=41694&nom=Lille")).await), 0);
+    let odd = "%C3%A9t%C3%A9%20%22LINE_NUMB-SEG%22";
+    assert_eq!(found(site.get(&format!("{items}?{odd}=1.5")).await), 0);
+    assert_eq!(found(site.get(&format!("{items}?datetime=2020-01-05T/..")).await), 5);
+    assert_eq!(found(site.get(&format!("{items}?bbox=3,50,4,51")).await), 5);
+    assert_eq!(found(site.get(&format!("{items}?bbox=177,65,-177,70")).await), 0);
+}
+
+#[tokio::test]
+async fn tile_orders_are_not_confused() {
+    let site = Site::new().await;
+    for path in [
+        "/collections/communes/tiles/WebMercatorQuad/3/2/4",
+        "/collections/communes/tiles/3/4/2.mvt",
+        "/collections/communes/tiles/3/4/2.pbf",
+    ] {
+        let got = site.get(path).await;
+        assert_eq!(got.status, StatusCode::NO_CONTENT, "{path}: {}", got.text());
+        assert_eq!(got.header("vary"), "Accept-Encoding");
+        assert_eq!(got.header("cache-control"), "public, max-age=60, stale-while-revalidate=300");
+        assert!(!got.header("etag").is_empty());
+    }
+    let asked = site.store.tiles.lock().unwrap().clone();
+    if asked.is_empty() {
+        println!("tile_orders_are_not_confused: skipped in part, tiles are not rendered here");
+    }
+    assert!(asked.iter().all(|t| (t.z, t.x, t.y) == (3, 4, 2)), "{asked:?}");
+}
+
+#[tokio::test]
+async fn versioned_tiles_are_immutable_while_they_are_current() {
+    let site = Site::new().await;
+    let key = site.app.catalog.snapshot().layer("communes").unwrap().at().unwrap().key();
+    let versioned = format!("/collections/communes/tiles/3/4/2.mvt?v={key}");
+    let got = site.get(&versioned).await;
+    assert_eq!(got.header("cache-control"), "public, max-age=31536000, immutable");
+    site.publish().await;
+    let old = site.get(&versioned).await;
+    assert_eq!(old.status, StatusCode::FOUND);
+    assert_eq!(
+        old.header("location"),
+        "http://example.org:8080/collections/communes/tiles/3/4/2.mvt"
+    );
+    assert_eq!(old.header("cache-control"), "public, max-age=60");
+}
+
+#[tokio::test]
+async fn tilesets_carry_what_clients_read() {
+    let site = Site::new().await;
+    let list = site.get("/collections/communes/tiles").await.json();
+    let tileset = &list["tilesets"][0];
+    assert_eq!(tileset["tileMatrixSetId"], "WebMercatorQuad");
+    assert_eq!(tileset["tileMatrixSetLimits"].as_array().unwrap().len(), 13);
+    let item = tileset["links"].as_array().unwrap().iter().find(|l| l["rel"] == "item").unwrap();
+    assert!(item["href"].as_str().unwrap().ends_with("/{tileMatrix}/{tileRow}/{tileCol}"));
+    assert_eq!(item["templated"], true);
+    let grid = site.get("/tileMatrixSets/WebMercatorQuad").await.json();
+    assert_eq!(grid["tileMatrices"].as_array().unwrap().len(), 25);
+}
+
+#[tokio::test]
+async fn the_list_and_the_collection_say_the_same() {
+    let site = Site::new().await;
+    let list = site.get("/collections").await.json();
+    let listed = list["collections"].as_array().unwrap();
+    assert_eq!(listed.len(), 2, "a layer never harvested is not listed");
+    for collection in listed {
+        let alone =
+            site.get(&format!("/collections/{}", collection["id"].as_str().unwrap())).await.json();
+        for member in ["id", "title", "description", "extent", "crs", "itemCount", "dates"] {
+            assert_eq!(collection[member], alone[member], "{member}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_api_definition_is_coherent() {
+    let site = Site::new().await;
+    let got = site.get("/api").await;
+    assert_eq!(got.header("content-type"), "application/vnd.oai.openapi+json;version=3.0");
+    let api = got.json();
+    for path in api["paths"].as_object().unwrap().keys() {
+        let known = super::router::position(&path.replace(['{', '}'], "x"));
+        assert!(known.is_some(), "{path} has no route");
+    }
+    let literal = &api["paths"]["/collections/communes/items"]["get"]["parameters"];
+    let literal = literal.as_array().unwrap();
+    assert!(literal.iter().any(|p| p["$ref"] == "#/components/parameters/limit"));
+    let nom = literal.iter().find(|p| p["name"] == "nom").unwrap();
+    assert_eq!(
+        (&nom["style"], &nom["explode"], &nom["in"]),
+        (&"form".into(), &false.into(), &"query".into())
+    );
+    let limit = &api["components"]["parameters"]["limit"]["schema"];
+    assert_eq!(
+        (&limit["minimum"], &limit["maximum"], &limit["default"]),
+        (&1.into(), &10_000.into(), &1_000.into())
+    );
+    let bbox = &api["components"]["parameters"]["bbox"]["schema"];
+    assert_eq!(
+        (&bbox["type"], &bbox["minItems"], &bbox["maxItems"]),
+        (&"array".into(), &4.into(), &6.into())
+    );
+    let mut ids = BTreeSet::new();
+    for item in api["paths"].as_object().unwrap().values() {
+        assert!(ids.insert(item["get"]["operationId"].as_str().unwrap().to_owned()));
+    }
+    assert!(ids.contains("collection.vector.getTile"));
+    let mut refs = Vec::new();
+    references(&api, &mut refs);
+    for reference in refs {
+        let pointer = reference.strip_prefix('#').unwrap();
+        assert!(api.pointer(pointer).is_some(), "{reference} leads nowhere");
+    }
+}
+
+fn references(value: &Value, out: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            out.extend(members.get("$ref").and_then(Value::as_str).map(str::to_owned));
+            members.values().for_each(|v| references(v, out));
+        }
+        Value::Array(items) => items.iter().for_each(|v| references(v, out)),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn styles_have_absolute_tile_addresses() {
+    let folder = tempfile::tempdir().unwrap();
+    let style = r#"{"version":8,"sources":{"m":{"type":"vector","url":"socle://collections/mairies","promoteId":"code"}},"layers":[]}"#;
+    std::fs::write(folder.path().join("points.json"), style).unwrap();
+    let list = style.replace(
+        r#""url":"socle://collections/mairies""#,
+        r#""tiles":["socle://collections/mairies/tiles"]"#,
+    );
+    std::fs::write(folder.path().join("list.json"), list).unwrap();
+    std::fs::write(folder.path().join("broken.json"), "{").unwrap();
+    let mut settings = settings();
+    settings.styles = folder.path().to_owned();
+    let site = Site::with(settings, Mood::Well).await;
+    let template =
+        |id: &str| format!("http://example.org:8080/collections/{id}/tiles/{{z}}/{{x}}/{{y}}.mvt");
+    let file = site.get("/styles/points").await.json();
+    assert_eq!(file["sources"]["m"]["tiles"][0], template("mairies"));
+    assert_eq!(file["sources"]["m"]["promoteId"], "code");
+    assert!(file["sources"]["m"].get("url").is_none());
+    let list = site.get("/styles/list").await.json();
+    assert_eq!(list["sources"]["m"], file["sources"]["m"]);
+    let drawn = site.get("/styles/communes").await.json();
+    assert_eq!(drawn["sources"]["communes"]["tiles"][0], template("communes"));
+    assert_eq!(drawn["layers"][0]["type"], "circle");
+    let list = site.get("/styles").await.json();
+    assert_eq!(list["styles"].as_array().unwrap().len(), 4);
+    assert_eq!(site.get("/styles/broken").await.status, StatusCode::NOT_FOUND);
+    let page = site.get("/collections/mairies?f=html").await;
+    assert!(page.text().contains("http://example.org:8080/styles/points"));
+}
+
+#[tokio::test]
+async fn health_is_told() {
+    let site = Site::new().await;
+    assert_eq!(site.get("/health/live").await.json()["status"], "pass");
+    let ready = site.get("/health/ready").await;
+    assert_eq!(ready.json()["layers"]["served"], 2);
+    assert_eq!(ready.header("cache-control"), "no-store");
+}
+
+/// Follows every link of every JSON document and page from the landing page: none may leave the
+/// public address, and none may be dead.
+async fn crawl(root: &str, stripped: bool) -> usize {
+    let mut settings = settings();
+    settings.server.public_url = Some("https://sig.example.fr/socle/".into());
+    let site = Site::with(settings, Mood::Well).await;
+    let whole = "https://sig.example.fr/socle/";
+    let mut waiting = vec![(root.to_owned(), "application/json"), (root.to_owned(), BROWSER)];
+    let mut seen: BTreeSet<(String, &str)> = waiting.iter().cloned().collect();
+    while let Some((url, accept)) = waiting.pop() {
+        let below = url.strip_prefix(whole);
+        let below = below.unwrap_or_else(|| panic!("{url} leaves the public address"));
+        let target = if stripped { format!("/{below}") } else { format!("/socle/{below}") };
+        let got = site.send("GET", &target, &[("accept", accept), ("host", "10.0.0.1")]).await;
+        assert!(got.status.is_success(), "{url}: {} {}", got.status, got.text());
+        if got.header("content-type").contains("css")
+            || got.header("content-type").contains("javascript")
+        {
+            continue;
+        }
+        for mut href in hrefs(&got) {
+            if href == root.trim_end_matches('/') || href == whole.trim_end_matches('/') {
+                href.push('/'); // the API definition's server, by rule without its last slash
+            }
+            // A scope is left only where that is said: another territory's, or the whole service.
+            let elsewhere = href.contains("/assets/") || href.contains("/t/") || href == whole;
+            let leaving = url == whole && root != whole;
+            assert!(
+                href.starts_with(root) || elsewhere || leaving,
+                "{url} leaves its scope: {href}"
+            );
+            if leaving
+                || (root != whole && href == whole)
+                || (!href.starts_with(root) && href.contains("/t/"))
+            {
+                continue;
+            }
+            for accept in ["application/json", BROWSER] {
+                if seen.len() < 600 && seen.insert((href.clone(), accept)) {
+                    waiting.push((href.clone(), accept));
+                }
+            }
+        }
+    }
+    seen.len()
+}
+
+/// All addresses of a document, templates filled in, fragments and data left out.
+fn hrefs(got: &Got) -> Vec<String> {
+    if got.body.is_empty() {
+        return Vec::new();
+    }
+    let text = got.text();
+    assert!(!text.contains("10.0.0.1") && !text.contains("example.org"), "{text}");
+    let mut found = Vec::new();
+    for mark in [
+        "href=\"",
+        "src=\"",
+        "action=\"",
+        "data-style=\"",
+        "data-items=\"",
+        "\"href\":\"",
+        "\"url\":\"",
+    ] {
+        for rest in text.split(mark).skip(1) {
+            found.push(rest.split('"').next().unwrap().replace("&amp;", "&"));
+        }
+    }
+    for rest in text.split("\"tiles\":[\"").skip(1) {
+        found.push(rest.split('"').next().unwrap().to_owned());
+    }
+    let fill = [
+        ("{z}", "0"),
+        ("{x}", "0"),
+        ("{y}", "0"),
+        ("{tileMatrix}", "0"),
+        ("{tileRow}", "0"),
+        ("{tileCol}", "0"),
+    ];
+    found.retain(|href| {
+        !href.starts_with('#') && !href.starts_with("data:") && !href.starts_with("mailto:")
+    });
+    for href in &mut found {
+        for (variable, value) in fill {
+            *href = href.replace(variable, value);
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn no_link_leaves_the_public_address() {
+    assert!(crawl("https://sig.example.fr/socle/", true).await > 60);
+    assert!(crawl("https://sig.example.fr/socle/", false).await > 60);
+}
+
+#[tokio::test]
+async fn scopes_hold_in_links_and_filters() {
+    if !has_reference("scopes_hold_in_links_and_filters") {
+        return;
+    }
+    assert!(crawl("https://sig.example.fr/socle/t/dep-59/", true).await > 60);
+    let site = Site::new().await;
+    let landing = site.get("/t/dep-59").await;
+    assert_eq!(landing.link("data").unwrap(), "http://example.org:8080/t/dep-59/collections");
+    assert!(landing.json()["title"].as_str().unwrap().contains("Nord (dep:59), sélectionné"));
+    let count = |got: Got| got.json()["numberMatched"].as_u64().unwrap();
+    assert_eq!(count(site.get("/t/dep-59/collections/communes/items").await), 3);
+    assert_eq!(count(site.get("/t/dep-62-within/collections/communes/items").await), 2);
+    assert_eq!(count(site.get("/t/dep-59+dep-62/collections/communes/items").await), 5);
+    assert_eq!(count(site.get("/t/dep-62%2Bdep-59/collections/communes/items").await), 5);
+    let items = "collections/communes/items";
+    assert_eq!(count(site.get(&format!("/{items}?territory=dep:62")).await), 2);
+    assert_eq!(count(site.get(&format!("/{items}?territoire=com:59350,dep:62")).await), 3);
+    assert_eq!(count(site.get(&format!("/t/dep-59/{items}?territory=com:59350,62041")).await), 1);
+    assert_eq!(count(site.get(&format!("/t/dep-59/{items}?territory=dep:62")).await), 0);
+    let collection = site.get("/t/dep-59/collections/communes").await.json();
+    assert_eq!(collection["itemCount"], 3);
+    assert_eq!(site.get("/t/dep-59/collections/communes/items/59350").await.status, StatusCode::OK);
+    problem(&site.get("/t/dep-59/collections/communes/items/62041").await, 404);
+    let unknown = site.get("/t/dep-00/").await;
+    assert!(
+        unknown.status.is_client_error()
+            && unknown.json()["detail"].as_str().unwrap().contains("00")
+    );
+}
+
+#[tokio::test]
+async fn a_scoped_tile_is_another_tile() {
+    if !has_reference("a_scoped_tile_is_another_tile") {
+        return;
+    }
+    let site = Site::new().await;
+    let mut tags = BTreeSet::new();
+    for path in ["", "/t/dep-59", "/t/dep-62", "/t/dep-59-within"] {
+        let got = site.get(&format!("{path}/collections/communes/tiles/8/130/86.mvt")).await;
+        tags.insert(got.header("etag").to_owned());
+    }
+    if tags.len() == 1 {
+        println!("a_scoped_tile_is_another_tile: skipped, tiles are not rendered here");
+        return;
+    }
+    assert_eq!(tags.len(), 4);
+    let asked = site.get("/collections/communes/tiles/8/130/86.mvt?territory=dep-59").await;
+    assert!(tags.contains(asked.header("etag")));
+}
+
+#[tokio::test]
+async fn old_codes_are_carried_and_said() {
+    if !has_reference("old_codes_are_carried_and_said") {
+        return;
+    }
+    let site = Site::new().await;
+    // Lomme, associated with Lille.
+    let json = site.get("/t/com-59355/collections/communes/items").await;
+    assert_eq!(json.header("socle-territory-notice"), "com-59355 -> com:59350");
+    assert_eq!(json.json()["numberMatched"], 1);
+    let param = site.get("/collections/communes/items?territory=com:59355").await;
+    assert_eq!(param.header("socle-territory-notice"), "com:59355 -> com:59350");
+    // Dunkerque's old neighbour: Rosendaël merged in 1972; JSON is answered, pages redirect.
+    let old = "/territories/com-59511";
+    let json = site.get(old).await;
+    if json.json()["carriedFrom"].is_string() {
+        let page = site.send("GET", old, &[("accept", BROWSER)]).await;
+        assert_eq!(page.status, StatusCode::FOUND);
+        assert!(page.header("location").starts_with("http://example.org:8080/territories/com-"));
+        let scoped = site.send("GET", "/t/com-59511/collections?f=html", &[]).await;
+        assert_eq!(scoped.status, StatusCode::FOUND);
+        assert!(scoped.header("location").ends_with("/collections?f=html"));
+    }
+}
+
+#[tokio::test]
+async fn territories_are_found_and_shown() {
+    if !has_reference("territories_are_found_and_shown") {
+        return;
+    }
+    let site = Site::new().await;
+    let found = site.get("/territories?q=lille&level=com&limit=5").await.json();
+    assert_eq!(found["territories"][0]["id"], "com:59350");
+    let nord = site.get("/territories/dep-59").await.json();
+    assert_eq!((&nord["name"], &nord["parents"][0]["id"]), (&"Nord".into(), &"reg:32".into()));
+    assert!(nord["members"].as_array().unwrap().len() > 600);
+    let service = nord["links"].as_array().unwrap().iter().find(|l| l["rel"] == "service").unwrap();
+    assert_eq!(service["href"], "http://example.org:8080/t/dep-59/");
+    let page = site.get("/territories/dep-59?f=html").await;
+    assert!(page.text().contains("Lille") && page.text().contains("Hauts-de-France"));
+    let search = site.get("/territories?q=saint-denis&f=html").await;
+    assert!(search.text().contains("Seine-Saint-Denis") && search.text().contains("La Réunion"));
+}

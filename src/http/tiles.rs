@@ -1,0 +1,263 @@
+//! Tiles in both orders. OGC: matrix/row/column, so z/y/x; XYZ: z/x/y, with `.mvt` or `.pbf`.
+//! Nothing is worked out before the entity tag has been compared.
+
+use super::{
+    Answer,
+    access::TERRITORY_NOTICE,
+    links::media,
+    negotiate,
+    params::name,
+    reply,
+    tilesets::{GRID_ID, known_grid},
+    visit::Visit,
+};
+use crate::{
+    catalog::Layer,
+    error::{Error, Result},
+    model::{Selection, TileId, tile_id::MAX_ZOOM},
+    text,
+    tiles::{Tile, Tiles},
+};
+use axum::{
+    body::Body,
+    extract::Path,
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use std::sync::Arc;
+
+/// Parameters of a tile.
+pub const KNOWN: [&str; 5] = [name::TERRITORY, name::TERRITOIRE, name::MODE, name::V, name::F];
+/// Headers of a tile's answer, with those that every answer gets: room for all at once.
+const HEADERS: usize = 14;
+/// A stable URL follows a publication within a minute.
+const STABLE: &str = "public, max-age=60, stale-while-revalidate=300";
+/// A versioned URL never changes its bytes.
+const IMMUTABLE: &str = "public, max-age=31536000, immutable";
+/// Says whether a tile holds anything (OGC API Tiles, recommendation).
+const HINT: HeaderName = HeaderName::from_static("oatiles-hint");
+
+/// `GET /collections/{id}/tiles/{tms}/{z}/{row}/{col}`
+pub async fn ogc(
+    Path((id, tms, z, row, col)): Path<(String, String, String, String, String)>,
+    visit: Visit,
+) -> Answer {
+    known_grid(&tms)?;
+    let tile = address(&z, &col, &row)?;
+    answer(&id, tile, &visit).await
+}
+
+/// `GET /collections/{id}/tiles/{z}/{x}/{y}.mvt`
+pub async fn xyz(
+    Path((id, z, x, y)): Path<(String, String, String, String)>,
+    visit: Visit,
+) -> Answer {
+    let Some(y) = y.strip_suffix(".mvt").or_else(|| y.strip_suffix(".pbf")) else {
+        return Err(Error::NotFound(text!(
+            "Adresse de tuile XYZ : …/tiles/z/x/y.mvt (ou .pbf). Dans l'ordre OGC : …/tiles/WebMercatorQuad/z/ligne/colonne.",
+            "XYZ tile address: …/tiles/z/x/y.mvt (or .pbf). In OGC order: …/tiles/WebMercatorQuad/z/row/column."
+        ))
+        .into());
+    };
+    let tile = address(&z, &x, y)?;
+    answer(&id, tile, &visit).await
+}
+
+/// A tile address below the root, read without the router: tiles are nearly all of what a map
+/// asks for, and the router copies every part of a path. What is not a plain, well-formed tile
+/// address is left to it, with its clear refusals.
+pub fn plain(path: &str) -> Option<(&str, TileId)> {
+    let (id, rest) = path.strip_prefix("/collections/")?.split_once("/tiles/")?;
+    let number = |text: &str| -> Option<u32> {
+        let digits =
+            !text.is_empty() && text.len() < 10 && text.bytes().all(|b| b.is_ascii_digit());
+        text.parse().ok().filter(|_| digits)
+    };
+    let mut parts = rest.split('/');
+    let first = parts.next()?;
+    let (z, x, y) = if first == GRID_ID {
+        let (z, row, col) = (parts.next()?, parts.next()?, parts.next()?);
+        (z, number(col)?, number(row)?)
+    } else {
+        let (x, y) = (parts.next()?, parts.next()?);
+        let y = y.strip_suffix(".mvt").or_else(|| y.strip_suffix(".pbf"))?;
+        (first, number(x)?, number(y)?)
+    };
+    if parts.next().is_some() || id.contains(['/', '%']) {
+        return None;
+    }
+    Some((id, TileId::new(u8::try_from(number(z)?).ok()?, x, y)?))
+}
+
+/// A tile's address from its three numbers.
+fn address(z: &str, x: &str, y: &str) -> Result<TileId> {
+    let number = |text: &str| -> Result<u64> {
+        let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        match text.parse::<u64>() {
+            Ok(n) if digits => Ok(n),
+            Err(_) if digits => Ok(u64::MAX),
+            _ => {
+                let shown: String = text.chars().take(40).collect();
+                Err(Error::Invalid(text!(
+                    "Adresse de tuile : « {shown} » n'est pas un entier.",
+                    "Tile address: \"{shown}\" is not a whole number."
+                )))
+            }
+        }
+    };
+    let (z, x, y) = (number(z)?, number(x)?, number(y)?);
+    let tile = match (u8::try_from(z), u32::try_from(x), u32::try_from(y)) {
+        (Ok(z), Ok(x), Ok(y)) => TileId::new(z, x, y),
+        _ => None,
+    };
+    tile.ok_or_else(|| {
+        Error::NotFound(text!(
+            "Tuile hors de la grille : zoom de 0 à {MAX_ZOOM}, ligne et colonne de 0 à 2^zoom − 1.",
+            "Tile outside the grid: zoom 0 to {MAX_ZOOM}, row and column 0 to 2^zoom − 1."
+        ))
+    })
+}
+
+/// Answers a tile address.
+pub async fn answer(id: &str, tile: TileId, visit: &Visit) -> Answer {
+    visit.params.check(&KNOWN, &[])?;
+    only_mvt(visit)?;
+    let layer = visit.layer(id)?;
+    let asked = visit.asked_territory()?;
+    let selection = visit.selection(asked.as_ref());
+    let mut cache = STABLE;
+    if let Some(version) = visit.params.get(name::V) {
+        if version != layer.at()?.key() {
+            return Ok(reply::redirect(&visit.address(&[name::V], &[]), "public, max-age=60"));
+        }
+        cache = IMMUTABLE;
+    }
+    let gzip = visit.gzip();
+    let etag = etag(&layer, tile, selection.as_deref(), gzip)?;
+    let mut response = if negotiate::none_match(visit.header(header::IF_NONE_MATCH), &etag) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        body(visit, &layer, tile, selection.as_ref(), gzip).await?
+    };
+    let headers = response.headers_mut();
+    headers.reserve(HEADERS);
+    if let Ok(etag) = HeaderValue::from_maybe_shared(etag.into_bytes()) {
+        headers.insert(header::ETAG, etag);
+    }
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+    headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    if let Some(notice) = asked.as_ref().and_then(|a| a.notice.as_ref())
+        && let Ok(notice) = HeaderValue::from_str(notice)
+    {
+        headers.insert(TERRITORY_NOTICE, notice);
+    }
+    Ok(response)
+}
+
+/// The quoted tag; distinct per encoding.
+fn etag(layer: &Layer, tile: TileId, selection: Option<&Selection>, gzip: bool) -> Result<String> {
+    let mut etag = String::with_capacity(64);
+    etag.push('"');
+    etag.push_str(&Tiles::etag(layer.at()?, tile, selection));
+    etag.push_str(if gzip { "-gz\"" } else { "\"" });
+    Ok(etag)
+}
+
+async fn body(
+    visit: &Visit,
+    layer: &Layer,
+    tile: TileId,
+    selection: Option<&Arc<Selection>>,
+    gzip: bool,
+) -> Result<Response> {
+    let Some(tile) = visit.site.app.tiles.tile(layer, tile, selection).await? else {
+        let mut response = StatusCode::NO_CONTENT.into_response();
+        response.headers_mut().insert(HINT, HeaderValue::from_static("empty"));
+        return Ok(response);
+    };
+    Ok(full(&tile, gzip))
+}
+
+/// A tile's answer: one of its two encodings, made beforehand.
+fn full(tile: &Tile, gzip: bool) -> Response {
+    let bytes = if gzip { tile.gzip.clone() } else { tile.plain.clone() };
+    let mut response = Response::new(Body::from(bytes));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media::MVT));
+    if gzip {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    response
+}
+
+/// Tiles are MVT; `f=mvt` says the same. `Accept` is not judged: map clients send anything.
+fn only_mvt(visit: &Visit) -> Result<()> {
+    match visit.params.get(name::F) {
+        None | Some("mvt" | "pbf") => Ok(()),
+        Some(other) => {
+            let shown: String = other.chars().take(40).collect();
+            Err(Error::Invalid(text!(
+                "Paramètre « f » : « {shown} ». Les tuiles sont au format mvt.",
+                "Parameter \"f\": \"{shown}\". Tiles are in the mvt format."
+            )))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tile_is_sent_in_the_encoding_made_beforehand() {
+        let tile = Tile { plain: "plain".into(), gzip: "packed".into() };
+        let (plain, gzip) = (full(&tile, false), full(&tile, true));
+        assert!(!plain.headers().contains_key(header::CONTENT_ENCODING));
+        assert_eq!(gzip.headers()[header::CONTENT_ENCODING], "gzip");
+        assert_eq!(gzip.headers()[header::CONTENT_TYPE], "application/vnd.mapbox-vector-tile");
+        let size = |r: &Response| axum::body::HttpBody::size_hint(r.body()).exact();
+        assert_eq!((size(&plain), size(&gzip)), (Some(5), Some(6)));
+    }
+
+    #[test]
+    fn plain_addresses_are_those_the_router_reads() {
+        let tile = TileId { z: 3, x: 4, y: 2 };
+        assert_eq!(plain("/collections/a/tiles/3/4/2.mvt"), Some(("a", tile)));
+        assert_eq!(plain("/collections/a/tiles/3/4/2.pbf"), Some(("a", tile)));
+        assert_eq!(plain("/collections/a/tiles/WebMercatorQuad/3/2/4"), Some(("a", tile)));
+        for other in [
+            "/collections/a/tiles/3/4/2",
+            "/collections/a/tiles/3/8/2.mvt",
+            "/collections/a/tiles/3/4/2.mvt/x",
+            "/collections/a/tiles/+3/4/2.mvt",
+            "/collections/a%20b/tiles/3/4/2.mvt",
+            "/collections/a/tiles/Lambert/3/2/4",
+            "/collections/a/tiles/3/4/99999999999.mvt",
+            "/collections/a/tiles",
+        ] {
+            assert_eq!(plain(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_read_or_refused() {
+        assert_eq!(address("3", "4", "2").unwrap(), TileId { z: 3, x: 4, y: 2 });
+        for outside in [
+            ("3", "8", "0"),
+            ("3", "0", "8"),
+            ("25", "0", "0"),
+            ("300", "0", "0"),
+            ("1", "2147483647", "0"),
+            ("1", "99999999999999999999999", "0"),
+        ] {
+            let found = address(outside.0, outside.1, outside.2);
+            assert!(matches!(found, Err(Error::NotFound(_))), "{outside:?}");
+        }
+        for unreadable in
+            [("a", "0", "0"), ("1", "-1", "0"), ("1", "0", ""), ("1", "0", "0.5"), ("+1", "0", "0")]
+        {
+            let found = address(unreadable.0, unreadable.1, unreadable.2);
+            assert!(matches!(found, Err(Error::Invalid(_))), "{unreadable:?}");
+        }
+    }
+}

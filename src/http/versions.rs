@@ -1,0 +1,107 @@
+//! Where a layer's data comes from: its versions and what each load found.
+
+use super::{
+    Answer,
+    collections::dates,
+    links::{Link, media},
+    negotiate::Format,
+    pages,
+    params::name,
+    reply::Document,
+    visit::Visit,
+};
+use crate::{
+    catalog::Layer,
+    error::{Error, Result},
+    model::Version,
+    text,
+};
+use axum::extract::Path;
+use serde_json::{Value, json};
+
+/// `GET /collections/{id}/versions`
+pub async fn list(Path(id): Path<String>, visit: Visit) -> Answer {
+    visit.params.check(&[name::F], &[])?;
+    visit.format()?;
+    let layer = visit.layer(&id)?;
+    let versions = versions(&visit, &layer).await?;
+    let newest = versions.last().map(|v| v.id.to_string()).unwrap_or_default();
+    let tag = visit.tag(&["versions", &layer.at()?.key(), &newest, &versions.len().to_string()]);
+    if let Some(unchanged) = visit.unchanged(&tag) {
+        return Ok(unchanged);
+    }
+    let current = &layer.at()?.version.id;
+    let listed: Vec<Value> = versions
+        .iter()
+        .rev()
+        .map(|version| {
+            let report = visit.url(&format!("collections/{id}/versions/{}/report", version.id));
+            json!({
+                "id": version.id.as_str(),
+                "current": version.id == *current,
+                "count": version.count,
+                "dates": dates(&layer.def, version),
+                "source": source(version),
+                "links": [Link::new("describedby", media::JSON, report)],
+            })
+        })
+        .collect();
+    let value = json!({ "links": visit.own_links(media::JSON), "versions": listed });
+    let title = text!("Versions", "Versions");
+    let title = format!("{} — {}", visit.say(&layer.def.title), visit.say(&title));
+    visit.present(&tag, media::JSON, &title, &value).await
+}
+
+/// `GET /collections/{id}/versions/{v}/report`
+pub async fn report(Path((id, v)): Path<(String, String)>, visit: Visit) -> Answer {
+    visit.params.check(&[name::F], &[])?;
+    let format = visit.format()?;
+    let layer = visit.layer(&id)?;
+    let versions = versions(&visit, &layer).await?;
+    let version = versions.iter().find(|version| version.id.as_str() == v).ok_or_else(|| {
+        let shown: String = v.chars().take(60).collect();
+        let list: Vec<&str> = versions.iter().map(|v| v.id.as_str()).collect();
+        let list = list.join(", ");
+        Error::NotFound(text!(
+            "La couche « {id} » n'a pas (ou plus) de version « {shown} ». Versions gardées : {list}.",
+            "Layer \"{id}\" has no version \"{shown}\" (any more). Versions kept: {list}."
+        ))
+    })?;
+    let tag = visit.tag(&["report", version.id.as_str()]);
+    if let Some(unchanged) = visit.unchanged(&tag) {
+        return Ok(unchanged);
+    }
+    if format == Format::Html {
+        let page = pages::report::page(&visit, &layer, version);
+        return visit.send(&tag, Document::html(page)).await;
+    }
+    let mut links = visit.own_links(media::JSON);
+    links.push(Link::new("up", media::JSON, visit.url(&format!("collections/{id}/versions"))));
+    let report =
+        serde_json::to_value(&version.report).map_err(|e| Error::fault("writing a report", e))?;
+    let value = json!({
+        "version": version.id.as_str(),
+        "dates": dates(&layer.def, version),
+        "source": source(version),
+        "report": report,
+        "links": links,
+    });
+    visit.send(&tag, Document::json(media::JSON, &value)).await
+}
+
+async fn versions(visit: &Visit, layer: &Layer) -> Result<Vec<Version>> {
+    visit.site.app.store.versions(&layer.def.id).await
+}
+
+/// The proof of where a version comes from.
+fn source(version: &Version) -> Value {
+    let source = &version.source;
+    json!({
+        "name": source.name,
+        "origin": source.origin,
+        "status": source.status,
+        "bytes": source.bytes,
+        "sha256": source.sha256,
+        "modified": source.modified.map(|m| m.to_string()),
+    })
+}

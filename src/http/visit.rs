@@ -1,0 +1,196 @@
+//! One request as handlers see it: parameters, scope, preferences and the addresses of links.
+//! What costs is worked out only when asked: a cached tile needs little of it.
+
+use super::{
+    Site,
+    negotiate::{self, Format},
+    params::{Params, encode, name},
+    problem::Failure,
+    scope::{self, Scope},
+};
+use crate::{
+    catalog::{Layer, Snapshot},
+    error::{Error, Result},
+    model::{Lang, Selection, Text},
+    text,
+};
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, HeaderName, header, request::Parts},
+};
+use std::sync::Arc;
+
+/// What the front found in the address before routing; travels in the request's extensions.
+#[derive(Clone, Default)]
+pub struct Entry {
+    /// The scope of `/t/{scope}/…`.
+    pub scope: Option<Arc<Scope>>,
+}
+
+/// A request.
+pub struct Visit {
+    /// The long-lived parts.
+    pub site: Arc<Site>,
+    /// Query parameters.
+    pub params: Params,
+    /// The scope of `/t/{scope}/…`.
+    pub scope: Option<Arc<Scope>>,
+    /// Path below the service (and scope) root, without leading slash, still encoded.
+    pub path: String,
+    headers: HeaderMap,
+}
+
+impl FromRequestParts<Arc<Site>> for Visit {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Failure> {
+        Ok(Self {
+            site: site.clone(),
+            params: Params::parse(parts.uri.query())?,
+            scope: parts.extensions.get::<Entry>().and_then(|e| e.scope.clone()),
+            path: parts.uri.path().trim_start_matches('/').to_owned(),
+            headers: std::mem::take(&mut parts.headers),
+        })
+    }
+}
+
+impl Visit {
+    /// A request header, when it is readable text.
+    pub fn header(&self, name: HeaderName) -> Option<&str> {
+        self.headers.get(name).and_then(|v| v.to_str().ok())
+    }
+
+    /// The language to answer in.
+    pub fn lang(&self) -> Lang {
+        negotiate::lang(self.header(header::ACCEPT_LANGUAGE))
+    }
+
+    /// The wording in that language.
+    pub fn say<'a>(&self, text: &'a Text) -> &'a str {
+        text.get(self.lang())
+    }
+
+    /// Whether gzip may be sent.
+    pub fn gzip(&self) -> bool {
+        negotiate::gzip(self.header(header::ACCEPT_ENCODING))
+    }
+
+    /// JSON or page: `f`, else `Accept`.
+    pub fn format(&self) -> Result<Format, Failure> {
+        match self.params.get(name::F) {
+            Some("json" | "geojson") => Ok(Format::Json),
+            Some("html") => Ok(Format::Html),
+            Some(other) => {
+                let shown: String = other.chars().take(40).collect();
+                Err(Error::Invalid(text!(
+                    "Paramètre « f » : « {shown} ». Formats possibles : json, html.",
+                    "Parameter \"f\": \"{shown}\". Possible formats: json, html."
+                ))
+                .into())
+            }
+            None => negotiate::format(self.header(header::ACCEPT)).ok_or(Failure::NotAcceptable),
+        }
+    }
+
+    /// The layers at this moment.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.site.app.catalog.snapshot()
+    }
+
+    /// A layer by its id in the path.
+    pub fn layer(&self, id: &str) -> Result<Arc<Layer>> {
+        self.snapshot().layer(id).cloned()
+    }
+
+    /// The layer as documents of the scope describe it: with the extent of what is selected.
+    pub async fn described(&self, layer: &Arc<Layer>) -> Result<Arc<Layer>> {
+        let Some(selection) = self.selection(None) else { return Ok(layer.clone()) };
+        let extent = self.site.app.items.extent(layer, &selection).await?;
+        let mut described = Layer::clone(layer);
+        if let Some(at) = &mut described.current {
+            Arc::make_mut(&mut at.version).bbox = extent;
+        }
+        Ok(Arc::new(described))
+    }
+
+    /// Root of the whole service, ending in `/`: `public_url`, else the `Host` asked for.
+    pub fn base(&self) -> String {
+        self.site.base(self.header(header::HOST))
+    }
+
+    /// Root of the service within the scope, ending in `/`.
+    pub fn root(&self) -> String {
+        let mut root = self.base();
+        if let Some(scope) = &self.scope {
+            root.push_str("t/");
+            root.push_str(&scope.written);
+            root.push('/');
+        }
+        root
+    }
+
+    /// An absolute address within the scope; `path` has no leading slash.
+    pub fn url(&self, path: &str) -> String {
+        let mut url = self.root();
+        url.push_str(path);
+        url
+    }
+
+    /// This resource's own address with the parameters received, but for credentials and those
+    /// in `without`; `with` is added at the end.
+    pub fn address(&self, without: &[&str], with: &[(&str, &str)]) -> String {
+        let mut url = self.url(&self.path);
+        let kept = self.params.iter().filter(|(n, _)| {
+            !super::params::SECRETS.contains(n)
+                && !without.contains(n)
+                && !with.iter().any(|(w, _)| w == n)
+        });
+        let mut separator = '?';
+        for (name, value) in kept.chain(with.iter().copied()) {
+            url.push(separator);
+            url.push_str(&encode(name));
+            url.push('=');
+            url.push_str(&encode(value));
+            separator = '&';
+        }
+        url
+    }
+
+    /// Territories of the `territory` parameter (or `territoire`), understood.
+    pub fn asked_territory(&self) -> Result<Option<Arc<Scope>>> {
+        let mode = scope::mode(self.params.get(name::MODE))?;
+        let (fr, en) = (self.params.get(name::TERRITOIRE), self.params.get(name::TERRITORY));
+        if fr.is_some() && en.is_some() {
+            return Err(Error::Invalid(text!(
+                "« territory » et « territoire » sont le même paramètre : n'en donnez qu'un.",
+                "\"territory\" and \"territoire\" are the same parameter: give one of them."
+            )));
+        }
+        let Some(value) = en.or(fr) else { return Ok(None) };
+        self.site.scopes.parameter(&self.site.app.reference, value, mode).map(Some)
+    }
+
+    /// The filter of the scope, of the parameter, or of both met.
+    pub fn selection(&self, asked: Option<&Arc<Scope>>) -> Option<Arc<Selection>> {
+        match (&self.scope, asked) {
+            (None, None) => None,
+            (Some(one), None) | (None, Some(one)) => Some(one.selection.clone()),
+            (Some(scope), Some(asked)) => {
+                Some(self.site.scopes.meet(&self.site.app.reference, scope, asked))
+            }
+        }
+    }
+
+    /// The scope's words for titles: « Nord (dep 59), sélectionné ».
+    pub fn scope_title(&self) -> Option<Text> {
+        self.scope.as_ref().map(|scope| self.site.scope_title(scope))
+    }
+
+    /// A title with the scope's words after it.
+    pub fn titled(&self, title: &Text) -> String {
+        match self.scope_title() {
+            None => self.say(title).to_owned(),
+            Some(scope) => format!("{} — {}", self.say(title), self.say(&scope)),
+        }
+    }
+}
