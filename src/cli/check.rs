@@ -1,0 +1,28 @@
+//! `socle check`: is the configuration right, and is the store whole?
+
+use super::out;
+use crate::{config::Settings, error::Result, store::embedded, text};
+use std::process::ExitCode;
+
+pub(super) async fn run(settings: &Settings) -> Result<ExitCode> {
+    let lang = out::lang();
+    // The settings are checked: loading them was the check.
+    let count = settings.layers.len();
+    let words = text!("Configuration : {count} couches.", "Configuration: {count} layers.");
+    out::line(words.get(lang));
+    let mut failed = false;
+    for def in &settings.layers {
+        let id = &def.id;
+        match embedded::check_layer(&settings.store.path, id) {
+            Ok(n) => {
+                let words = text!("✓ {id} : {n} versions", "✓ {id}: {n} versions");
+                out::line(words.get(lang));
+            }
+            Err(e) => {
+                failed = true;
+                out::line(&format!("✗ {id} : {}", e.chain()));
+            }
+        }
+    }
+    Ok(if failed { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}

@@ -1,0 +1,101 @@
+//! The command line: one file per command, arguments in, report out. Reports go to standard
+//! output, what happens meanwhile to standard error. Exit codes: 0 done, 1 failed, 2 wrong usage.
+
+mod check;
+mod harvest;
+mod import;
+mod layers;
+mod out;
+mod progress;
+mod rollback;
+mod serve;
+mod versions;
+
+use crate::{
+    config::Settings,
+    error::{Error, Result},
+    import::Importer,
+    jobs::Jobs,
+    store::{Store, embedded::EmbeddedStore},
+    territory::Reference,
+};
+use clap::{Parser, Subcommand};
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+/// Socle: harvests territorial reference layers, keeps them versioned, serves them as vector
+/// tiles and OGC API Features, filtered by territory.
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Examples:\n  socle harvest --config config/demo/socle.toml\n  socle serve --listen 127.0.0.1:8080\n  socle rollback communes"
+)]
+struct Cli {
+    /// The configuration file.
+    #[arg(long, global = true, default_value = "config/socle.toml", value_name = "FILE")]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the layers over HTTP.
+    Serve(serve::Args),
+    /// Fetch the sources now and publish what changed; prints the report.
+    Harvest(harvest::Args),
+    /// Load a local file as a new version of a layer.
+    Import(import::Args),
+    /// List the layers and what is published of each.
+    Layers,
+    /// List the versions kept of a layer.
+    Versions(versions::Args),
+    /// Make an older version of a layer current again.
+    Rollback(rollback::Args),
+    /// Check the configuration and the store.
+    Check,
+}
+
+/// Parses the arguments and runs the command.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let lang = out::lang();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(dispatch(cli)),
+        Err(e) => Err(Error::fault("starting the runtime", e)),
+    };
+    match result {
+        Ok(code) => code,
+        Err(e) => {
+            out::error(&e, lang);
+            ExitCode::from(if matches!(e, Error::Invalid(_)) { 2 } else { 1 })
+        }
+    }
+}
+
+async fn dispatch(cli: Cli) -> Result<ExitCode> {
+    let settings = Settings::load(&cli.config)?;
+    match cli.command {
+        Command::Serve(args) => serve::run(settings, args).await,
+        Command::Harvest(args) => harvest::run(&settings, args).await,
+        Command::Import(args) => import::run(&settings, args).await,
+        Command::Layers => layers::run(&settings).await,
+        Command::Versions(args) => versions::run(&settings, args).await,
+        Command::Rollback(args) => rollback::run(&settings, args).await,
+        Command::Check => check::run(&settings).await,
+    }
+}
+
+/// The store that the settings name.
+fn store(settings: &Settings) -> Result<Arc<dyn Store>> {
+    Ok(Arc::new(EmbeddedStore::open(&settings.store.path)?))
+}
+
+fn jobs(settings: &Settings) -> Result<Jobs> {
+    Ok(Jobs {
+        layers: settings.layers.clone(),
+        harvest: settings.harvest.clone(),
+        store: store(settings)?,
+        importer: Importer::new(Reference::builtin(), settings.harvest.max_unpacked).into(),
+    })
+}

@@ -1,0 +1,47 @@
+//! `socle versions`: the versions kept of a layer, oldest first, the current one marked.
+
+use super::{out, store};
+use crate::{
+    config::Settings,
+    error::{Error, Result},
+    model::LayerId,
+    text,
+};
+use std::process::ExitCode;
+
+/// Arguments of `socle versions`.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  socle versions communes")]
+pub(super) struct Args {
+    /// The layer.
+    layer: String,
+}
+
+pub(super) async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
+    let layer = known(settings, &args.layer)?;
+    let store = store(settings)?;
+    let current = store.current().await?.remove(&layer);
+    for v in store.versions(&layer).await? {
+        let in_force = current.as_ref().is_some_and(|at| at.version.id == v.id);
+        let mark = if in_force { '*' } else { ' ' };
+        let r = &v.report;
+        out::line(&format!(
+            "{mark} {}  {:>9}  +{} −{}  {}",
+            v.id, v.count, r.kept, r.refused, v.source.origin
+        ));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A declared layer by its name.
+pub(super) fn known(settings: &Settings, name: &str) -> Result<LayerId> {
+    let found = settings.layers.iter().find(|def| def.id.as_str() == name);
+    found.map(|def| def.id.clone()).ok_or_else(|| {
+        let known: Vec<&str> = settings.layers.iter().map(|d| d.id.as_str()).collect();
+        let known = known.join(", ");
+        Error::Invalid(text!(
+            "Couche inconnue : « {name} ». Couches déclarées : {known}.",
+            "Unknown layer: \"{name}\". Layers declared: {known}."
+        ))
+    })
+}
