@@ -1,0 +1,16 @@
+//! The one integration binary: what the whole program does, seen from outside.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a panic is a test's failure, and skipped tests say so"
+)]
+
+mod architecture;
+mod crash;
+mod gdal;
+mod harvest;
+mod proxy;
+mod serve;
+mod support;

@@ -1,0 +1,144 @@
+//! `kill -9` at random moments: the last good version is served, nothing is half, nothing grows.
+
+use crate::support::{Server, Site, command, said};
+use std::{
+    fs,
+    path::Path,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+/// A delivery of `n` points whose attribute names the delivery.
+fn delivery(site: &Site, number: u32) {
+    let mut text = String::from("id;livraison;lon;lat\n");
+    for i in 0..6_000u32 {
+        let (lon, lat) = (f64::from(i % 100) * 0.01 + 2.0, f64::from(i / 100) * 0.01 + 48.0);
+        text.push_str(&format!("{i};{number};{lon:.3};{lat:.3}\n"));
+    }
+    fs::write(site.path("points.csv"), text).unwrap();
+}
+
+fn files(folder: &Path) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                names.push(path.file_name().unwrap().to_str().unwrap().to_owned());
+            }
+        }
+    }
+    names.sort();
+    names
+}
+
+/// The delivery that a server shows, the same on every feature of a page.
+fn shown(server: &Server) -> u64 {
+    let page = server.json("/collections/points/items?limit=10000");
+    let features = page["features"].as_array().unwrap();
+    assert_eq!(features.len(), 6_000);
+    let first = features[0]["properties"]["livraison"].as_u64().unwrap();
+    assert!(features.iter().all(|f| f["properties"]["livraison"] == first), "a mixture");
+    first
+}
+
+#[test]
+fn kill_nine_at_twenty_moments_leaves_the_last_good_version() {
+    let site = Site::new();
+    site.layer("points", "key = \"id\"\n[source]\npath = \"../points.csv\"");
+    delivery(&site, 0);
+    let started = Instant::now();
+    site.harvest();
+    let whole = started.elapsed() + Duration::from_millis(300);
+    let server = site.serve();
+    let mut published = 0;
+    for round in 1..=20u32 {
+        delivery(&site, round);
+        let mut child = command(&["harvest", "--config", &site.config()])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // Spread over the whole run, in an order that does not repeat from run to run.
+        let moment = whole * ((round * 7) % 20) / 20;
+        std::thread::sleep(moment);
+        let _ = child.kill();
+        child.wait().unwrap();
+        let fresh = site.serve();
+        let now = shown(&fresh);
+        assert!(now == published || now == u64::from(round), "delivery {now} in round {round}");
+        published = now;
+        let seen = server.until(Duration::from_secs(2), |s| shown(s) == published);
+        assert!(seen, "the running server did not follow");
+    }
+    drop(server);
+    delivery(&site, 100);
+    site.harvest();
+    let server = site.serve();
+    assert_eq!(shown(&server), 100);
+    drop(server);
+    let check = site.run(&["check"]);
+    assert!(check.status.success(), "{}", said(&check));
+    // One current and three old versions, five files each, and no leftover of the twenty runs.
+    site.run(&["harvest", "--force"]);
+    let names = files(&site.path("store"));
+    let versions = names.iter().filter(|n| n.ends_with(".json")).count();
+    assert!(versions <= 4, "{names:?}");
+    assert_eq!(names.len(), versions * 5 + 2, "{names:?}");
+    let cache = files(&site.path("cache"));
+    assert!(cache.len() <= 2, "{cache:?}");
+}
+
+#[test]
+fn a_harvest_beside_a_running_server_is_seen_within_a_second() {
+    let site = Site::new();
+    site.layer("points", "key = \"id\"\n[source]\npath = \"../points.csv\"");
+    delivery(&site, 1);
+    site.harvest();
+    let server = site.serve();
+    assert_eq!(shown(&server), 1);
+    let tile = "/collections/points/tiles/8/129/88.mvt";
+    let before = server.send("GET", tile, &[]);
+    assert_eq!(before.status, 200);
+    delivery(&site, 2);
+    site.harvest();
+    assert!(server.until(Duration::from_secs(1), |s| shown(s) == 2));
+    let after = server.send("GET", tile, &[]);
+    assert_ne!(before.header("etag"), after.header("etag"));
+    assert_ne!(before.body, after.body);
+}
+
+#[test]
+fn one_writer_per_layer_and_readers_keep_what_they_read() {
+    let site = Site::new();
+    site.layer("points", "key = \"id\"\nkeep_versions = 0\n[source]\npath = \"../points.csv\"");
+    delivery(&site, 1);
+    site.harvest();
+    let server = site.serve();
+    let page = server.json("/collections/points/items?limit=10");
+    let next = page["links"].as_array().unwrap().iter().find(|l| l["rel"] == "next").unwrap();
+    let next = next["href"]
+        .as_str()
+        .unwrap()
+        .trim_start_matches(server.base.trim_end_matches('/'))
+        .to_owned();
+    delivery(&site, 2);
+    site.harvest();
+    assert!(server.until(Duration::from_secs(2), |s| shown(s) == 2));
+    // Paging goes on in the version it began in…
+    let page = server.json(&next);
+    assert_eq!(page["features"][0]["properties"]["livraison"], 1);
+    // …as long as that is kept; then it says so, and where to start again.
+    for round in 3..=5 {
+        delivery(&site, round);
+        site.harvest();
+        assert!(server.until(Duration::from_secs(2), |s| shown(s) == u64::from(round)));
+    }
+    let gone = server.get(&next);
+    assert_eq!(gone.status, 410, "{}", gone.text());
+    assert!(gone.text().contains("/collections/points/items"));
+    assert_eq!(files(&site.path("store")).iter().filter(|n| n.ends_with(".json")).count(), 2);
+}

@@ -1,0 +1,128 @@
+//! GDAL, unmodified, as a client: it lists, counts, pages and decodes what the demo serves.
+
+use crate::support::{demo_server, has, tool};
+use std::collections::BTreeMap;
+
+/// `ogrinfo -so` of a service, as layer → (count, extent line, fields).
+fn layers(url: &str) -> BTreeMap<String, Seen> {
+    let text = tool("ogrinfo", &["-ro", "-so", "-al", &format!("OAPIF:{url}")]);
+    let mut layers = BTreeMap::new();
+    for part in text.split("\nLayer name: ").skip(1) {
+        let name = part.lines().next().unwrap().trim().to_owned();
+        let line = |start: &str| {
+            part.lines().find_map(|l| l.strip_prefix(start)).unwrap_or_default().trim().to_owned()
+        };
+        let count = line("Feature Count:").parse().unwrap_or(0);
+        layers.insert(name, Seen { count, extent: line("Extent:"), text: part.to_owned() });
+    }
+    layers
+}
+
+struct Seen {
+    count: u64,
+    extent: String,
+    text: String,
+}
+
+#[test]
+fn ogrinfo_lists_the_three_layers_with_counts_extents_and_types() {
+    if !has("ogrinfo") {
+        return;
+    }
+    let server = demo_server();
+    let seen = layers(&server.base);
+    let names: Vec<&str> = seen.keys().map(String::as_str).collect();
+    assert_eq!(names, ["cantons", "communes", "mairies"]);
+    let communes = &seen["communes"];
+    assert_eq!(communes.count, 3_782);
+    // Hauts-de-France, in degrees.
+    assert!(communes.extent.starts_with("(1.3"), "{}", communes.extent);
+    for field in ["code: String", "nom: String", "population: Integer"] {
+        assert!(communes.text.contains(field), "{field} not in: {}", communes.text);
+    }
+    let zip = format!("/vsizip/{}/config/demo/data/cantons.zip", crate::support::root().display());
+    let cantons = tool("ogrinfo", &["-ro", "-so", "-al", &zip]);
+    let expected = cantons.lines().find_map(|l| l.strip_prefix("Feature Count: ")).unwrap();
+    assert_eq!(seen["cantons"].count.to_string(), expected);
+}
+
+#[test]
+fn the_scope_of_the_nord_holds_its_647_communes() {
+    if !has("ogrinfo") {
+        return;
+    }
+    let server = demo_server();
+    let seen = layers(&format!("{}t/dep-59", server.base));
+    assert_eq!(seen["communes"].count, 647);
+    assert_eq!(
+        seen["mairies"].count,
+        server.json("/t/dep-59/collections/mairies/items?limit=1")["numberMatched"]
+            .as_u64()
+            .unwrap()
+    );
+}
+
+#[test]
+fn paging_yields_every_commune_once() {
+    if !has("ogr2ogr") {
+        return;
+    }
+    let server = demo_server();
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("communes.csv");
+    let source = format!("OAPIF:{}collections/communes", server.base);
+    tool("ogr2ogr", &["-f", "CSV", out.to_str().unwrap(), &source, "-oo", "PAGE_SIZE=500"]);
+    let text = std::fs::read_to_string(&out).unwrap();
+    let mut rows = text.lines();
+    let header: Vec<&str> = rows.next().unwrap().split(',').collect();
+    let code = header.iter().position(|h| *h == "code").unwrap();
+    let mut codes: Vec<&str> = rows.map(|r| r.split(',').nth(code).unwrap()).collect();
+    assert_eq!(codes.len(), 3_782);
+    codes.sort_unstable();
+    codes.dedup();
+    assert_eq!(codes.len(), 3_782);
+}
+
+#[test]
+fn ogrinfo_reads_a_tile_with_geometry_in_its_place() {
+    if !has("ogrinfo") {
+        return;
+    }
+    let server = demo_server();
+    // The tile of Lille at zoom 10, in XYZ order.
+    let url = format!("MVT:{}collections/communes/tiles/10/520/344.pbf", server.base);
+    let text = tool("ogrinfo", &["-ro", "-al", &url]);
+    assert!(text.contains("Layer name: communes"), "{text}");
+    let lille = text.split("OGRFeature").find(|f| f.contains("(String) = 59350")).unwrap();
+    let wkt = lille.lines().find(|l| l.contains("POLYGON")).unwrap();
+    // Web mercator metres around Lille: 3.06° E, 50.63° N.
+    let first: Vec<f64> =
+        wkt.split(['(', ')', ',', ' ']).filter_map(|v| v.parse().ok()).take(2).collect();
+    assert!((first[0] - 340_000.0).abs() < 15_000.0, "{first:?}");
+    assert!((first[1] - 6_555_000.0).abs() < 25_000.0, "{first:?}");
+}
+
+#[test]
+fn a_version_is_a_plain_geopackage_of_one_layer_that_reading_does_not_touch() {
+    if !has("ogrinfo") {
+        return;
+    }
+    let folder = crate::support::demo().join("store/layers/communes/versions");
+    let file = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .find(|p| p.extension().is_some_and(|e| e == "gpkg"))
+        .unwrap();
+    let before = std::fs::read(&file).unwrap();
+    let listed = tool("ogrinfo", &["-ro", file.to_str().unwrap()]);
+    let layers: Vec<&str> =
+        listed.lines().filter(|l| l.starts_with("1: ") || l.starts_with("2: ")).collect();
+    assert_eq!(layers.len(), 1, "{listed}");
+    let all = tool(
+        "ogrinfo",
+        &["-ro", "-so", "-al", "-spat", "3", "50.6", "3.1", "50.7", file.to_str().unwrap()],
+    );
+    assert!(all.contains("Feature Count: "), "{all}");
+    assert!(before == std::fs::read(&file).unwrap(), "the file changed");
+    assert!(std::fs::metadata(&file).unwrap().permissions().readonly());
+}

@@ -1,0 +1,195 @@
+//! Behind nginx, under a sub-path and another host name: no link leaves `public_url`.
+
+use crate::support::{Server, Site, demo_layers, has, send};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    fs,
+    net::TcpListener,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+/// nginx in the foreground, stopped with the test.
+struct Nginx(Child);
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
+        let _ = self.0.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn nginx(site: &Site, port: u16, server: &Server) -> Nginx {
+    let dir = site.path("nginx");
+    fs::create_dir_all(dir.join("logs")).unwrap();
+    let at = dir.to_str().unwrap();
+    let upstream = &server.address;
+    let text = format!(
+        "daemon off; master_process off; pid {at}/pid; error_log {at}/logs/error.log;
+         events {{ worker_connections 64; }}
+         http {{ access_log off; client_body_temp_path {at}/a; proxy_temp_path {at}/b;
+           fastcgi_temp_path {at}/c; uwsgi_temp_path {at}/d; scgi_temp_path {at}/e;
+           server {{ listen 127.0.0.1:{port}; server_name sig.example.fr;
+             location /socle/ {{ proxy_pass http://{upstream}/; proxy_set_header Host $host; }} }} }}"
+    );
+    let conf = dir.join("nginx.conf");
+    fs::write(&conf, text).unwrap();
+    let child = Command::new("nginx")
+        .args(["-p", at, "-c", conf.to_str().unwrap()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let nginx = Nginx(child);
+    for _ in 0..100 {
+        if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            return nginx;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    panic!(
+        "nginx does not listen: {}",
+        fs::read_to_string(dir.join("logs/error.log")).unwrap_or_default()
+    );
+}
+
+/// Addresses in a document: every `href`, `src`, `url` and tile template of JSON or HTML.
+fn links(kind: &str, text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    if kind.contains("json") {
+        let value: serde_json::Value = serde_json::from_str(text).unwrap();
+        walk(&value, &mut found);
+    } else if kind.contains("html") {
+        for attribute in [" href=\"", " src=\"", " action=\"", " data-style=\"", " data-copy=\""] {
+            for part in text.split(attribute).skip(1) {
+                let link = part.split('"').next().unwrap().replace("&amp;", "&");
+                if attribute != " data-copy=\"" || link.starts_with("http") {
+                    found.push(link);
+                }
+            }
+        }
+    }
+    found
+}
+
+fn walk(value: &serde_json::Value, found: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Object(map) => {
+            for (key, value) in map {
+                match value {
+                    serde_json::Value::String(s) if key == "href" || key == "url" => {
+                        found.push(s.clone())
+                    }
+                    serde_json::Value::Array(list) if key == "tiles" => {
+                        found.extend(list.iter().filter_map(|v| v.as_str()).map(str::to_owned));
+                    }
+                    other => walk(other, found),
+                }
+            }
+        }
+        serde_json::Value::Array(list) => list.iter().for_each(|v| walk(v, found)),
+        _ => {}
+    }
+}
+
+/// What may lead elsewhere: texts of licences, producers and specifications.
+const ELSEWHERE: [&str; 6] = [
+    "https://www.",
+    "http://www.opengis.net/",
+    "https://spec.openapis.org",
+    "https://geojson.org",
+    "https://opendatacommons.org",
+    "https://json-schema.org",
+];
+
+/// A crawl: what was visited, and the links that leave the service.
+struct Crawl {
+    root: &'static str,
+    proxy: String,
+    queue: VecDeque<(String, &'static str)>,
+    seen: BTreeSet<(String, &'static str)>,
+    outside: BTreeSet<String>,
+}
+
+impl Crawl {
+    /// Visits one address and queues what it leads to.
+    fn visit(&mut self, url: &str, accept: &'static str, inner: &str) {
+        let path = url.strip_prefix("http://sig.example.fr").unwrap();
+        let headers = [("Host", "sig.example.fr"), ("Accept", accept)];
+        let answer = send(&self.proxy, "GET", path, &headers);
+        let status = answer.status;
+        assert!(matches!(status, 200 | 204), "{url} ({accept}): {status} {}", answer.text());
+        assert!(!answer.text().contains(inner), "{url} names the inner address");
+        let kind = answer.header("content-type").unwrap_or_default().to_owned();
+        for link in links(&kind, &answer.text()) {
+            let link = filled(link.split('#').next().unwrap());
+            if link.is_empty() || link.starts_with("mailto:") || link.starts_with("data:") {
+                continue;
+            }
+            if let Some(below) = link.strip_prefix(self.root) {
+                let paged = link.contains("cursor=") || link.contains("offset=");
+                if below.matches('/').count() < 8 && !paged && self.queue.len() < 3_000 {
+                    self.queue.push_back((link, accept));
+                }
+            } else if link != self.root.trim_end_matches('/')
+                && !url.contains("/items")
+                && !ELSEWHERE.iter().any(|ok| link.starts_with(ok))
+            {
+                // Cells of a layer may hold addresses of their own; documents may not.
+                self.outside.insert(format!("{link} (in {url})"));
+            }
+        }
+    }
+}
+
+/// A link with its template filled in.
+fn filled(link: &str) -> String {
+    [
+        ("{z}", "10"),
+        ("{x}", "520"),
+        ("{y}", "344"),
+        ("{tileMatrix}", "10"),
+        ("{tileRow}", "344"),
+        ("{tileCol}", "520"),
+        ("{tileMatrixSetId}", "WebMercatorQuad"),
+    ]
+    .iter()
+    .fold(link.to_owned(), |link, (from, to)| link.replace(from, to))
+}
+
+#[test]
+fn a_crawl_from_the_landing_page_stays_under_public_url() {
+    if !has("nginx") {
+        return;
+    }
+    let site = Site::with("public_url = \"http://sig.example.fr/socle/\"");
+    demo_layers(&site);
+    site.harvest();
+    let server = site.serve();
+    let port = free_port();
+    let _nginx = nginx(&site, port, &server);
+    let root = "http://sig.example.fr/socle/";
+    let mut crawl = Crawl {
+        root,
+        proxy: format!("127.0.0.1:{port}"),
+        queue: VecDeque::new(),
+        seen: BTreeSet::new(),
+        outside: BTreeSet::new(),
+    };
+    for accept in ["application/json", "text/html"] {
+        crawl.queue.push_back((root.to_owned(), accept));
+        crawl.queue.push_back((format!("{root}t/dep-59/"), accept));
+    }
+    while let Some((url, accept)) = crawl.queue.pop_front() {
+        if crawl.seen.len() < 400 && crawl.seen.insert((url.clone(), accept)) {
+            crawl.visit(&url, accept, &server.address);
+        }
+    }
+    let visited = crawl.seen.len();
+    assert!(visited > 60, "only {visited} pages");
+    assert!(crawl.outside.is_empty(), "{:#?}", crawl.outside);
+}

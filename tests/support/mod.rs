@@ -1,0 +1,312 @@
+//! What the whole-program tests share: the demo harvested once, servers on free ports that stop
+//! with their test, a plain HTTP client that sends exactly what it is told.
+
+#![allow(dead_code, reason = "each group of tests uses its part")]
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+/// The project's root.
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Real data beside the project, when it is there; says so and gives `None` otherwise.
+pub fn shared(name: &str) -> Option<PathBuf> {
+    let path = root().join("../shared/data").join(name);
+    if path.exists() {
+        return Some(path);
+    }
+    println!("skipped: shared data {name} is absent");
+    None
+}
+
+/// Whether a program is installed; says so when it is not.
+pub fn has(program: &str) -> bool {
+    let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).output();
+    let found = found.is_ok_and(|o| o.status.success());
+    if !found {
+        println!("skipped: {program} is not installed");
+    }
+    found
+}
+
+/// Runs `socle` with French messages.
+pub fn socle(args: &[&str]) -> Output {
+    command(args).output().expect("socle runs")
+}
+
+/// `socle`, ready to run.
+pub fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_socle"));
+    command.args(args).env("LC_ALL", "fr_FR.UTF-8").stdin(Stdio::null());
+    command
+}
+
+/// Standard output and error of a run, together.
+pub fn said(output: &Output) -> String {
+    let mut all = String::from_utf8_lossy(&output.stdout).into_owned();
+    all.push_str(&String::from_utf8_lossy(&output.stderr));
+    all
+}
+
+/// A configuration in a folder of its own: settings, layers, store.
+pub struct Site {
+    pub dir: TempDir,
+}
+
+impl Site {
+    /// An empty configuration; add layers with [`Site::layer`].
+    pub fn new() -> Self {
+        Self::with("")
+    }
+
+    /// A configuration with more keys of `[server]`, as TOML text.
+    pub fn with(server: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        fs::create_dir(dir.path().join("layers")).expect("layers/");
+        let styles = root().join("styles");
+        let text = format!(
+            "styles = {styles:?}\n[server]\nadmin_listen = \"off\"\n{server}\n[store]\npath = \"store\"\n[harvest]\ncache = \"cache\"\n"
+        );
+        fs::write(dir.path().join("socle.toml"), text).expect("socle.toml");
+        Self { dir }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn config(&self) -> String {
+        self.path("socle.toml").to_str().expect("UTF-8").to_owned()
+    }
+
+    /// Adds or replaces a layer file. `rest` is TOML after the common keys.
+    pub fn layer(&self, id: &str, rest: &str) {
+        let text = format!(
+            "id = \"{id}\"\ntitle = \"{id}\"\nproducer = \"Essai\"\nlicence = \"lov2\"\n{rest}\n"
+        );
+        fs::write(self.path("layers").join(format!("{id}.toml")), text).expect("a layer file");
+    }
+
+    /// Runs a command on this configuration.
+    pub fn run(&self, args: &[&str]) -> Output {
+        let config = self.config();
+        socle(&[args, &["--config", &config]].concat())
+    }
+
+    /// Harvests, and expects it to work.
+    pub fn harvest(&self) -> String {
+        let output = self.run(&["harvest"]);
+        let text = said(&output);
+        assert!(output.status.success(), "{text}");
+        text
+    }
+
+    pub fn serve(&self) -> Server {
+        Server::start(&self.config())
+    }
+}
+
+/// The demo's layers, harvested once for all tests into a folder they only read. It lies in the
+/// target folder and is made anew by each run.
+pub fn demo() -> &'static Path {
+    static DEMO: OnceLock<PathBuf> = OnceLock::new();
+    DEMO.get_or_init(|| {
+        let site = Site::new();
+        demo_layers(&site);
+        site.harvest();
+        let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("demo");
+        let _ = fs::remove_dir_all(&place);
+        fs::create_dir_all(place.parent().expect("a parent")).expect("target/tmp");
+        let made = tool(
+            "cp",
+            &["-a", site.dir.path().to_str().expect("UTF-8"), place.to_str().expect("UTF-8")],
+        );
+        assert!(made.is_empty());
+        place
+    })
+}
+
+/// Gives a site the three layers of the demo.
+pub fn demo_layers(site: &Site) {
+    let demo = root().join("config/demo");
+    for name in ["communes", "cantons", "mairies"] {
+        let text = fs::read_to_string(demo.join(format!("layers/{name}.toml"))).expect("layer");
+        let data = demo.join("data");
+        let text = text.replace("../data", data.to_str().expect("UTF-8"));
+        fs::write(site.path("layers").join(format!("{name}.toml")), text).expect("layer");
+    }
+}
+
+/// A server over the demo.
+pub fn demo_server() -> Server {
+    Server::start(demo().join("socle.toml").to_str().expect("UTF-8"))
+}
+
+/// A running `socle serve`.
+pub struct Server {
+    child: Child,
+    /// `http://127.0.0.1:port/`.
+    pub base: String,
+    /// `127.0.0.1:port`.
+    pub address: String,
+}
+
+impl Server {
+    pub fn start(config: &str) -> Self {
+        let mut child = command(&["serve", "--config", config, "--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("socle serve starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("stdout")).lines();
+        let line = lines.next().expect("an address").expect("UTF-8");
+        let base = line.split_whitespace().last().expect("an address").to_owned();
+        let address = base.trim_start_matches("http://").trim_end_matches('/').to_owned();
+        Self { child, base, address }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// GET a path, JSON preferred.
+    pub fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, &[("Accept", "application/json")])
+    }
+
+    /// GET as a browser does.
+    pub fn page(&self, path: &str) -> Answer {
+        self.send("GET", path, &[("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")])
+    }
+
+    /// One request, with exactly these headers besides `Host` and `Connection`.
+    pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+        send(&self.address, method, path, headers)
+    }
+
+    /// GET a path and read its JSON; the status must be 200.
+    pub fn json(&self, path: &str) -> serde_json::Value {
+        let answer = self.get(path);
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        answer.json()
+    }
+
+    /// Waits until `done` holds, a second at most unless told otherwise.
+    pub fn until(&self, limit: Duration, mut done: impl FnMut(&Self) -> bool) -> bool {
+        let start = Instant::now();
+        while start.elapsed() < limit {
+            if done(self) {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        false
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An HTTP answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name));
+        found.map(|(_, v)| v.as_str())
+    }
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.text()))
+    }
+}
+
+/// Sends one request over a connection of its own.
+pub fn send(address: &str, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+    let mut stream = TcpStream::connect(address).expect("the server listens");
+    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
+    let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
+    if !headers.iter().any(|(n, _)| n.eq_ignore_ascii_case("host")) {
+        request.push_str(&format!("Host: {address}\r\n"));
+    }
+    for (name, value) in headers {
+        request.push_str(&format!("{name}: {value}\r\n"));
+    }
+    request.push_str("\r\n");
+    stream.write_all(request.as_bytes()).expect("the request goes out");
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).expect("an answer");
+    parse(&bytes)
+}
+
+fn parse(bytes: &[u8]) -> Answer {
+    let end = bytes.windows(4).position(|w| w == b"\r\n\r\n").expect("a header");
+    let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+    let mut lines = head.split("\r\n");
+    let status = lines.next().and_then(|l| l.split(' ').nth(1)).and_then(|s| s.parse().ok());
+    let headers: Vec<(String, String)> = lines
+        .filter_map(|l| l.split_once(": ").or_else(|| l.split_once(':')))
+        .map(|(n, v)| (n.to_owned(), v.to_owned()))
+        .collect();
+    let mut body = bytes[end + 4..].to_vec();
+    let chunked = headers
+        .iter()
+        .any(|(n, v)| n.eq_ignore_ascii_case("transfer-encoding") && v.contains("chunked"));
+    if chunked {
+        body = dechunk(&body);
+    }
+    Answer { status: status.expect("a status"), headers, body }
+}
+
+fn dechunk(mut bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    while let Some(end) = bytes.windows(2).position(|w| w == b"\r\n") {
+        let size = std::str::from_utf8(&bytes[..end]).ok();
+        let size = size.and_then(|s| usize::from_str_radix(s.trim(), 16).ok()).expect("a size");
+        if size == 0 {
+            break;
+        }
+        out.extend_from_slice(&bytes[end + 2..end + 2 + size]);
+        bytes = &bytes[end + 2 + size + 2..];
+    }
+    out
+}
+
+/// Unpacks gzip.
+pub fn gunzip(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    flate2::read::GzDecoder::new(bytes).read_to_end(&mut out).expect("gzip");
+    out
+}
+
+/// Runs a program of another maker; its output as text. Fails the test when it fails.
+pub fn tool(program: &str, args: &[&str]) -> String {
+    let output = Command::new(program)
+        .args(args)
+        .env("LC_ALL", "C.UTF-8")
+        .output()
+        .unwrap_or_else(|e| panic!("{program}: {e}"));
+    assert!(output.status.success(), "{program} {args:?}: {}", said(&output));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
