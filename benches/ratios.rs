@@ -1,0 +1,62 @@
+//! The figures of the design, as ratios measured in one run on one machine:
+//! `bench <name> ratio <r> target <t>`, gathered in `target/bench.json`.
+//!
+//! `cargo bench` runs all; `cargo bench -- page` those whose name holds `page`. Where another
+//! program is the yardstick (ogr2ogr) and is not installed, its rows are left out by name.
+
+#![allow(
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::too_many_lines,
+    reason = "a measurement that cannot go on stops; its rows go to standard output"
+)]
+
+mod cached;
+mod cold;
+mod harvest;
+mod items;
+mod report;
+mod site;
+mod start;
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    if let Some(port) = args.bare_port() {
+        cached::bare(port);
+        return;
+    }
+    let wanted = |name: &str| args.is_empty() || args.iter().any(|a| name.contains(a.as_str()));
+    let mut report = report::Report::default();
+    let site = site::national();
+    println!("layer: {} ({} features)", site.name, site.count);
+    if wanted("harvest") {
+        harvest::run(&site, &mut report);
+    }
+    if wanted("page") || wanted("export") {
+        items::run(&site, &mut report);
+    }
+    if wanted("cold") {
+        cold::run(&site, &mut report);
+    }
+    if wanted("cached") {
+        cached::run(&site, &mut report);
+    }
+    if wanted("start") {
+        start::run(&mut report);
+    }
+    report.write();
+}
+
+/// `--bare PORT`: this binary as the bare server to compare with, in a process of its own.
+trait Bare {
+    fn bare_port(&self) -> Option<u16>;
+}
+
+impl Bare for Vec<String> {
+    fn bare_port(&self) -> Option<u16> {
+        match self.as_slice() {
+            [flag, port] if flag == "--bare" => port.parse().ok(),
+            _ => None,
+        }
+    }
+}
