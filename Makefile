@@ -1,0 +1,96 @@
+# What to run. `make` alone lists the targets.
+# Needs a Rust toolchain; installs the rest from Debian when run as root, and only what is missing.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+export PATH := $(PATH):$(HOME)/.cargo/bin
+CARGO ?= cargo
+CONFIG ?= config/demo/socle.toml
+SOCLE := $(or $(CARGO_TARGET_DIR),target)/release/socle
+
+# need WHAT...: makes sure of tools, each a Debian package, or `command=package` where the command
+# may come from elsewhere. Without root it says what is missing and returns 1.
+define need_sh
+need() {
+  local item missing=()
+  for item in "$$@"; do
+    if [[ $$item == *=* ]]; then
+      command -v "$${item%%=*}" >/dev/null || missing+=("$${item#*=}")
+    else
+      dpkg-query -W -f '$${Status}' "$$item" 2>/dev/null | grep -q 'ok installed' || missing+=("$$item")
+    fi
+  done
+  (( $${#missing[@]} )) || return 0
+  if (( EUID )) || ! command -v apt-get >/dev/null; then
+    echo "missing: $${missing[*]} (as root: apt-get install $${missing[*]})" >&2
+    return 1
+  fi
+  echo "installing $${missing[*]}" >&2
+  export DEBIAN_FRONTEND=noninteractive DEBCONF_NOWARNINGS=yes
+  { apt-get -qq update && apt-get -qq install -y --no-install-recommends "$${missing[@]}"; } >/dev/null
+}
+endef
+export need_sh
+NEED := eval "$$need_sh"; need
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+.PHONY: demo
+demo: web ## build, harvest three layers of Hauts-de-France and serve them
+	@$(NEED) cc=build-essential
+	$(CARGO) build --release --locked
+	$(SOCLE) harvest --config $(CONFIG)
+	listen=$$(sed -n 's/^listen *= *"\(.*\)"/\1/p' $(CONFIG))
+	echo
+	echo "Socle is at http://$$listen/ (the Nord only: http://$$listen/t/dep-59/). Ctrl-C stops it."
+	exec $(SOCLE) serve --config $(CONFIG)
+
+.PHONY: web
+web: ## gather the pages' script, style and MapLibre in web/dist
+	@if $(NEED) node=nodejs npm=npm && cd web; then
+	  if [[ ! node_modules/.package-lock.json -nt package-lock.json ]]; then
+	    npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null ||
+	      echo "web: npm could not install MapLibre" >&2
+	  fi
+	  node build.mjs
+	else
+	  echo "web: without node and npm the pages have no map" >&2
+	  mkdir -p web/dist
+	  cp -u web/src/* web/dist/
+	fi
+
+.PHONY: test
+test: web ## run the tests, on their own and against GDAL, QGIS and nginx
+	@$(NEED) cc=build-essential
+	$(NEED) ogrinfo=gdal-bin nginx=nginx-light python3-gdal python3-qgis ||
+	  echo "tests that need them are skipped, each by name" >&2
+	$(CARGO) test --locked --no-fail-fast
+
+.PHONY: long
+long: web ## run the tests that take long (soak, fuzz, national data)
+	@$(NEED) cc=build-essential
+	$(NEED) ogrinfo=gdal-bin nginx=nginx-light python3-gdal python3-qgis || true
+	$(CARGO) test --locked --release --no-fail-fast -- --ignored
+
+.PHONY: lint
+lint: web ## check format, lints and styles
+	@$(NEED) cc=build-essential
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	if [[ -d web/node_modules/@maplibre/maplibre-gl-style-spec ]]; then
+	  node web/check-styles.mjs
+	else
+	  echo "lint: styles not checked (their validator comes with npm)" >&2
+	fi
+
+.PHONY: bench
+bench: ## measure the ratios of DESIGN and write target/bench.json
+	@$(NEED) cc=build-essential
+	$(NEED) ogr2ogr=gdal-bin || echo "ratios over ogr2ogr are left out" >&2
+	$(CARGO) bench --locked
