@@ -12,5 +12,6 @@ mod crash;
 mod gdal;
 mod harvest;
 mod proxy;
+mod qgis;
 mod serve;
 mod support;

@@ -1,0 +1,176 @@
+//! QGIS, unmodified, as a client: layers added by address, vector tiles with their style, a
+//! version's file opened from the store. The scripts are in `tests/qgis/`, run by the system's
+//! Python, for which Debian builds QGIS.
+
+use crate::support::{Server, demo, demo_server, has, root};
+use serde_json::{Value, json};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::Path,
+    process::Command,
+};
+
+/// Debian's Python: another one first in `PATH` does not know QGIS.
+const PYTHON: &str = "/usr/bin/python3";
+
+/// The box of the features' test, west, south, east, north: around Lille.
+const LILLE: [&str; 4] = ["3.0", "50.6", "3.1", "50.7"];
+
+fn qgis() -> bool {
+    let found = Command::new(PYTHON).args(["-c", "import qgis.core"]).output();
+    let found = found.is_ok_and(|o| o.status.success());
+    if !found {
+        println!("skipped: QGIS for Python (Debian's python3-qgis) is not installed");
+    }
+    found
+}
+
+/// Runs a script of `folder` and reads its last line.
+fn script(mut command: Command, folder: &Path, name: &str, args: &[&str]) -> Value {
+    // -B: no byte code is left beside the scripts.
+    let output = command.arg("-B").arg(folder.join(name)).args(args).output().expect("it runs");
+    let out = String::from_utf8_lossy(&output.stdout);
+    let line = out.lines().last().unwrap_or_default();
+    serde_json::from_str(line).unwrap_or_else(|e| {
+        panic!("{name}: {e}: {out}\n{}", String::from_utf8_lossy(&output.stderr))
+    })
+}
+
+fn run(name: &str, args: &[&str]) -> Value {
+    script(Command::new(PYTHON), &root().join("tests/qgis"), name, args)
+}
+
+fn features(url: &str) -> Value {
+    run("features.py", &[&[url, "communes"], LILLE.as_slice()].concat())
+}
+
+#[test]
+fn qgis_adds_the_layers_of_the_service_and_of_a_scope() {
+    if !qgis() {
+        return;
+    }
+    let server = demo_server();
+    let all = features(&server.base);
+    assert_eq!(all["count"], 3_782, "{all}");
+    assert_eq!(all["features"], 3_782, "paging gives every feature");
+    assert_eq!(all["distinct"], 3_782, "once");
+    assert_eq!(all["empty"], 0, "each with its geometry");
+    assert_eq!(all["departements"], json!(["02", "59", "60", "62", "80"]));
+    assert_eq!(all["lille"], "Lille");
+    assert_eq!(all["geometry"], 2, "polygons");
+    // QGIS names CRS84 by its twin in longitude, latitude order.
+    assert!(["EPSG:4326", "OGC:CRS84"].contains(&all["crs"].as_str().unwrap()), "{all}");
+    for (field, kind) in
+        [("code", "String"), ("nom", "String"), ("epci", "String"), ("population", "Integer")]
+    {
+        assert_eq!(all["fields"][field], kind, "{all}");
+    }
+
+    // Without the final `/`, as people paste it.
+    let nord = features(&format!("{}t/dep-59", server.base));
+    assert_eq!(nord["count"], 647, "{nord}");
+    assert_eq!(nord["features"], 647);
+    assert_eq!(nord["distinct"], 647);
+    assert_eq!(nord["departements"], json!(["59"]));
+    assert_eq!(nord["fields"], all["fields"]);
+
+    // What QGIS shows in a box is what the server selects by it.
+    let url = format!("/collections/communes/items?bbox={}&limit=100", LILLE.join(","));
+    let asked = server.json(&url);
+    let mut codes: Vec<&str> =
+        asked["features"].as_array().unwrap().iter().map(|f| f["id"].as_str().unwrap()).collect();
+    codes.sort_unstable();
+    assert!(codes.contains(&"59350") && codes.len() < 40, "{codes:?}");
+    assert_eq!(all["inside"], json!(codes));
+    assert_eq!(nord["inside"], json!(codes));
+}
+
+/// Draws a layer of the demo from the addresses its page gives.
+fn draw(server: &Server, root: &str, layer: &str, png: &Path) -> Value {
+    let base = format!("{}{root}", server.base);
+    let template = format!("{base}collections/{layer}/tiles/{{z}}/{{x}}/{{y}}.mvt");
+    let style = format!("{base}styles/{layer}");
+    let tilejson = server.json(&format!("/{root}collections/{layer}/tilejson.json"));
+    let max_zoom = tilejson["maxzoom"].to_string();
+    let drawn = run("tiles.py", &[&template, &style, &max_zoom, png.to_str().unwrap()]);
+    assert_eq!(drawn["converted"], true, "{layer}: {drawn}");
+    assert_eq!(drawn["warnings"], json!([]), "{layer}");
+    assert_eq!(drawn["sources"][layer], json!([template]), "the style names the same tiles");
+    assert_eq!(drawn["crs"], "EPSG:3857");
+    drawn
+}
+
+#[test]
+fn qgis_draws_vector_tiles_with_their_style_whole_and_scoped() {
+    if !qgis() {
+        return;
+    }
+    let server = demo_server();
+    let dir = tempfile::tempdir().unwrap();
+    let (whole, scoped) = (dir.path().join("whole.png"), dir.path().join("nord.png"));
+    let all = draw(&server, "", "communes", &whole);
+    let nord = draw(&server, "t/dep-59/", "communes", &scoped);
+    // Five classes, borders between them, and everything in between by antialiasing.
+    assert!(all["colours"].as_u64().unwrap() > 100, "{all}");
+    assert!(nord["colours"].as_u64().unwrap() > 100, "{nord}");
+    let (all, nord) = (all["drawn"].as_f64().unwrap(), nord["drawn"].as_f64().unwrap());
+    assert!(fs::read(&whole).unwrap() != fs::read(&scoped).unwrap(), "two pictures");
+    // The Nord is 5,743 km² of the region's 31,806.
+    let share = nord / all;
+    assert!((0.16..0.21).contains(&share), "the Nord is {share} of the region");
+    for layer in ["cantons", "mairies"] {
+        let drawn = draw(&server, "", layer, &dir.path().join(format!("{layer}.png")));
+        assert!(drawn["drawn"].as_u64().unwrap() > 10_000, "{layer}: {drawn}");
+    }
+}
+
+/// The store's files are shown to whoever may read them; a copy keeps their mode, in a folder
+/// where another user could write a journal beside them if the file asked for one.
+#[test]
+fn qgis_reads_a_version_as_another_user_and_changes_nothing() {
+    if !qgis() || !has("runuser") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    if fs::metadata(dir.path()).unwrap().uid() != 0 {
+        println!("skipped: only root becomes another user");
+        return;
+    }
+    let versions = demo().join("store/layers/communes/versions");
+    let stored = fs::read_dir(versions)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .find(|p| p.extension().is_some_and(|e| e == "gpkg"))
+        .unwrap();
+    let open = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
+    open(dir.path());
+    let folder = dir.path().join("store");
+    fs::create_dir(&folder).unwrap();
+    open(&folder);
+    let file = folder.join("communes.gpkg");
+    fs::copy(&stored, &file).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    assert_eq!(mode(&file), mode(&stored));
+    for name in ["common.py", "geopackage.py"] {
+        let copy = dir.path().join(name);
+        fs::copy(root().join("tests/qgis").join(name), &copy).unwrap();
+        open(&copy);
+    }
+    let before = (fs::read(&file).unwrap(), fs::metadata(&file).unwrap().modified().unwrap());
+
+    let mut command = Command::new("runuser");
+    command.current_dir(dir.path()).env("TMPDIR", dir.path());
+    command.args(["-u", "nobody", "--", PYTHON]);
+    let seen = script(command, dir.path(), "geopackage.py", &[file.to_str().unwrap()]);
+    assert_ne!(seen["uid"], 0, "{seen}");
+    assert_eq!(seen["sublayers"], 1, "one layer, no table of our own: {seen}");
+    assert_eq!(seen["count"], 3_782);
+    assert_eq!(seen["features"], 3_782);
+    assert_eq!(seen["beside"], json!(["communes.gpkg"]), "while it is open");
+
+    let after = (fs::read(&file).unwrap(), fs::metadata(&file).unwrap().modified().unwrap());
+    assert!(before == after, "the file changed");
+    let left: Vec<_> = fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, ["communes.gpkg"], "nothing is left beside it");
+}
