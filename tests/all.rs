@@ -11,6 +11,7 @@ mod architecture;
 mod crash;
 mod gdal;
 mod harvest;
+mod odd;
 mod proxy;
 mod qgis;
 mod serve;

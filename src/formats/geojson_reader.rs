@@ -282,7 +282,13 @@ impl GeoJsonReader {
 }
 
 fn not_geojson(kind: Option<&str>) -> Error {
-    let kind: String = kind.unwrap_or("?").chars().take(60).collect();
+    let Some(kind) = kind else {
+        return refused(text!(
+            "ce JSON n'est pas du GeoJSON : pas de « type » à sa racine",
+            "this JSON is not GeoJSON: no \"type\" at its root"
+        ));
+    };
+    let kind: String = kind.chars().take(60).collect();
     refused(text!(
         "ce JSON n'est pas du GeoJSON (« type » : {kind})",
         "this JSON is not GeoJSON (\"type\": {kind})"

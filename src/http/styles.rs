@@ -54,6 +54,11 @@ impl Styles {
         let declared = def.style.as_ref().filter(|id| self.0.contains_key(*id));
         Some(declared.cloned().unwrap_or_else(|| def.id.to_string()))
     }
+
+    /// What a style says of its colours to people: its `socle:legend` (see `styles/README.md`).
+    pub fn legend(&self, id: &str) -> Option<&Value> {
+        self.0.get(id)?.get("metadata")?.get("socle:legend")
+    }
 }
 
 /// `GET /styles`

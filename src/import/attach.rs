@@ -55,6 +55,8 @@ pub(super) struct Attachment {
     unknown: Vec<String>,
     /// Codes that had lost their leading zero.
     padded: bool,
+    /// Whether a code was that of a municipal arrondissement.
+    municipal: bool,
     /// Whether location decided the communes.
     located: bool,
     /// Overlaps discarded as border noise.
@@ -181,7 +183,14 @@ impl<'a> Attacher<'a> {
                         a.communes.push(rank);
                         a.carried.push((part.to_owned(), rank));
                     }
-                    Carry::Unknown => a.unknown.push(part.to_owned()),
+                    Carry::Unknown => match self.municipal(part) {
+                        Some((arm, rank)) => {
+                            a.communes.push(rank);
+                            a.others.push(arm);
+                            a.municipal = true;
+                        }
+                        None => a.unknown.push(part.to_owned()),
+                    },
                 }
             } else {
                 let code = Code::new(level, part).ok().map(|code| TerritoryCode { level, code });
@@ -190,6 +199,18 @@ impl<'a> Attacher<'a> {
                     None => a.unknown.push(part.to_owned()),
                 }
             }
+        }
+    }
+
+    /// A municipal arrondissement (75101) where a commune's code is expected, and the rank of
+    /// its commune: columns of Paris, Lyon and Marseille hold these as often as the commune's.
+    fn municipal(&self, text: &str) -> Option<(TerritoryCode, u32)> {
+        let arm = TerritoryCode { level: Level::Arm, code: Code::new(Level::Arm, text).ok()? };
+        let parents = self.reference.get(&arm)?.parents;
+        let commune = parents.iter().find(|p| p.level == Level::Com)?;
+        match self.reference.carry(commune.code.as_str()) {
+            Carry::Current(rank) => Some((arm, rank)),
+            _ => None,
         }
     }
 
@@ -227,7 +248,7 @@ impl<'a> Attacher<'a> {
     fn tell(&self, all: &[Attachment], features: &[Feature], report: &mut Report) {
         let mut carried: BTreeMap<(&str, u32), u64> = BTreeMap::new();
         let mut unknown: BTreeMap<&str, u64> = BTreeMap::new();
-        let (mut padded, mut located) = (0u64, 0u64);
+        let (mut padded, mut municipal, mut located) = (0u64, 0u64, 0u64);
         for a in all {
             report.carried += u64::from(!a.carried.is_empty());
             report.unattached += u64::from(a.communes.is_empty() && a.others.is_empty());
@@ -238,6 +259,7 @@ impl<'a> Attacher<'a> {
                 *unknown.entry(code).or_default() += 1;
             }
             padded += u64::from(a.padded);
+            municipal += u64::from(a.municipal);
             located += u64::from(a.located);
         }
         let name = |rank| {
@@ -258,6 +280,12 @@ impl<'a> Attacher<'a> {
             report.notes.push(text!(
                 "{padded} codes de commune avaient perdu leur zéro initial ; il a été rétabli pour le rattachement.",
                 "{padded} commune codes had lost their leading zero; it was restored for attachment."
+            ));
+        }
+        if municipal > 0 {
+            report.notes.push(text!(
+                "{municipal} lignes portent le code d'un arrondissement municipal : rattachées à lui et à sa commune.",
+                "{municipal} rows bear the code of a municipal arrondissement: attached to it and to its commune."
             ));
         }
         if located > 0 {
@@ -309,6 +337,13 @@ fn tell_discarded(all: &[Attachment], features: &[Feature], report: &mut Report)
         Overlap::LengthM(m) => format!("{m:.0} m"),
         Overlap::AreaM2(m) => format!("{:.2} ha", m / 10_000.0),
     };
+    if count == 1 {
+        report.notes.push(text!(
+            "1 recouvrement écarté comme bruit de frontière : {size}, {id} sur {code}.",
+            "1 overlap discarded as border noise: {size}, {id} on {code}."
+        ));
+        return;
+    }
     report.notes.push(text!(
         "{count} recouvrements écartés comme bruit de frontière ; le plus grand : {size}, {id} sur {code}.",
         "{count} overlaps discarded as border noise; the largest: {size}, {id} on {code}."

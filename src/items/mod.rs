@@ -12,7 +12,11 @@ use crate::{
 use std::{
     ops::ControlFlow,
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
+
+/// What counting may take where it needs to look at the matches (DESIGN §4).
+const COUNTING: Duration = Duration::from_millis(100);
 
 /// A page request, checked.
 #[derive(Debug, Clone)]
@@ -55,10 +59,17 @@ impl Items {
         let written = Arc::new(Mutex::new(Written::with_capacity(256 * 1024)));
         let writer = geojson::FeatureWriter::new(&at.version.schema);
         let sink = collect(writer, written.clone());
-        let matched = self.store.count(at, &query.filter).await?;
+        let known = self.store.count(at, &query.filter).await?;
+        let filter = query.filter.clone();
         let scan = Scan { filter: query.filter, start: query.start, limit: Some(query.limit) };
         let end = self.store.scan(at, scan, sink).await?;
         let features = Written::take(&written)?;
+        let whole = end.next.is_none() && matches!(query.start, Start::Offset(0));
+        let matched = match known {
+            None if whole => Some(end.returned),
+            None => self.counted(layer, filter).await?,
+            known => known,
+        };
         let next = end.next.map(|ordinal| Cursor { state: at.key(), ordinal });
         Ok(Page { features, returned: end.returned, matched, next })
     }
@@ -85,9 +96,27 @@ impl Items {
         self.store.extent(layer.at()?, selection).await
     }
 
-    /// The exact number of matches when it is cheap to know.
+    /// The exact number of matches when it is cheap to know, or counted soon enough.
     pub async fn count(&self, layer: &Layer, filter: &Filter) -> Result<Option<u64>> {
-        self.store.count(layer.at()?, filter).await
+        match self.store.count(layer.at()?, filter).await? {
+            None => self.counted(layer, filter.clone()).await,
+            known => Ok(known),
+        }
+    }
+
+    /// Counts the matches by going through them, unless that takes more than [`COUNTING`].
+    async fn counted(&self, layer: &Layer, filter: Filter) -> Result<Option<u64>> {
+        let (begun, counted) = (Instant::now(), Arc::new(Mutex::new(Some(0u64))));
+        let count = counted.clone();
+        let sink: RowSink = Box::new(move |_| {
+            let mut count = count.lock().unwrap_or_else(PoisonError::into_inner);
+            *count = count.filter(|_| begun.elapsed() < COUNTING).map(|n| n + 1);
+            if count.is_some() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        let scan = Scan { filter, start: Start::Ordinal(0), limit: None };
+        self.store.scan(layer.at()?, scan, sink).await?;
+        let count = *counted.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(count)
     }
 
     /// One feature as a GeoJSON `Feature` object, if a territory (when given) selects it.

@@ -99,6 +99,13 @@ impl fmt::Display for Outside {
 
 impl std::error::Error for Outside {}
 
+/// What passes the edge of the world by a rounding error (under 0.1 mm) is on it: files that cross
+/// the antimeridian hold 180.00000000000006.
+fn onto_edge(degrees: f64, edge: f64) -> f64 {
+    let past = degrees.abs() - edge;
+    if past > 0.0 && past < 1e-9 { edge.copysign(degrees) } else { degrees }
+}
+
 impl Crs {
     /// WGS 84 longitude and latitude (OGC CRS84): what the store holds.
     pub fn crs84() -> Self {
@@ -213,6 +220,7 @@ impl Crs {
     #[inline]
     pub fn point_to_crs84(&self, c: Coord<f64>) -> Result<Coord<f64>, Outside> {
         let p = self.projection.inverse(c);
+        let p = Coord { x: onto_edge(p.x, 180.0), y: onto_edge(p.y, 90.0) };
         let [west, south, east, north] = self.area;
         // Not a number fails these tests.
         if p.x >= west && p.x <= east && p.y >= south && p.y <= north {

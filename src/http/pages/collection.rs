@@ -1,6 +1,6 @@
 //! The page of a layer: what it is, its map, its addresses, its fields.
 
-use super::{address, fact, paragraphs, trail};
+use super::{address, fact, moment, paragraphs, territory_form, trail};
 use crate::{
     catalog::Layer,
     error::Result,
@@ -8,6 +8,7 @@ use crate::{
     model::{FieldKind, Version},
 };
 use maud::{Markup, html};
+use serde_json::Value;
 
 /// `/collections/{id}`
 pub async fn page(visit: &Visit, layer: &Layer) -> Result<String> {
@@ -24,7 +25,8 @@ pub async fn page(visit: &Visit, layer: &Layer) -> Result<String> {
         (trail(visit, &[(visit.root(), visit.words("Accueil", "Home").into()), (visit.url("collections?f=html"), visit.words("Couches", "Layers").into())]))
         h1 { (title) }
         (paragraphs(visit, &def.description))
-        @if map { (map_of(visit, layer, &at.version)) }
+        @if map { (map_of(visit, layer, &at.version)) (legend(visit, layer)) }
+        (territory_form(visit, None, Some(id)))
         ul.links {
             li { a href=(url("/items?f=html")) { (visit.words("Voir les entités", "See the features")) } }
             li { a href=(url("/versions?f=html")) { "Versions" } }
@@ -73,12 +75,40 @@ fn map_of(visit: &Visit, layer: &Layer, version: &Version) -> Markup {
     }
 }
 
+/// What the colours of the map mean, when its style says so.
+fn legend(visit: &Visit, layer: &Layer) -> Markup {
+    let styles = &visit.site.styles;
+    let style = styles.of(&layer.def);
+    let Some(legend) = style.as_ref().and_then(|id| styles.legend(id)) else { return html! {} };
+    let say = |value: &Value| {
+        let said = value.get(visit.lang().tag()).or_else(|| value.get("fr"));
+        said.and_then(Value::as_str).map(str::to_owned)
+    };
+    let items = legend.get("items").and_then(Value::as_array);
+    html! {
+        div.legend {
+            @if let Some(title) = say(legend) { strong { (title) } }
+            ul {
+                @for (item, label) in items.into_iter().flatten().filter_map(|i| Some((i, say(i)?))) {
+                    li {
+                        // An attribute of the drawing: a style would need a looser policy.
+                        svg width="16" height="16" aria-hidden="true" {
+                            rect width="16" height="16" fill=[item.get("fill").and_then(Value::as_str)] {}
+                        }
+                        (label)
+                    }
+                }
+            }
+        }
+    }
+}
+
 fn facts(visit: &Visit, layer: &Layer, version: &Version, count: Option<u64>) -> Markup {
     let def = &layer.def;
     let dates = collections::dates(def, version);
-    let date = |name: &str| {
-        let text = dates.get(name).and_then(|d| d.as_str()).map(|d| d.replace('T', " "));
-        html! { @if let Some(text) = text { (text) } }
+    let date = |name: &str| match dates.get(name).and_then(|d| d.as_str()) {
+        Some(date) => html! { (moment(visit, date)) },
+        None => html! { span.muted { (visit.words("non précisé", "not stated")) } },
     };
     let licence = html! {
         @if let Some(url) = &def.licence.url { a href=(url) rel="license" { (def.licence.title) } }
@@ -108,7 +138,7 @@ fn facts(visit: &Visit, layer: &Layer, version: &Version, count: Option<u64>) ->
             @if let Some(page) = &def.page { (fact(visit.words("Jeu de données", "Dataset"), &html! { a href=(page) { (page) } })) }
             (fact("Source", &html! { (source.name) " · " (number(source.bytes, visit.lang())) " " (visit.words("octets", "bytes")) " · SHA-256 " code { (source.sha256) } }))
             @if let Some(b) = version.bbox {
-                (fact(visit.words("Emprise", "Extent"), &html! { (b.to_array().map(|n| format!("{n:.5}")).join(", ")) }))
+                (fact(visit.words("Emprise", "Extent"), &html! { (b.to_array().map(|n| format!("{n:.5}")).join(", ")) " " span.muted { (visit.words("(ouest, sud, est, nord)", "(west, south, east, north)")) } }))
             }
             (fact("Version", &html! { code { (version.id) } }))
         }

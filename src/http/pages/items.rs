@@ -74,7 +74,7 @@ pub fn feature(visit: &Visit, layer: &Layer, fid: &str, json: &[u8]) -> Result<S
         (above(visit, layer))
         h1 { (title) }
         p { a href=(visit.address(&["f"], &[("f", "json")])) { "GeoJSON" } }
-        table {
+        table.record {
             tbody {
                 @for field in fields {
                     tr { th scope="row" { (field.name) } (cell(row.properties.get(&field.name))) }

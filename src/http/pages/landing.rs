@@ -1,6 +1,6 @@
 //! The first page and the list of layers.
 
-use super::{address, paragraphs, territory_form};
+use super::{address, moment, paragraphs, territory_form};
 use crate::{
     catalog::{Layer, Snapshot},
     error::Result,
@@ -15,17 +15,23 @@ pub async fn page(visit: &Visit, snapshot: &Snapshot) -> Result<String> {
     let content = html! {
         h1 { (title) }
         (paragraphs(visit, &server.description))
-        (territory_form(visit, None))
+        (territory_form(visit, None, None))
         h2 { (visit.words("Couches", "Layers")) }
-        (cards(visit, snapshot).await?)
+        (cards(visit, snapshot, 3).await?)
         h2 id="qgis" { (visit.words("Dans QGIS", "In QGIS")) }
         ol {
             li { (visit.words("Menu Couche → Ajouter une couche → WFS / OGC API - Entités.", "Layer menu → Add Layer → WFS / OGC API - Features.")) }
-            li { (visit.words("Nouvelle connexion : collez cette adresse, puis « Connexion ».", "New connection: paste this address, then \"Connect\".")) }
+            li { (visit.words("Nouveau : donnez un nom, collez l'adresse ci-dessous, choisissez la version « OGC API - Entités », puis OK.", "New: give a name, paste the address below, choose version \"OGC API - Features\", then OK.")) }
+            li { (visit.words("« Connexion » liste les couches ; choisissez, puis « Ajouter ».", "\"Connect\" lists the layers; choose, then \"Add\".")) }
         }
         ul.urls { (address(visit, "OGC API", &visit.root())) }
         p { (visit.words("Pour des tuiles vectorielles, l'adresse est sur la page de chaque couche.", "For vector tiles, the address is on each layer's page.")) }
-        p { (visit.words("Pour un seul territoire, ajoutez-le à l'adresse : t/dep-59/ pour le Nord.", "For one territory, add it to the address: t/dep-59/ for the Nord.")) }
+        @if visit.scope.is_none() {
+            p {
+                (visit.words("Pour un seul territoire, ajoutez-le à l'adresse ; pour le Nord : ", "For one territory, add it to the address; for the Nord: "))
+                a href=(visit.url("t/dep-59/")) { code { (visit.url("t/dep-59/")) } }
+            }
+        }
     };
     Ok(visit.html(&title, &content))
 }
@@ -35,15 +41,16 @@ pub async fn collections(visit: &Visit, snapshot: &Snapshot) -> Result<String> {
     let title = visit.words("Couches", "Layers");
     let content = html! {
         h1 { (title) }
-        (cards(visit, snapshot).await?)
+        (cards(visit, snapshot, 2).await?)
     };
     Ok(visit.html(title, &content))
 }
 
-async fn cards(visit: &Visit, snapshot: &Snapshot) -> Result<Markup> {
+/// The layers; `level` is that of their headings.
+async fn cards(visit: &Visit, snapshot: &Snapshot, level: u8) -> Result<Markup> {
     let mut cards = Vec::new();
     for layer in snapshot.layers.values() {
-        cards.push(card(visit, layer).await?);
+        cards.push(card(visit, layer, level).await?);
     }
     Ok(html! {
         @if cards.is_empty() {
@@ -54,12 +61,16 @@ async fn cards(visit: &Visit, snapshot: &Snapshot) -> Result<Markup> {
     })
 }
 
-async fn card(visit: &Visit, layer: &Layer) -> Result<Markup> {
+async fn card(visit: &Visit, layer: &Layer, level: u8) -> Result<Markup> {
     let def = &layer.def;
+    let heading = |content: Markup| match level {
+        2 => html! { h2 { (content) } },
+        _ => html! { h3 { (content) } },
+    };
     let Some(at) = &layer.current else {
         return Ok(html! {
             li {
-                h3 { (visit.say(&def.title)) }
+                (heading(html! { (visit.say(&def.title)) }))
                 p.muted { (visit.words("Pas encore moissonnée.", "Not harvested yet.")) }
             }
         });
@@ -69,12 +80,12 @@ async fn card(visit: &Visit, layer: &Layer) -> Result<Markup> {
     let date = def.described_at.map(|d| d.to_string()).or(collections::published(def, &at.version));
     Ok(html! {
         li {
-            h3 { a href=(href) { (visit.say(&def.title)) } }
+            (heading(html! { a href=(href) { (visit.say(&def.title)) } }))
             p.muted {
                 @if let Some(count) = count {
                     (number(count, visit.lang())) " " (visit.words("entités", "features")) " · "
                 }
-                @if let Some(date) = date { (visit.words("état au ", "as of ")) (date) " · " }
+                @if let Some(date) = date { (visit.words("état au ", "as of ")) (moment(visit, &date)) " · " }
                 (def.producer)
             }
         }

@@ -72,7 +72,7 @@ pub fn frame(frame: &Frame<'_>, title: &str, content: &Markup) -> String {
                 }
                 footer {
                     @if frame.scope.is_some() {
-                        p { a href=(base) { (say("Toute la France", "All of France")) } }
+                        p { a href=(base) { (say("Quitter ce territoire", "Leave this territory")) } }
                     }
                     p { "Socle " (env!("CARGO_PKG_VERSION")) }
                 }
@@ -161,12 +161,63 @@ pub fn paragraphs(visit: &Visit, text: &Text) -> Markup {
     }
 }
 
-/// The form that searches territories.
-pub fn territory_form(visit: &Visit, q: Option<&str>) -> Markup {
+/// A date or an instant (RFC 3339) as people read it: `1 janvier 2025`, with the minute in UTC
+/// when there is one. What is no such date is shown as it is.
+pub fn moment(visit: &Visit, rfc3339: &str) -> String {
+    const MONTHS: [(&str, &str); 12] = [
+        ("janvier", "January"),
+        ("février", "February"),
+        ("mars", "March"),
+        ("avril", "April"),
+        ("mai", "May"),
+        ("juin", "June"),
+        ("juillet", "July"),
+        ("août", "August"),
+        ("septembre", "September"),
+        ("octobre", "October"),
+        ("novembre", "November"),
+        ("décembre", "December"),
+    ];
+    let (date, time) = rfc3339.split_once('T').unwrap_or((rfc3339, ""));
+    let mut parts = date.splitn(3, '-').map(str::parse::<usize>);
+    let (Some(Ok(year)), Some(Ok(month)), Some(Ok(day))) =
+        (parts.next(), parts.next(), parts.next())
+    else {
+        return rfc3339.to_owned();
+    };
+    let Some((fr, en)) = month.checked_sub(1).and_then(|m| MONTHS.get(m)) else {
+        return rfc3339.to_owned();
+    };
+    let (month, at) = match visit.lang() {
+        Lang::Fr => (fr, " à "),
+        Lang::En => (en, " at "),
+    };
+    let first = if day == 1 && visit.lang() == Lang::Fr { "er" } else { "" };
+    match time.get(..5).filter(|_| time.ends_with('Z')) {
+        Some(minute) => format!("{day}{first} {month} {year}{at}{minute} UTC"),
+        None => format!("{day}{first} {month} {year}"),
+    }
+}
+
+/// The form that searches territories; on a layer's page a choice leads to that layer within it.
+pub fn territory_form(visit: &Visit, q: Option<&str>, layer: Option<&str>) -> Markup {
+    let (leads_to, label) = match layer {
+        Some(layer) => (
+            format!("{}t/{{id}}/collections/{layer}", visit.base()),
+            visit.words("Voir cette couche pour un territoire", "See this layer for a territory"),
+        ),
+        None => (
+            format!("{}territories/{{id}}", visit.root()),
+            visit.words(
+                "Nom, code postal ou code d'un territoire",
+                "Name, postal code or code of a territory",
+            ),
+        ),
+    };
     html! {
         form action=(visit.url("territories")) method="get" role="search"
-            data-territory-search=(format!("{}territories/{{id}}", visit.root())) {
-            label for="q" { (visit.words("Nom, code postal ou code d'un territoire", "Name, postal code or code of a territory")) }
+            data-territory-search=(leads_to) {
+            label for="q" { (label) }
             input id="q" name="q" type="search" value=[q] placeholder="Lille, 59000…";
             input type="hidden" name="f" value="html";
             button type="submit" { (visit.words("Chercher", "Search")) }

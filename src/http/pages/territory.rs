@@ -18,19 +18,21 @@ pub fn search(visit: &Visit, search: &Search) -> String {
     let title = visit.words("Territoires", "Territories");
     let content = html! {
         h1 { (title) }
-        (territory_form(visit, search.q.as_deref()))
+        (territory_form(visit, search.q.as_deref(), None))
         @if search.found.is_empty() {
             p { (visit.words("Aucun territoire trouvé.", "No territory found.")) }
         } @else {
-            table {
-                thead { tr {
-                    th scope="col" { (visit.words("Nom", "Name")) }
-                    th scope="col" { (visit.words("Niveau", "Level")) }
-                    th scope="col" { "Code" }
-                    th scope="col" { (visit.words("Dans", "In")) }
-                    th.number scope="col" { "Population" }
-                } }
-                tbody { @for territory in &search.found { (row(visit, territory)) } }
+            div.table tabindex="0" role="region" aria-label=(title) {
+                table {
+                    thead { tr {
+                        th scope="col" { (visit.words("Nom", "Name")) }
+                        th scope="col" { (visit.words("Niveau", "Level")) }
+                        th scope="col" { "Code" }
+                        th scope="col" { (visit.words("Dans", "In")) }
+                        th.number scope="col" { "Population" }
+                    } }
+                    tbody { @for territory in &search.found { (row(visit, territory)) } }
+                }
             }
         }
     };
@@ -89,11 +91,13 @@ pub fn page(visit: &Visit, resolved: &Resolved, members: &[TerritoryCode]) -> St
                 }
             }
         }
-        @if !members.is_empty() {
-            h2 { (visit.words("Membres", "Members")) " (" (number(members.len() as u64, visit.lang())) ")" }
-            ul.links {
-                @for member in members {
-                    li { a href=(page_url(visit, member)) { (name(member)) } " " small { (member.code) } }
+        @for group in members.chunk_by(|a, b| a.level == b.level) {
+            @if let Some(first) = group.first() {
+                h2 { (plural(visit, first.level)) " (" (number(group.len() as u64, visit.lang())) ")" }
+                ul.columns {
+                    @for member in group {
+                        li { a href=(page_url(visit, member)) { (name(member)) } " " small { (member.code) } }
+                    }
                 }
             }
         }
@@ -115,6 +119,25 @@ fn level(visit: &Visit, level: Level) -> &'static str {
         Level::Coma => ("Commune associée", "Associated commune"),
         Level::Canton => ("Canton", "Canton"),
         Level::Qpv => ("Quartier prioritaire (QPV)", "Priority neighbourhood (QPV)"),
+    };
+    visit.words(fr, en)
+}
+
+/// A heading over several territories of a level.
+fn plural(visit: &Visit, level: Level) -> &'static str {
+    let (fr, en) = match level {
+        Level::Com => ("Communes", "Communes"),
+        Level::Epci => ("Intercommunalités (EPCI)", "Intercommunalities (EPCI)"),
+        Level::Ept => ("Établissements publics territoriaux", "Territorial public bodies (EPT)"),
+        Level::Arr => ("Arrondissements", "Arrondissements"),
+        Level::Dep => ("Départements", "Départements"),
+        Level::Reg => ("Régions", "Régions"),
+        Level::Fr => ("France", "France"),
+        Level::Arm => ("Arrondissements municipaux", "Municipal arrondissements"),
+        Level::Comd => ("Communes déléguées", "Delegated communes"),
+        Level::Coma => ("Communes associées", "Associated communes"),
+        Level::Canton => ("Cantons", "Cantons"),
+        Level::Qpv => ("Quartiers prioritaires (QPV)", "Priority neighbourhoods (QPV)"),
     };
     visit.words(fr, en)
 }

@@ -161,8 +161,9 @@ impl OpenVersion {
         let simple = scan.filter.equals.is_empty();
         // Offsets are jumped over where rows need not be looked at.
         let (from, skip) = match (scan.start, &candidates) {
-            (Start::Ordinal(o), _) => (o, 0),
-            (Start::Offset(o), None) if simple => (o, 0),
+            // No further than the end: what comes from a request may be any number.
+            (Start::Ordinal(o), _) => (o.min(count), 0),
+            (Start::Offset(o), None) if simple => (o.min(count), 0),
             (Start::Offset(o), Some(c)) if simple => {
                 let nth = u32::try_from(o).ok().and_then(|o| c.select(o));
                 (nth.map_or(count, u64::from), 0)
