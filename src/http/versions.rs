@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 /// `GET /collections/{id}/versions`
 pub async fn list(Path(id): Path<String>, visit: Visit) -> Answer {
     visit.params.check(&[name::F], &[])?;
-    visit.format()?;
+    let format = visit.format()?;
     let layer = visit.layer(&id)?;
     let versions = versions(&visit, &layer).await?;
     let newest = versions.last().map(|v| v.id.to_string()).unwrap_or_default();
@@ -31,6 +31,10 @@ pub async fn list(Path(id): Path<String>, visit: Visit) -> Answer {
         return Ok(unchanged);
     }
     let current = &layer.at()?.version.id;
+    if format == Format::Html {
+        let page = pages::report::versions(&visit, &layer, &versions, current);
+        return visit.send(&tag, Document::html(page)).await;
+    }
     let listed: Vec<Value> = versions
         .iter()
         .rev()

@@ -1,12 +1,52 @@
-//! The report of a version, for people.
+//! The versions of a layer and the report of one, for people.
 
-use super::{fact, trail};
+use super::{fact, moment, trail};
 use crate::{
     catalog::Layer,
     http::{reply::number, visit::Visit},
-    model::{Report, Version},
+    model::{Report, Version, VersionId},
 };
 use maud::{Markup, html};
+
+/// `/collections/{id}/versions`; the newest first.
+pub fn versions(visit: &Visit, layer: &Layer, all: &[Version], current: &VersionId) -> String {
+    let id = layer.def.id.as_str();
+    let title = format!("{} — Versions", visit.say(&layer.def.title));
+    let fetched = |v: &Version| moment(visit, &v.source.fetched_at.to_string());
+    let report =
+        |v: &Version| visit.url(&format!("collections/{id}/versions/{}/report?f=html", v.id));
+    let content = html! {
+        (trail(visit, &[(visit.url(&format!("collections/{id}?f=html")), visit.say(&layer.def.title).into())]))
+        h1 { (title) }
+        p { a href=(visit.address(&["f"], &[("f", "json")])) { "JSON" } }
+        div.table tabindex="0" role="region" aria-label=(title) {
+            table {
+                thead { tr {
+                    th scope="col" { "Version" }
+                    th scope="col" { (visit.words("Récupérée le", "Fetched")) }
+                    th scope="col" { "Source" }
+                    th.number scope="col" { (visit.words("Entités", "Features")) }
+                    th.number scope="col" { (visit.words("Refusées", "Refused")) }
+                } }
+                tbody {
+                    @for version in all.iter().rev() {
+                        tr {
+                            th scope="row" {
+                                a href=(report(version)) { (version.id) }
+                                @if version.id == *current { " " span.tag { (visit.words("courante", "current")) } }
+                            }
+                            td { (fetched(version)) }
+                            td { (version.source.name) }
+                            td.number { (number(version.count, visit.lang())) }
+                            td.number { (number(version.report.refused, visit.lang())) }
+                        }
+                    }
+                }
+            }
+        }
+    };
+    visit.html(&title, &content)
+}
 
 /// `/collections/{id}/versions/{v}/report`
 pub fn page(visit: &Visit, layer: &Layer, version: &Version) -> String {
