@@ -29,18 +29,13 @@ impl Axes {
     /// The row's point; none when both cells are empty. The error is the column at fault.
     pub(super) fn point(self, row: &Row) -> Result<Option<Point<f64>>, usize> {
         let (x, y) = (row.cell(self.x).trim(), row.cell(self.y).trim());
-        if missing(x) && missing(y) {
+        if x.is_empty() && y.is_empty() {
             return Ok(None);
         }
         let x = coordinate(x, self.decimal).ok_or(self.x)?;
         let y = coordinate(y, self.decimal).ok_or(self.y)?;
         Ok(Some(Point::new(x, y)))
     }
-}
-
-/// Nothing, or what programs write for it.
-fn missing(cell: &str) -> bool {
-    cell.is_empty() || ["nan", "null", "na", "none"].iter().any(|m| cell.eq_ignore_ascii_case(m))
 }
 
 /// A coordinate; spreadsheets also write `5.0E-1`, `+5,2` and `048.5`.
