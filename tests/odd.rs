@@ -167,8 +167,7 @@ fn the_edges_of_the_world_are_in_it() {
 #[test]
 fn municipal_arrondissements_in_a_column_of_communes_are_attached() {
     let site = Site::new();
-    let rows =
-        "insee;lon;lat\n75101;;\n69381;;\n13201;;\n75056;2.35;48.85\n99999;;\n";
+    let rows = "insee;lon;lat\n75101;;\n69381;;\n13201;;\n75056;2.35;48.85\n99999;;\n";
     fs::write(site.path("points.csv"), rows).unwrap();
     site.layer(
         "points",

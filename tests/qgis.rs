@@ -2,7 +2,7 @@
 //! version's file opened from the store. The scripts are in `tests/qgis/`, run by the system's
 //! Python, for which Debian builds QGIS.
 
-use crate::support::{Server, demo, demo_server, has, root};
+use crate::support::{Server, Site, demo, demo_server, has, root};
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -122,6 +122,35 @@ fn qgis_draws_vector_tiles_with_their_style_whole_and_scoped() {
     for layer in ["cantons", "mairies"] {
         let drawn = draw(&server, "", layer, &dir.path().join(format!("{layer}.png")));
         assert!(drawn["drawn"].as_u64().unwrap() > 10_000, "{layer}: {drawn}");
+    }
+}
+
+#[test]
+fn qgis_draws_layers_that_have_no_style_of_their_own() {
+    if !qgis() {
+        return;
+    }
+    let shapes = [
+        json!({ "type": "Point", "coordinates": [2.5, 50.0] }),
+        json!({ "type": "LineString", "coordinates": [[2.0, 49.5], [3.5, 50.5]] }),
+        json!({ "type": "Polygon", "coordinates": [[[2, 49.2], [3, 49.2], [3, 50], [2, 49.2]]] }),
+    ];
+    let site = Site::new();
+    let kinds = [("points", 0..1), ("lignes", 1..2), ("surfaces", 2..3), ("melange", 0..3)];
+    for (name, of) in kinds.clone() {
+        let features: Vec<Value> = shapes[of]
+            .iter()
+            .map(|g| json!({ "type": "Feature", "properties": { "a": 1 }, "geometry": g }))
+            .collect();
+        let text = json!({ "type": "FeatureCollection", "features": features }).to_string();
+        fs::write(site.path(&format!("{name}.geojson")), text).unwrap();
+        site.layer(name, &format!("[source]\npath = \"../{name}.geojson\""));
+    }
+    site.harvest();
+    let server = site.serve();
+    for (name, _) in kinds {
+        let drawn = draw(&server, "", name, &site.path("picture.png"));
+        assert!(drawn["drawn"].as_u64().unwrap() > 20, "{name}: {drawn}");
     }
 }
 

@@ -161,7 +161,9 @@ fn drawn(visit: &Visit, layer: &Layer) -> Result<Value, Error> {
         layer
     };
     let fill = of("-fill", "fill", json!({ "fill-color": "#3b6fb6", "fill-opacity": 0.25 }));
-    let border = of("-border", "line", json!({ "line-color": "#1f4e8c", "line-width": 1 }));
+    // Thin when far: thousands of borders would hide what they enclose.
+    let width = json!(["interpolate", ["linear"], ["zoom"], 4, 0.1, 7, 0.3, 10, 1]);
+    let border = of("-border", "line", json!({ "line-color": "#1f4e8c", "line-width": width }));
     let line = of("-line", "line", json!({ "line-color": "#1f4e8c", "line-width": 2 }));
     let circle = of(
         "-circle",

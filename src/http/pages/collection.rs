@@ -33,21 +33,35 @@ pub async fn page(visit: &Visit, layer: &Layer) -> Result<String> {
             li { a href=(url(&format!("/versions/{}/report?f=html", at.version.id))) { (visit.words("Rapport de la version courante", "Report of the current version")) } }
             li { a href=(url("?f=json")) { "JSON" } }
         }
-        h2 { (visit.words("Adresses à copier", "Addresses to copy")) }
-        ul.urls {
-            (address(visit, visit.words("QGIS, OGC API - Entités", "QGIS, OGC API - Features"), &visit.root()))
-            (address(visit, visit.words("Entités (GeoJSON)", "Features (GeoJSON)"), &url("/items")))
-            (address(visit, &tiles_label(visit, &at.version), &tilesets::xyz_template(visit, id)))
-            (address(visit, visit.words("Tuiles de cette version (ne changent jamais)", "Tiles of this version (never change)"), &format!("{}?v={}", tilesets::xyz_template(visit, id), at.key())))
-            (address(visit, "TileJSON", &url("/tilejson.json")))
-            @if let Some(style) = visit.site.styles.of(def) {
-                (address(visit, visit.words("Style (MapLibre, QGIS)", "Style (MapLibre, QGIS)"), &visit.url(&format!("styles/{style}"))))
-            }
-        }
+        (addresses(visit, layer, &at.version, &at.key()))
         (facts(visit, layer, &at.version, count))
         (fields(visit, &at.version))
     };
     Ok(if map { visit.html_with_map(&title, &content) } else { visit.html(&title, &content) })
+}
+
+/// `key` names the state that versioned tiles are of.
+fn addresses(visit: &Visit, layer: &Layer, version: &Version, key: &str) -> Markup {
+    let def = &layer.def;
+    let id = def.id.as_str();
+    let url = |rest: &str| visit.url(&format!("collections/{id}{rest}"));
+    let tiles = tilesets::xyz_template(visit, id);
+    html! {
+        h2 { (visit.words("Adresses à copier", "Addresses to copy")) }
+        ul.urls {
+            (address(visit, visit.words("QGIS, OGC API - Entités", "QGIS, OGC API - Features"), &visit.root()))
+            (address(visit, visit.words("Entités (GeoJSON)", "Features (GeoJSON)"), &url("/items")))
+            // Tiles of what has no place would all be empty.
+            @if version.bbox.is_some() {
+                (address(visit, &tiles_label(visit, version), &tiles))
+                (address(visit, visit.words("Tuiles de cette version (ne changent jamais)", "Tiles of this version (never change)"), &format!("{tiles}?v={key}")))
+                (address(visit, "TileJSON", &url("/tilejson.json")))
+                @if let Some(style) = visit.site.styles.of(def) {
+                    (address(visit, visit.words("Style (MapLibre, QGIS)", "Style (MapLibre, QGIS)"), &visit.url(&format!("styles/{style}"))))
+                }
+            }
+        }
+    }
 }
 
 fn tiles_label(visit: &Visit, version: &Version) -> String {
