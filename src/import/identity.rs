@@ -5,7 +5,7 @@ use super::check::Checked;
 use crate::{
     error::{Error, Result},
     formats::wkb,
-    model::{Feature, Refusal, RefusalReason, Report, Schema, Text, Value},
+    model::{Feature, Refusal, RefusalReason, Report, Schema, Text, Value, stable_hash},
     text,
 };
 use rayon::prelude::*;
@@ -136,19 +136,13 @@ fn number(named: Vec<(String, Checked)>) -> Vec<Feature> {
     let mut taken = std::collections::HashSet::with_capacity(named.len());
     let mut features = Vec::with_capacity(named.len());
     for (id, row) in named {
-        let mut mvt_id = fnv(&id) & ID_BITS;
+        let mut mvt_id = stable_hash(&id) & ID_BITS;
         while mvt_id == 0 || !taken.insert(mvt_id) {
             mvt_id = (mvt_id + 1) & ID_BITS;
         }
         features.push(Feature { id, mvt_id, values: row.values, geometry: row.geometry });
     }
     features
-}
-
-/// FNV-1a: the same in every release, so that a feature keeps its id.
-fn fnv(text: &str) -> u64 {
-    text.bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 pub mod bbox;
 pub mod geometry_kind;
+pub mod hash;
 pub mod layer;
 pub mod progress;
 pub mod record;
@@ -17,6 +18,7 @@ pub mod version;
 
 pub use bbox::BBox;
 pub use geometry_kind::GeometryKind;
+pub use hash::stable_hash;
 pub use layer::{
     CsvOptions, Format, LayerDef, LayerId, Licence, SourceDef, SourceLocation, TerritoryBinding,
     TileOptions,

@@ -10,7 +10,7 @@ use crate::{
     error::{Error, Result},
     formats::mvt,
     geometry::overview::Overviews,
-    model::{BBox, Feature, Schema, TileId, ValueRef},
+    model::{BBox, Feature, Schema, TileId, ValueRef, stable_hash},
     store::{TileFeature, TileFeatures},
 };
 use roaring::RoaringBitmap;
@@ -98,7 +98,7 @@ fn write_ids(out: &mut Writer, features: &[Feature]) -> Result<()> {
     for (ordinal, feature) in (0u32..).zip(features) {
         bytes.extend_from_slice(feature.id.as_bytes());
         offsets.push(bytes.len() as u64);
-        hashes.push((hash(&feature.id), ordinal));
+        hashes.push((stable_hash(&feature.id), ordinal));
     }
     hashes.sort_unstable();
     out.u64s(ID_OFFSETS, offsets)?;
@@ -113,12 +113,6 @@ fn bounds(feature: &Feature) -> [u64; 4] {
     let rect = feature.geometry.as_ref().and_then(|g| g.bounding_rect());
     let sides = rect.map_or([f64::NAN; 4], |r| [r.min().x, r.min().y, r.max().x, r.max().y]);
     sides.map(f64::to_bits)
-}
-
-/// FNV-1a, 64 bits: stable across releases, which a file on disk needs.
-pub(super) fn hash(text: &str) -> u64 {
-    text.bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
 /// An open `.idx` file.
@@ -226,7 +220,7 @@ impl Sidecar {
 
     /// The ordinal of a feature id.
     pub(super) fn ordinal(&self, id: &str) -> Result<Option<u64>> {
-        let wanted = hash(id);
+        let wanted = stable_hash(id);
         let (mut low, mut high) = (0, self.count);
         while low < high {
             let middle = low + (high - low) / 2;
