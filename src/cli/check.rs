@@ -15,7 +15,7 @@ pub(super) async fn run(settings: &Settings) -> Result<ExitCode> {
         let id = &def.id;
         match embedded::check_layer(&settings.store.path, id) {
             Ok(n) => {
-                let words = text!("✓ {id} : {n} versions", "✓ {id}: {n} versions");
+                let words = text!("✓ {id} (versions : {n})", "✓ {id} (versions: {n})");
                 out::line(words.get(lang));
             }
             Err(e) => {

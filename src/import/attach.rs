@@ -294,6 +294,7 @@ impl<'a> Attacher<'a> {
                 "{located} rows attached by their location."
             ));
         }
+        tell_unattached(all, features, report);
         tell_discarded(all, features, report);
     }
 
@@ -317,6 +318,23 @@ impl<'a> Attacher<'a> {
         }
         reach
     }
+}
+
+/// Names the first rows that no territory has, so that someone can go and look at them.
+fn tell_unattached(all: &[Attachment], features: &[Feature], report: &mut Report) {
+    const NAMED: usize = 20;
+    let lost = all.iter().zip(features);
+    let lost = lost.filter(|(a, _)| a.communes.is_empty() && a.others.is_empty());
+    let ids: Vec<&str> = lost.map(|(_, f)| f.id.as_str()).take(NAMED + 1).collect();
+    if ids.is_empty() {
+        return;
+    }
+    let more = if ids.len() > NAMED { "…" } else { "" };
+    let ids = ids.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    report.notes.push(text!(
+        "Rattachées à aucun territoire : {ids}{more}",
+        "Attached to no territory: {ids}{more}"
+    ));
 }
 
 /// Counts the overlaps taken for border noise and names the largest, so that nothing real is
