@@ -119,7 +119,7 @@ impl Site {
 
     /// A territory's name with its code: `Nord (dep:59)`.
     fn name(&self, code: &crate::model::TerritoryCode) -> String {
-        let id = scope::code_text(code);
+        let id = code.to_string();
         match self.app.reference.get(code) {
             Some(territory) => format!("{} ({id})", territory.name),
             None => id,

@@ -264,7 +264,7 @@ fn parameters(visit: &Visit) -> Value {
     let numbers =
         json!({ "type": "array", "minItems": 4, "maxItems": 6, "items": { "type": "number" } });
     let crs = json!({ "type": "string", "format": "uri", "enum": [CRS84], "default": CRS84 });
-    let levels = super::scope::LEVELS.map(super::scope::level_id);
+    let levels = crate::model::Level::ALL.map(crate::model::Level::id);
     json!({
         "limit": p(name::LIMIT, "Nombre d'entités par page", "Features per page", json!({ "type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT })),
         "bbox": p(name::BBOX, "Emprise : ouest, sud, est, nord", "Box: west, south, east, north", numbers),

@@ -44,6 +44,10 @@ fn document(visit: &Visit, layer: &Layer, roles: bool) -> Result<Value> {
     let version = &layer.at()?.version;
     let mut properties = Map::new();
     for (position, field) in version.schema.fields.iter().enumerate() {
+        // The standard's parameter of that name wins: such a field cannot be asked for.
+        if !roles && super::items::KNOWN.contains(&field.name.as_str()) {
+            continue;
+        }
         let mut property = kind(field.kind);
         property["title"] = field.name.clone().into();
         if roles {

@@ -4,7 +4,7 @@
 
 use crate::{
     error::{Error, Result},
-    model::{Level, Mode, Selection, TerritoryCode},
+    model::{Mode, Selection, TerritoryCode},
     territory::{Reference, Resolved},
     text,
 };
@@ -40,7 +40,7 @@ impl Scope {
 
     /// The path segment that says the same with today's codes.
     pub fn canonical(&self) -> String {
-        let units: Vec<String> = self.resolved.iter().map(|r| code_path(&r.code)).collect();
+        let units: Vec<String> = self.resolved.iter().map(|r| r.code.path()).collect();
         let suffix = if self.mode == Mode::Within { "-within" } else { "" };
         format!("{}{suffix}", units.join("+"))
     }
@@ -153,7 +153,7 @@ fn notice<'a>(written: impl Iterator<Item = &'a str>, resolved: &[Resolved]) -> 
     let notices: Vec<String> = written
         .zip(resolved)
         .filter(|(_, r)| r.notice.is_some() || r.carried_from.is_some())
-        .map(|(written, r)| format!("{written} -> {}", code_text(&r.code)))
+        .map(|(written, r)| format!("{written} -> {}", r.code))
         .collect();
     (!notices.is_empty()).then(|| notices.join(", "))
 }
@@ -182,70 +182,6 @@ fn no_clip() -> Error {
     ))
 }
 
-/// The id of a level, as in `level:code`.
-pub fn level_id(level: Level) -> &'static str {
-    match level {
-        Level::Com => "com",
-        Level::Epci => "epci",
-        Level::Ept => "ept",
-        Level::Arr => "arr",
-        Level::Dep => "dep",
-        Level::Reg => "reg",
-        Level::Fr => "fr",
-        Level::Arm => "arm",
-        Level::Comd => "comd",
-        Level::Coma => "coma",
-        Level::Canton => "canton",
-        Level::Qpv => "qpv",
-    }
-}
-
-/// All levels, largest first, communal ones first.
-pub const LEVELS: [Level; 12] = [
-    Level::Fr,
-    Level::Reg,
-    Level::Dep,
-    Level::Arr,
-    Level::Epci,
-    Level::Ept,
-    Level::Com,
-    Level::Arm,
-    Level::Comd,
-    Level::Coma,
-    Level::Canton,
-    Level::Qpv,
-];
-
-/// Reads a level's id.
-pub fn level(text: &str) -> Result<Level> {
-    LEVELS.into_iter().find(|l| level_id(*l) == text).ok_or_else(|| {
-        let shown: String = text.chars().take(40).collect();
-        let list = LEVELS.map(level_id).join(", ");
-        Error::Invalid(text!(
-            "Niveau de territoire inconnu : « {shown} ». Niveaux : {list}.",
-            "Unknown territory level: \"{shown}\". Levels: {list}."
-        ))
-    })
-}
-
-/// `level:code`; all of France is `fr`.
-pub fn code_text(code: &TerritoryCode) -> String {
-    joined(code, ':')
-}
-
-/// `level-code`, as in paths.
-pub fn code_path(code: &TerritoryCode) -> String {
-    joined(code, '-')
-}
-
-fn joined(code: &TerritoryCode, separator: char) -> String {
-    let (level, text) = (level_id(code.level), code.code.to_string());
-    if code.level == Level::Fr && (text.is_empty() || text == "fr" || text == "all") {
-        return level.to_owned();
-    }
-    format!("{level}{separator}{text}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,13 +205,5 @@ mod tests {
         assert!(matches!(mode(Some("clip")), Err(Error::Conflict(_))));
         assert!(matches!(mode(Some("cut")), Err(Error::Invalid(_))));
         assert_eq!(mode(Some("within")).unwrap(), Mode::Within);
-    }
-
-    #[test]
-    fn levels_are_read_back() {
-        for l in LEVELS {
-            assert_eq!(level(level_id(l)).unwrap(), l);
-        }
-        assert!(level("canton ").is_err());
     }
 }

@@ -9,12 +9,11 @@ use super::{
     pages,
     params::name,
     reply::{self, Document},
-    scope,
     visit::Visit,
 };
 use crate::{
     error::Error,
-    model::TerritoryCode,
+    model::{Level, TerritoryCode},
     territory::{Resolved, Territory},
     text,
 };
@@ -42,7 +41,7 @@ pub async fn search(visit: Visit) -> Answer {
     visit.params.check(&KNOWN, &[])?;
     let format = visit.format()?;
     let level = match visit.params.get(LEVEL).filter(|l| !l.is_empty()) {
-        Some(text) => Some(scope::level(text)?),
+        Some(text) => Some(text.parse::<Level>().map_err(crate::error::Error::from)?),
         None => None,
     };
     let limit = match visit.params.number(name::LIMIT)? {
@@ -84,7 +83,7 @@ pub async fn search(visit: Visit) -> Answer {
     let value = json!({
         "reference": reference.id(),
         "vintage": reference.vintage(),
-        "levels": scope::LEVELS.map(scope::level_id),
+        "levels": Level::ALL.map(Level::id),
         "numberReturned": search.found.len(),
         "territories": search.found.iter().map(|t| brief(&visit, t)).collect::<Vec<_>>(),
         "links": visit.own_links(media::JSON),
@@ -99,7 +98,7 @@ pub async fn one(Path(code): Path<String>, visit: Visit) -> Answer {
     let reference = &visit.site.app.reference;
     let resolved = reference.resolve(&code)?;
     if format == Format::Html && resolved.carried_from.is_some() {
-        let to = visit.url(&format!("territories/{}", scope::code_path(&resolved.code)));
+        let to = visit.url(&format!("territories/{}", &resolved.code.path()));
         return Ok(reply::redirect(&to, "public, max-age=300"));
     }
     let tag = visit.tag(&["territory"]);
@@ -114,7 +113,7 @@ pub async fn one(Path(code): Path<String>, visit: Visit) -> Answer {
     };
     if resolved.notice.is_some() || resolved.carried_from.is_some() {
         let from: String = code.chars().filter(char::is_ascii_graphic).take(40).collect();
-        let notice = format!("{from} -> {}", scope::code_text(&resolved.code));
+        let notice = format!("{from} -> {}", &resolved.code.to_string());
         document = document.with(TERRITORY_NOTICE, notice);
     }
     visit.send(&tag, document).await
@@ -147,19 +146,19 @@ fn value(visit: &Visit, resolved: &Resolved, members: &[TerritoryCode]) -> Value
 
 /// Root of the service scoped to a territory.
 pub fn scope_url(visit: &Visit, code: &TerritoryCode) -> String {
-    format!("{}t/{}/", visit.base(), scope::code_path(code))
+    format!("{}t/{}/", visit.base(), code.path())
 }
 
 /// The page of a territory.
 pub fn page_url(visit: &Visit, code: &TerritoryCode) -> String {
-    visit.url(&format!("territories/{}", scope::code_path(code)))
+    visit.url(&format!("territories/{}", code.path()))
 }
 
 fn named(visit: &Visit, code: &TerritoryCode) -> Value {
     let name = visit.site.app.reference.get(code).map(|t| t.name);
     json!({
-        "id": scope::code_text(code),
-        "level": scope::level_id(code.level),
+        "id": code.to_string(),
+        "level": code.level.id(),
         "code": code.code.to_string(),
         "name": name,
         "href": page_url(visit, code),

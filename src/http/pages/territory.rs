@@ -4,7 +4,6 @@ use super::{address, fact, territory_form, trail};
 use crate::{
     http::{
         reply::number,
-        scope,
         territories::{Search, page_url, scope_url},
         visit::Visit,
     },
@@ -63,11 +62,10 @@ fn row(visit: &Visit, territory: &Territory) -> Markup {
 pub fn page(visit: &Visit, resolved: &Resolved, members: &[TerritoryCode]) -> String {
     let reference = &visit.site.app.reference;
     let territory = reference.get(&resolved.code);
-    let id = scope::code_text(&resolved.code);
+    let id = &resolved.code.to_string();
     let title = territory.as_ref().map_or_else(|| id.clone(), |t| t.name.clone());
-    let name = |code: &TerritoryCode| {
-        reference.get(code).map_or_else(|| scope::code_text(code), |t| t.name)
-    };
+    let name =
+        |code: &TerritoryCode| reference.get(code).map_or_else(|| code.to_string(), |t| t.name);
     let service = scope_url(visit, &resolved.code);
     let content = html! {
         (trail(visit, &[(visit.url("territories?f=html"), visit.words("Territoires", "Territories").into())]))
