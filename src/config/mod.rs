@@ -24,7 +24,7 @@ mod tiles;
 
 pub use harvest::HarvestSettings;
 pub use server::ServerSettings;
-pub use store::StoreSettings;
+pub use store::{PostgisSettings, Secret, StoreKind, StoreSettings};
 pub use tiles::TileServiceSettings;
 
 use crate::{

@@ -7,6 +7,8 @@
 //! index, so that nothing changes under a page or a tile.
 
 pub mod embedded;
+mod reach_select;
+mod tile_window;
 
 use crate::{
     error::Result,

@@ -4,16 +4,15 @@
 use super::sections::{Sections, Tag, Writer};
 use crate::{
     error::{Error, Result},
-    model::{BBox, Clause, RankSet, Selection},
-    store::Reach,
+    model::{RankSet, Selection},
+    store::{
+        Reach,
+        reach_select::{ReachIndex, Selected},
+    },
 };
 use moka::sync::Cache;
 use roaring::RoaringBitmap;
-use std::{
-    collections::BTreeMap,
-    path::Path,
-    sync::{Arc, OnceLock},
-};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 const OFFSETS: Tag = 0x01;
 const ITEMS: Tag = 0x02;
@@ -50,22 +49,6 @@ pub(super) fn write(path: &Path, reach: &Reach) -> Result<()> {
     out.finish()
 }
 
-/// The features a selection lets through.
-#[derive(Debug)]
-pub(super) struct Selected {
-    /// Ordinals.
-    pub(super) ordinals: RoaringBitmap,
-    /// Their extent, once someone asked.
-    pub(super) extent: OnceLock<Option<BBox>>,
-}
-
-impl Selected {
-    /// Whether it holds the feature.
-    pub(super) fn holds(&self, ordinal: u32) -> bool {
-        self.ordinals.contains(ordinal)
-    }
-}
-
 /// An open `.reach` file.
 #[derive(Debug)]
 pub(super) struct ReachFile {
@@ -86,7 +69,7 @@ impl ReachFile {
         let ready = Cache::builder()
             .max_capacity(CACHE_BYTES)
             .weigher(|key: &String, s: &Arc<Selected>| {
-                (key.len() + s.ordinals.serialized_size() + 128).try_into().unwrap_or(u32::MAX)
+                (key.len() + s.weight()).try_into().unwrap_or(u32::MAX)
             })
             .build();
         Ok(Some(Self { file, communes, features, others, ready }))
@@ -97,36 +80,13 @@ impl ReachFile {
         if let Some(ready) = self.ready.get(&selection.key) {
             return Ok(ready);
         }
-        let mut all = RoaringBitmap::new();
-        for clause in &selection.any {
-            all |= self.clause(clause)?;
-        }
-        let selected = Arc::new(Selected { ordinals: all, extent: OnceLock::new() });
+        let selected = Arc::new(Selected::new(self, selection)?);
         self.ready.insert(selection.key.clone(), selected.clone());
         Ok(selected)
     }
+}
 
-    fn clause(&self, clause: &Clause) -> Result<RoaringBitmap> {
-        let mut found: Option<RoaringBitmap> = None;
-        let mut narrow = |b: RoaringBitmap| {
-            found = Some(match found.take() {
-                Some(f) => f & b,
-                None => b,
-            });
-        };
-        if let Some(set) = &clause.meets {
-            narrow(self.attached(set)?.into_iter().collect());
-        }
-        if let Some(set) = &clause.within {
-            narrow(self.inside(set)?);
-        }
-        for other in &clause.others {
-            narrow(self.other(&other.to_string())?);
-        }
-        Ok(found.unwrap_or_default())
-    }
-
-    /// Ordinals attached to any commune of the set, once per attachment.
+impl ReachIndex for ReachFile {
     fn attached(&self, set: &RankSet) -> Result<Vec<u32>> {
         let mut items = Vec::new();
         for range in set.ranges() {
@@ -141,15 +101,9 @@ impl ReachFile {
         Ok(items)
     }
 
-    /// Ordinals all of whose communes are in the set.
-    fn inside(&self, set: &RankSet) -> Result<RoaringBitmap> {
-        let mut items = self.attached(set)?;
-        items.sort_unstable();
-        let degrees = self.file.u32s(DEGREES, 0..self.features)?;
-        let whole = items
-            .chunk_by(|a, b| a == b)
-            .filter(|run| degrees.get(run[0] as usize).is_some_and(|d| *d as usize == run.len()));
-        Ok(whole.map(|run| run[0]).collect())
+    fn degrees(&self, ordinals: &[u32]) -> Result<Vec<u32>> {
+        let all = self.file.u32s(DEGREES, 0..self.features)?;
+        Ok(ordinals.iter().map(|o| all.get(*o as usize).copied().unwrap_or_default()).collect())
     }
 
     fn other(&self, name: &str) -> Result<RoaringBitmap> {
@@ -163,6 +117,7 @@ impl ReachFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Clause;
 
     fn file() -> (tempfile::TempDir, ReachFile) {
         let dir = tempfile::tempdir().unwrap();

@@ -4,7 +4,7 @@
 use super::{
     gpkg::{BLOB_HEADER, quoted, select_columns},
     layout::Description,
-    reach::{ReachFile, Selected},
+    reach::ReachFile,
     sidecar::{Ids, Sidecar},
 };
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     formats::wkb,
     model::{BBox, FieldKind, Selection, Value, ValueRef},
     query::{Equals, Filter, Scan, Start},
-    store::{Row, RowSink, ScanEnd},
+    store::{Row, RowSink, ScanEnd, reach_select::Selected},
 };
 use geo::Intersects;
 use roaring::RoaringBitmap;

@@ -2,7 +2,6 @@
 //! tiles, feature ids. Everything a tile needs, and nothing else, is read from here.
 
 use super::{
-    reach::Selected,
     sections::{Sections, Tag, Writer},
     tree,
 };
@@ -11,7 +10,11 @@ use crate::{
     formats::mvt,
     geometry::overview::Overviews,
     model::{BBox, Feature, Schema, TileId, ValueRef, stable_hash},
-    store::{TileFeature, TileFeatures},
+    store::{
+        TileFeature, TileFeatures,
+        reach_select::Selected,
+        tile_window::{tile_keys, window},
+    },
 };
 use roaring::RoaringBitmap;
 use std::{path::Path, sync::Arc};
@@ -32,15 +35,6 @@ const BOXES: Tag = 0x0b;
 const BOX_WINDOW: u64 = 4096;
 /// Offsets and bytes of band `i` are the sections `BAND + 2i` and `BAND + 2i + 1`.
 const BAND: Tag = 0x100;
-
-/// Name of the property that carries a feature's id in tiles when no key field is declared.
-pub(super) const ID_PROPERTY: &str = "socle_id";
-
-/// What of a version's schema goes into tiles.
-pub(super) fn tile_keys(schema: &Schema, key: Option<&str>) -> Arc<[String]> {
-    let names = schema.fields.iter().map(|f| f.name.clone());
-    names.chain(key.is_none().then(|| ID_PROPERTY.to_owned())).collect()
-}
 
 /// Writes the file.
 pub(super) fn write(
@@ -282,24 +276,6 @@ impl Sidecar {
 /// Splits sorted positions where more than eight in a row are not wanted.
 fn parts(kept: &[u32]) -> Vec<&[u32]> {
     kept.chunk_by(|a, b| b - a <= 8).collect()
-}
-
-/// The tile with its buffer on the grid of the finest band.
-fn window(tile: TileId, buffer: u16, finest: u8) -> [i32; 4] {
-    let side = 4096i64;
-    let (x, y, buffer) = (i64::from(tile.x) * side, i64::from(tile.y) * side, i64::from(buffer));
-    let low = |v: i64| v - buffer;
-    let high = |v: i64| v + side + buffer;
-    let scale = |v: i64, up: bool| {
-        let scaled = if finest >= tile.z {
-            v << (finest - tile.z)
-        } else {
-            let shift = tile.z - finest;
-            if up { (v >> shift) + 1 } else { v >> shift }
-        };
-        scaled.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
-    };
-    [scale(low(x), false), scale(low(y), false), scale(high(x), true), scale(high(y), true)]
 }
 
 /// Ids of a run of features.
