@@ -17,17 +17,23 @@ pub struct Layer {
     pub def: LayerDef,
     /// Its current version; `None` before the first harvest.
     pub current: Option<At>,
+    /// Whether the store said so, or was never reached.
+    pub known: bool,
 }
 
 impl Layer {
     /// The current version, or the reason there is none.
     pub fn at(&self) -> Result<&At> {
         let id = &self.def.id;
-        self.current.as_ref().ok_or_else(|| {
-            Error::Unavailable(text!(
+        self.current.as_ref().ok_or_else(|| match self.known {
+            false => Error::Unavailable(text!(
+                "Les versions publiées ne sont pas encore connues : la base de données ne répond pas.",
+                "The published versions are not known yet: the database does not answer."
+            )),
+            true => Error::Unavailable(text!(
                 "La couche « {id} » n'a pas encore été moissonnée.",
                 "Layer \"{id}\" has not been harvested yet."
-            ))
+            )),
         })
     }
 }
@@ -39,6 +45,8 @@ pub struct Snapshot {
     pub layers: BTreeMap<LayerId, Arc<Layer>>,
     /// The store's generation it was made from.
     pub generation: u64,
+    /// Whether the store was read: before that no layer is known to have a version or none.
+    pub read: bool,
 }
 
 impl Snapshot {
@@ -71,11 +79,23 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// A catalogue of the declared layers over a store; reads the store once.
+    /// A catalogue of the declared layers over a store; reads the store once. A store that is
+    /// out of reach does not keep it from opening: layers wait for it without a version.
     pub async fn open(defs: Vec<LayerDef>, store: Arc<dyn Store>) -> Result<Self> {
-        let catalog = Self { defs, store, snapshot: ArcSwap::default() };
-        catalog.refresh().await?;
+        let waiting = Arc::new(Snapshot { layers: join(&defs, None), ..Snapshot::default() });
+        let catalog = Self { defs, store, snapshot: ArcSwap::new(waiting) };
+        match catalog.refresh().await {
+            Err(error @ (Error::Unavailable(_) | Error::Busy { .. })) => {
+                tracing::warn!(cause = error.chain(), "starting without the store");
+            }
+            other => drop(other?),
+        }
         Ok(catalog)
+    }
+
+    /// Ready when the store has something new, for stores that tell.
+    pub async fn changed(&self) {
+        self.store.changed().await;
     }
 
     /// The snapshot in force.
@@ -92,19 +112,25 @@ impl Catalog {
     pub async fn refresh(&self) -> Result<bool> {
         let generation = self.store.generation().await?;
         let seen = self.snapshot.load();
-        if seen.generation == generation && !seen.layers.is_empty() {
+        if seen.read && seen.generation == generation {
             return Ok(false);
         }
-        let mut current = self.store.current().await?;
-        let layers = self
-            .defs
-            .iter()
-            .map(|def| {
-                let layer = Layer { def: def.clone(), current: current.remove(&def.id) };
-                (def.id.clone(), Arc::new(layer))
-            })
-            .collect();
-        self.snapshot.store(Arc::new(Snapshot { layers, generation }));
+        let layers = join(&self.defs, Some(self.store.current().await?));
+        self.snapshot.store(Arc::new(Snapshot { layers, generation, read: true }));
         Ok(true)
     }
+}
+
+/// What is declared, with what the store holds of it; `None`: nobody knows yet.
+fn join(
+    defs: &[LayerDef],
+    current: Option<BTreeMap<LayerId, At>>,
+) -> BTreeMap<LayerId, Arc<Layer>> {
+    let known = current.is_some();
+    let mut current = current.unwrap_or_default();
+    let layer = |def: &LayerDef| {
+        let layer = Layer { def: def.clone(), current: current.remove(&def.id), known };
+        (def.id.clone(), Arc::new(layer))
+    };
+    defs.iter().map(layer).collect()
 }

@@ -1,7 +1,12 @@
 //! `socle check`: is the configuration right, and is the store whole?
 
 use super::out;
-use crate::{config::Settings, error::Result, store::embedded, text};
+use crate::{
+    config::{Settings, StoreKind},
+    error::Result,
+    store::{embedded, postgis::PostgisStore},
+    text,
+};
 use std::process::ExitCode;
 
 pub(super) async fn run(settings: &Settings) -> Result<ExitCode> {
@@ -11,9 +16,17 @@ pub(super) async fn run(settings: &Settings) -> Result<ExitCode> {
     let words = text!("Configuration : {count} couches.", "Configuration: {count} layers.");
     out::line(words.get(lang));
     let mut failed = false;
+    let database = match &settings.store.kind {
+        StoreKind::Embedded => None,
+        StoreKind::Postgis(database) => Some(PostgisStore::open(database)?),
+    };
     for def in &settings.layers {
         let id = &def.id;
-        match embedded::check_layer(&settings.store.path, id) {
+        let checked = match &database {
+            None => embedded::check_layer(&settings.store.path, id),
+            Some(database) => database.check_layer(id).await,
+        };
+        match checked {
             Ok(n) => {
                 let words = text!("✓ {id} (versions : {n})", "✓ {id} (versions: {n})");
                 out::line(words.get(lang));

@@ -12,11 +12,11 @@ mod serve;
 mod versions;
 
 use crate::{
-    config::Settings,
+    config::{Settings, StoreKind},
     error::{Error, Result},
     import::Importer,
     jobs::Jobs,
-    store::{Store, embedded::EmbeddedStore},
+    store::{Store, embedded::EmbeddedStore, postgis::PostgisStore},
     territory::Reference,
 };
 use clap::{Parser, Subcommand};
@@ -88,7 +88,10 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
 
 /// The store that the settings name.
 fn store(settings: &Settings) -> Result<Arc<dyn Store>> {
-    Ok(Arc::new(EmbeddedStore::open(&settings.store.path)?))
+    Ok(match &settings.store.kind {
+        StoreKind::Embedded => Arc::new(EmbeddedStore::open(&settings.store.path)?),
+        StoreKind::Postgis(database) => Arc::new(PostgisStore::open(database)?),
+    })
 }
 
 fn jobs(settings: &Settings) -> Result<Jobs> {

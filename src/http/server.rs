@@ -181,7 +181,11 @@ async fn turn_away(mut stream: TcpStream) {
 async fn watch(app: Arc<App>) {
     let mut failing = false;
     loop {
-        tokio::time::sleep(WATCH).await;
+        // Some stores tell of a publication; looking is the net under that.
+        tokio::select! {
+            () = tokio::time::sleep(WATCH) => {}
+            () = app.catalog.changed() => {}
+        }
         match app.catalog.refresh().await {
             Ok(_) => failing = false,
             Err(error) => {

@@ -3,7 +3,9 @@
 use crate::{
     app::App,
     catalog::Snapshot,
-    config::{HarvestSettings, ServerSettings, Settings, StoreSettings, TileServiceSettings},
+    config::{
+        HarvestSettings, ServerSettings, Settings, StoreKind, StoreSettings, TileServiceSettings,
+    },
     error::{Error, Result},
     model::{
         BBox, Field, FieldKind, GeometryKind, Harvested, LayerDef, LayerId, Licence, Report,
@@ -299,7 +301,7 @@ pub fn settings() -> Settings {
             drain: Duration::from_secs(2),
             access_log: false,
         },
-        store: StoreSettings { path: "store".into() },
+        store: StoreSettings { path: "store".into(), kind: StoreKind::Embedded },
         tiles: TileServiceSettings {
             cache_bytes: 1 << 20,
             renderers: 2,

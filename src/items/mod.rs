@@ -88,7 +88,7 @@ impl Items {
     /// begun before a publication go on in the version they began in.
     pub async fn as_of(&self, layer: &Layer, state: &str) -> Result<Option<Layer>> {
         let at = self.store.state(&layer.def.id, state).await?;
-        Ok(at.map(|at| Layer { def: layer.def.clone(), current: Some(at) }))
+        Ok(at.map(|at| Layer { current: Some(at), ..layer.clone() }))
     }
 
     /// The extent of what a territory selects, degrees.

@@ -7,6 +7,7 @@
 //! index, so that nothing changes under a page or a tile.
 
 pub mod embedded;
+pub mod postgis;
 mod reach_select;
 mod tile_window;
 
@@ -125,6 +126,12 @@ pub trait Store: Send + Sync + 'static {
     /// A number that changes when [`Store::current`] may have changed. Cheap enough to poll
     /// twice a second.
     async fn generation(&self) -> Result<u64>;
+
+    /// Ready when [`Store::generation`] may have moved, for stores that are told. Polling it
+    /// stays necessary: a store that is not told never gets ready.
+    async fn changed(&self) {
+        std::future::pending().await
+    }
 
     /// A state of a layer by its name ([`At::key`]), current or not, as long as it is kept.
     async fn state(&self, layer: &LayerId, key: &str) -> Result<Option<At>>;

@@ -178,7 +178,7 @@ fn layer(id: &str, reach: &str) -> Layer {
     let def = definition();
     let current =
         Some(At { layer: def.id.clone(), version: Arc::new(version), reach: reach.to_owned() });
-    Layer { def, current }
+    Layer { def, current, known: true }
 }
 
 fn france() -> Layer {

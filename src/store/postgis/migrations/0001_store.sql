@@ -12,9 +12,17 @@ CREATE TABLE versions (
   id text NOT NULL,
   description json NOT NULL,       -- model::Version
   storage json NOT NULL,           -- how the columns are stored
+  comment text NOT NULL,           -- title and provenance, for the view
   published boolean NOT NULL DEFAULT false,
   loaded_at timestamptz NOT NULL DEFAULT now(),
   UNIQUE (layer, id));
+
+-- In which chunk of t<serial> each feature is, 4096 features to a block (see open.rs).
+CREATE TABLE places (
+  version bigint NOT NULL REFERENCES versions ON DELETE CASCADE,
+  block integer NOT NULL,
+  bytes bytea NOT NULL,
+  PRIMARY KEY (version, block));
 
 -- Which features each commune has, 256 communes to a block (see reach.rs).
 CREATE TABLE reaches (
@@ -57,13 +65,13 @@ CREATE TABLE claims (
   holder text NOT NULL,
   expires timestamptz NOT NULL);
 
--- Versions that a process reads, for a while.
+-- What a process reads, for a while: a reach index, and with it its version.
 CREATE TABLE holds (
   reader text NOT NULL,
-  version bigint NOT NULL REFERENCES versions ON DELETE CASCADE,
+  reach bigint NOT NULL REFERENCES reaches ON DELETE CASCADE,
   expires timestamptz NOT NULL,
-  PRIMARY KEY (reader, version));
-CREATE INDEX ON holds (version);
+  PRIMARY KEY (reader, reach));
+CREATE INDEX ON holds (reach);
 
 -- Makes the view of a layer show a version under the fields' own names. Names are data here:
 -- format() quotes them. Says what kept it from doing so, or null.

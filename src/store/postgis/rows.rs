@@ -1,0 +1,233 @@
+//! Scans in source order and single features. Pages go by key; values are bound; rows are shown
+//! as they come, so that a whole layer takes no more memory than a page.
+
+use super::{
+    column::{self, Raw, Wanted},
+    link::{Link, Param, Ran, cell},
+    names::Names,
+    open::OpenVersion,
+};
+use crate::{
+    error::Result,
+    model::ValueRef,
+    query::{Equals, Scan, Start},
+    store::{Row, RowSink, ScanEnd},
+};
+use roaring::RoaringBitmap;
+use std::ops::ControlFlow;
+use tokio_postgres::types::Type;
+
+/// Candidates asked for at once.
+const WINDOW: usize = 4096;
+
+/// Which rows of the features table, in the order of its key.
+enum Rows<'a> {
+    /// From a key on.
+    From(i64),
+    /// Between two keys, both included.
+    Between(i64, i64),
+    /// These keys.
+    These(&'a [i64]),
+}
+
+/// Where a scan stands.
+struct Progress<'a> {
+    sink: &'a mut RowSink,
+    skip: u64,
+    limit: u64,
+    end: ScanEnd,
+    /// Whether the scan is over: the sink has enough, or one match beyond the limit was seen.
+    over: bool,
+}
+
+/// Shows the matching rows in source order. `shown` becomes true with the first of them: from
+/// then on the scan cannot be tried again.
+pub(super) async fn scan(
+    link: &mut Link,
+    names: &Names,
+    open: &OpenVersion,
+    scan: &Scan,
+    sink: &mut RowSink,
+    shown: &mut bool,
+) -> Ran<ScanEnd> {
+    let candidates = open.candidates(link, names, &scan.filter).await?;
+    let Some(equals) = bound(open, &scan.filter.equals) else { return Ok(ScanEnd::default()) };
+    let (from, skip) = start(scan, candidates.as_ref(), open.version.count);
+    let limit = scan.limit.unwrap_or(u64::MAX);
+    let mut progress = Progress { sink, skip, limit, end: ScanEnd::default(), over: false };
+    let Some(candidates) = candidates else {
+        let first = i64::try_from(from).unwrap_or(i64::MAX).saturating_add(1);
+        part(link, names, open, &Rows::From(first), &equals, &mut progress, shown).await?;
+        return Ok(progress.end);
+    };
+    let mut rest = u32::try_from(from).ok().map(|from| candidates.range(from..));
+    // Without other conditions a page is one window, and its end.
+    let window = if equals.is_empty() { window(limit) } else { WINDOW };
+    while !progress.over {
+        let keys = rest.iter_mut().flatten().take(window).map(|o| i64::from(o) + 1);
+        let keys: Vec<i64> = keys.collect();
+        let (Some(first), Some(last)) = (keys.first(), keys.last()) else { break };
+        let gapless = last - first + 1 == keys.len() as i64;
+        let rows = if gapless { Rows::Between(*first, *last) } else { Rows::These(&keys) };
+        part(link, names, open, &rows, &equals, &mut progress, shown).await?;
+    }
+    Ok(progress.end)
+}
+
+/// One row more than the limit says whether there is a next page.
+fn window(limit: u64) -> usize {
+    usize::try_from(limit.saturating_add(1)).unwrap_or(usize::MAX).clamp(1, WINDOW * 4)
+}
+
+/// The ordinal to start at, and how many matches to jump over from there.
+fn start(scan: &Scan, candidates: Option<&RoaringBitmap>, count: u64) -> (u64, u64) {
+    let simple = scan.filter.equals.is_empty();
+    match (scan.start, candidates) {
+        (Start::Ordinal(o), _) => (o, 0),
+        (Start::Offset(o), None) if simple => (o, 0),
+        (Start::Offset(o), Some(c)) if simple => {
+            let nth = u32::try_from(o).ok().and_then(|o| c.select(o));
+            (nth.map_or(count, u64::from), 0)
+        }
+        (Start::Offset(o), _) => (0, o),
+    }
+}
+
+/// The conditions with their columns; `None` when one of them holds for nothing.
+fn bound(open: &OpenVersion, equals: &[Equals]) -> Option<Vec<(usize, Wanted)>> {
+    let one = |e: &Equals| {
+        let column = open.storage.columns.get(e.field)?;
+        Some((e.field, column::wanted(*column, &e.value)?))
+    };
+    equals.iter().map(one).collect()
+}
+
+/// The text of a scan's statement: it depends on the number of columns and conditions, on nothing
+/// they hold.
+fn statement(
+    names: &Names,
+    open: &OpenVersion,
+    rows: &Rows<'_>,
+    equals: &[(usize, Wanted)],
+    limited: bool,
+) -> String {
+    let list = names.row_list(&open.storage.columns, open.storage.spatial);
+    let mut sql = format!("SELECT {list} FROM {} WHERE ", names.features(open.serial));
+    let mut next = match rows {
+        Rows::From(_) => {
+            sql.push_str("fid >= $1");
+            2
+        }
+        Rows::Between(..) => {
+            sql.push_str("fid BETWEEN $1 AND $2");
+            3
+        }
+        Rows::These(_) => {
+            sql.push_str("fid = ANY($1)");
+            2
+        }
+    };
+    for (field, _) in equals {
+        sql.push_str(&format!(" AND c{field} = ${next}"));
+        next += 1;
+    }
+    sql.push_str(" ORDER BY fid");
+    if limited {
+        sql.push_str(&format!(" LIMIT ${next}"));
+    }
+    sql
+}
+
+async fn part(
+    link: &mut Link,
+    names: &Names,
+    open: &OpenVersion,
+    rows: &Rows<'_>,
+    equals: &[(usize, Wanted)],
+    progress: &mut Progress<'_>,
+    shown: &mut bool,
+) -> Ran<()> {
+    let wanted = progress.limit.saturating_sub(progress.end.returned);
+    let wanted = wanted.saturating_add(progress.skip).saturating_add(1);
+    let most = i64::try_from(wanted).ok();
+    let sql = statement(names, open, rows, equals, most.is_some());
+    let mut params: Vec<Param<'_>> = match rows {
+        Rows::From(first) => vec![(first, Type::INT8)],
+        Rows::Between(first, last) => vec![(first, Type::INT8), (last, Type::INT8)],
+        Rows::These(keys) => vec![(keys, Type::INT8_ARRAY)],
+    };
+    params.extend(equals.iter().map(|(_, w)| (&*w.value as _, w.kind.clone())));
+    params.extend(most.iter().map(|m| (m as _, Type::INT8)));
+    let mut shower = Shower::new(open);
+    link.each(&sql, &params, |row| {
+        if progress.skip > 0 {
+            progress.skip -= 1;
+            return Ok(ControlFlow::Continue(()));
+        }
+        if progress.end.returned >= progress.limit {
+            progress.end.next = Some(cell::<i64>(row, 0)?.unsigned_abs().saturating_sub(1));
+            progress.over = true;
+            return Ok(ControlFlow::Continue(())); // it is the last one: the statement says so
+        }
+        progress.end.returned += 1;
+        *shown = true;
+        let flow = shower.show(row, progress.sink)?;
+        progress.over |= flow.is_break();
+        Ok(flow)
+    })
+    .await
+}
+
+/// One feature by its id.
+pub(super) async fn feature(
+    link: &mut Link,
+    names: &Names,
+    open: &OpenVersion,
+    id: &str,
+    sink: &mut RowSink,
+) -> Ran<bool> {
+    let Some(wanted) = column::wanted(open.storage.id, &crate::model::Value::Text(id.to_owned()))
+    else {
+        return Ok(false);
+    };
+    let list = names.row_list(&open.storage.columns, open.storage.spatial);
+    let sql = format!("SELECT {list} FROM {} WHERE id = $1", names.features(open.serial));
+    let rows = link.hot(&sql, &[(&*wanted.value, wanted.kind.clone())]).await?;
+    let Some(row) = rows.first() else { return Ok(false) };
+    let _ = Shower::new(open).show(row, sink)?;
+    Ok(true)
+}
+
+/// Turns the server's rows into the store's.
+struct Shower<'a> {
+    open: &'a OpenVersion,
+    texts: Vec<Option<String>>,
+}
+
+impl<'a> Shower<'a> {
+    fn new(open: &'a OpenVersion) -> Self {
+        Self { open, texts: Vec::new() }
+    }
+
+    fn show(&mut self, row: &tokio_postgres::Row, sink: &mut RowSink) -> Result<ControlFlow<()>> {
+        let columns = &self.open.storage.columns;
+        let fid: i64 = cell(row, 0)?;
+        let id = std::str::from_utf8(cell::<Raw<'_>>(row, 1)?.0)
+            .map_err(|e| crate::error::Error::fault("a stored id", e))?;
+        let mut raws: Vec<Option<Raw<'_>>> = Vec::with_capacity(columns.len());
+        for i in 0..columns.len() {
+            raws.push(cell(row, 2 + i)?);
+        }
+        column::texts(columns, &raws, &mut self.texts)?;
+        let mut values: Vec<ValueRef<'_>> = Vec::with_capacity(columns.len());
+        for (i, field) in self.open.version.schema.fields.iter().enumerate() {
+            let (Some(column), Some(raw)) = (columns.get(i), raws.get(i)) else { break };
+            let text = self.texts.get(i).and_then(|t| t.as_deref());
+            values.push(column::value(*column, field.kind, *raw, text)?);
+        }
+        let wkb: Option<&[u8]> =
+            if self.open.storage.spatial { cell(row, 2 + columns.len())? } else { None };
+        let ordinal = fid.unsigned_abs().saturating_sub(1);
+        Ok(sink(&Row { ordinal, id, values: &values, wkb }))
+    }
+}

@@ -1,0 +1,224 @@
+//! Tile geometry as a table: the overviews that both stores prepare alike
+//! ([`crate::geometry::overview`]), in chunks of features that lie together on the Hilbert curve,
+//! one row each.
+//!
+//! - `extent`: the chunk's box on the finest band's grid, indexed (GiST).
+//! - `head`: how many features (`u32`); for each its box (4 × `i32`), MVT id (`u64`), ordinal (`u32`) and where its
+//!   tags end (`u32`), all little endian; then the tags.
+//! - `b0`, `b1`…: one column per band: for each feature where its geometry ends (`u32`), then
+//!   the geometries. A tile reads the one it is drawn from; columns are stored apart, unpacked.
+
+use super::{
+    column,
+    link::{Link, Param, Ran, cell},
+    names::Names,
+};
+use crate::{
+    error::{Error, Result},
+    formats::mvt,
+    geometry::overview::Overviews,
+    model::{TileId, ValueRef},
+    store::{NewVersion, TileFeature, TileFeatures, reach_select::Selected, tile_window::window},
+};
+use std::sync::Arc;
+use tokio_postgres::types::Type;
+
+/// Features per chunk: fewer cost more rows on wide tiles, more cost bytes on deep ones.
+pub(super) const CHUNK: usize = 64;
+/// Bytes of a feature in a head, before the tags.
+const ENTRY: usize = 16 + 8 + 4 + 4;
+
+/// `CREATE TABLE` for a number of bands.
+pub(super) fn create(names: &Names, version: i64, bands: usize) -> String {
+    let table = names.tiles(version);
+    let mut ddl = format!(
+        "CREATE TABLE {table} (chunk int NOT NULL, extent box NOT NULL, head bytea NOT NULL"
+    );
+    let mut alter = format!("ALTER TABLE {table} ALTER COLUMN head SET STORAGE EXTERNAL");
+    for i in 0..bands {
+        ddl.push_str(&format!(", b{i} bytea NOT NULL"));
+        alter.push_str(&format!(", ALTER COLUMN b{i} SET STORAGE EXTERNAL"));
+    }
+    format!("{ddl}); {alter}")
+}
+
+/// The rows of the table, as binary COPY, one chunk after the other.
+pub(super) fn copy_chunk(
+    new: &NewVersion,
+    overviews: &Overviews,
+    chunk: usize,
+    out: &mut Vec<u8>,
+) -> Result<()> {
+    let positions = chunk * CHUNK..((chunk + 1) * CHUNK).min(overviews.order.len());
+    let bounds = overviews.bounds.get(positions.clone()).unwrap_or_default();
+    let extent = bounds.iter().fold([i32::MAX, i32::MAX, i32::MIN, i32::MIN], |a, b| {
+        [a[0].min(b[0]), a[1].min(b[1]), a[2].max(b[2]), a[3].max(b[3])]
+    });
+    let fields = i16::try_from(3 + overviews.bands.len()).unwrap_or(i16::MAX);
+    out.extend_from_slice(&fields.to_be_bytes());
+    let number = i32::try_from(chunk).map_err(|_| Error::broken("too many chunks"))?;
+    column::field(&number.to_be_bytes(), out)?;
+    // A box travels as its upper right corner, then its lower left one.
+    let corners = [extent[2], extent[3], extent[0], extent[1]];
+    let corners: Vec<u8> = corners.iter().flat_map(|v| f64::from(*v).to_be_bytes()).collect();
+    column::field(&corners, out)?;
+    column::field(&head(new, overviews, positions.clone())?, out)?;
+    for band in &overviews.bands {
+        let mut bytes = Vec::new();
+        let mut end = 0u32;
+        for position in positions.clone() {
+            end += length(band.geometry(position).len())?;
+            bytes.extend_from_slice(&end.to_le_bytes());
+        }
+        for position in positions.clone() {
+            bytes.extend_from_slice(band.geometry(position));
+        }
+        column::field(&bytes, out)?;
+    }
+    Ok(())
+}
+
+fn length(n: usize) -> Result<u32> {
+    u32::try_from(n).map_err(|_| Error::broken("a geometry above 4 GiB"))
+}
+
+fn head(
+    new: &NewVersion,
+    overviews: &Overviews,
+    positions: std::ops::Range<usize>,
+) -> Result<Vec<u8>> {
+    let mut tags = Vec::new();
+    let mut out = Vec::with_capacity(positions.len() * (ENTRY + 64));
+    out.extend_from_slice(&length(positions.len())?.to_le_bytes());
+    for position in positions {
+        let ordinal = overviews.order.get(position).copied();
+        let feature = ordinal.and_then(|o| new.features.get(o as usize));
+        let (Some(ordinal), Some(feature), Some(bounds)) =
+            (ordinal, feature, overviews.bounds.get(position))
+        else {
+            return Err(Error::broken("overview names a feature that is not there"));
+        };
+        mvt::encode_tags(0, &feature.values, &mut tags);
+        if new.version.key.is_none() {
+            let fields = length(new.version.schema.fields.len())?;
+            mvt::push_tag(fields, ValueRef::Text(&feature.id), &mut tags);
+        }
+        out.extend(bounds.iter().flat_map(|v| v.to_le_bytes()));
+        out.extend_from_slice(&feature.mvt_id.to_le_bytes());
+        out.extend_from_slice(&ordinal.to_le_bytes());
+        out.extend_from_slice(&length(tags.len())?.to_le_bytes());
+    }
+    out.extend_from_slice(&tags);
+    Ok(out)
+}
+
+/// The number of rows of the table.
+pub(super) fn chunks(features: usize) -> usize {
+    features.div_ceil(CHUNK)
+}
+
+/// What a tile is read with.
+pub(super) struct Lookup<'a> {
+    pub(super) version: i64,
+    /// Zooms of the bands, coarse to fine.
+    pub(super) bands: &'a [u8],
+    pub(super) keys: Arc<[String]>,
+    pub(super) selected: Option<&'a Selected>,
+    /// The chunks that hold what is selected, when they are few.
+    pub(super) chunks: Option<&'a [i32]>,
+}
+
+/// The features of a tile, `buffer` in 1/4096 of a tile.
+pub(super) async fn tile(
+    link: &mut Link,
+    names: &Names,
+    lookup: Lookup<'_>,
+    tile: TileId,
+    buffer: u16,
+) -> Ran<Option<TileFeatures>> {
+    let Some(&finest) = lookup.bands.last() else { return Ok(None) };
+    let index = lookup.bands.iter().position(|b| *b >= tile.z).unwrap_or(lookup.bands.len() - 1);
+    let window = window(tile, buffer, finest);
+    let sides = window.map(f64::from);
+    let table = names.tiles(lookup.version);
+    let meets = "extent && box(point($1, $2), point($3, $4))";
+    let [west, north, east, south] = &sides;
+    let mut params: Vec<Param<'_>> =
+        [west, north, east, south].into_iter().map(|v| (v as _, Type::FLOAT8)).collect();
+    let rows = match &lookup.chunks {
+        None => {
+            let sql = format!("SELECT chunk, head, b{index} FROM {table} WHERE {meets}");
+            link.hot(&sql, &params).await?
+        }
+        Some(chunks) => {
+            params.push((chunks, Type::INT4_ARRAY));
+            let sql = format!(
+                "SELECT chunk, head, b{index} FROM {table} WHERE {meets} AND chunk = ANY($5)"
+            );
+            link.hot(&sql, &params).await?
+        }
+    };
+    let mut chunks = Vec::with_capacity(rows.len());
+    for row in &rows {
+        chunks.push((cell::<i32>(row, 0)?, cell::<&[u8]>(row, 1)?, cell::<&[u8]>(row, 2)?));
+    }
+    // The index gives them in no order; features come along the curve.
+    chunks.sort_unstable_by_key(|c| c.0);
+    let mut answer = TileFeatures {
+        band: lookup.bands.get(index).copied().unwrap_or(finest),
+        keys: lookup.keys,
+        ..TileFeatures::default()
+    };
+    for (number, head, geometry) in chunks {
+        collect(head, geometry, window, lookup.selected, &mut answer).ok_or_else(|| {
+            Error::broken(format!(
+                "chunk {number} of the tiles of version {} is damaged",
+                lookup.version
+            ))
+        })?;
+    }
+    Ok((!answer.features.is_empty()).then_some(answer))
+}
+
+/// Takes the features of a chunk that the window and the selection let through; `None` when the
+/// bytes are damaged.
+fn collect(
+    head: &[u8],
+    geometry: &[u8],
+    window: [i32; 4],
+    selected: Option<&Selected>,
+    answer: &mut TileFeatures,
+) -> Option<()> {
+    let count = u32_at(head, 0)? as usize;
+    let head = head.get(4..)?;
+    let (entries, tags) = head.split_at_checked(count.checked_mul(ENTRY)?)?;
+    let (ends, geometry) = geometry.split_at_checked(count * 4)?;
+    let (mut tags_from, mut from) = (0usize, 0usize);
+    for (entry, end) in entries.chunks_exact(ENTRY).zip(ends.chunks_exact(4)) {
+        let (to, tags_to) = (u32_at(end, 0)? as usize, u32_at(entry, 28)? as usize);
+        let (shape, own) = (geometry.get(from..to)?, tags.get(tags_from..tags_to)?);
+        (from, tags_from) = (to, tags_to);
+        let side = |i: usize| u32_at(entry, i * 4).map(u32::cast_signed);
+        let meets = side(0)? <= window[2]
+            && side(2)? >= window[0]
+            && side(1)? <= window[3]
+            && side(3)? >= window[1];
+        let ordinal = u32_at(entry, 24)?;
+        if !meets || shape.is_empty() || selected.is_some_and(|s| !s.holds(ordinal)) {
+            continue;
+        }
+        let mut put = |bytes: &[u8]| {
+            let start = answer.bytes.len();
+            answer.bytes.extend_from_slice(bytes);
+            start..answer.bytes.len()
+        };
+        let (geometry, tags) = (put(shape), put(own));
+        let id = u64::from_le_bytes(entry.get(16..24)?.try_into().ok()?);
+        answer.features.push(TileFeature { id, geometry, tags });
+    }
+    Some(())
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+}
