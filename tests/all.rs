@@ -15,4 +15,5 @@ mod odd;
 mod proxy;
 mod qgis;
 mod serve;
+mod store_contract;
 mod support;

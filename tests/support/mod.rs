@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each group of tests uses its part")]
 
+pub mod postgres;
+
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},

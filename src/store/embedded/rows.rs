@@ -180,7 +180,8 @@ impl OpenVersion {
         self.with_connection(|db| {
             match candidates {
                 None => {
-                    let _ = self.range(db, from..count, &mut progress, sink)?;
+                    // A start past the end is the end.
+                    let _ = self.range(db, from.min(count)..count, &mut progress, sink)?;
                 }
                 Some(found) => {
                     for run in consecutive(&found, from) {

@@ -85,6 +85,9 @@ pub(super) fn quick_check(path: &Path) -> Result<()> {
 
 /// Adds a reach index to a version.
 pub(super) fn load_reach(dir: &LayerDir, version: &VersionId, reach: &Reach) -> Result<()> {
+    if dir.describe(version)?.is_none() {
+        return Err(no_version(version));
+    }
     let place = dir.reach(version, &reach.id);
     if place.exists() {
         return Ok(()); // its name is a hash of what it was made from
@@ -97,14 +100,18 @@ pub(super) fn load_reach(dir: &LayerDir, version: &VersionId, reach: &Reach) -> 
     sync_folder_of(&place)
 }
 
+fn no_version(version: &VersionId) -> Error {
+    Error::NotFound(text!(
+        "La version {version} n'existe pas.",
+        "Version {version} does not exist."
+    ))
+}
+
 /// Moves the pointer.
 pub(super) fn publish(dir: &LayerDir, version: &VersionId, reach: &str) -> Result<()> {
     let described = dir.describe(version)?;
     let (Some(described), true) = (described, dir.reach(version, reach).exists()) else {
-        return Err(Error::NotFound(text!(
-            "La version {version} n'existe pas.",
-            "Version {version} does not exist."
-        )));
+        return Err(no_version(version));
     };
     write_atomic(&dir.file(version, "published"), b"")?;
     // A new reach index of the version in force does not forget when the source was last seen.

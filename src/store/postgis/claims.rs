@@ -14,7 +14,7 @@ use crate::{
     text,
 };
 use std::{sync::Arc, time::Duration};
-use tokio::task::JoinHandle;
+use tokio::{runtime::RuntimeFlavor, task::JoinHandle};
 use tokio_postgres::types::Type;
 
 /// How long giving a claim back may take at most.
@@ -26,6 +26,7 @@ struct Guard {
     layer: LayerId,
     token: String,
     renewal: JoinHandle<()>,
+    runtime: tokio::runtime::Handle,
 }
 
 /// Takes the claim of a layer; `None` when another has it.
@@ -53,7 +54,8 @@ pub(super) async fn take(inner: &Arc<Inner>, layer: &LayerId) -> Result<Option<C
         return Ok(None);
     }
     let renewal = tokio::spawn(renew(inner.clone(), layer.clone(), token.clone()));
-    let guard = Guard { inner: inner.clone(), layer: layer.clone(), token, renewal };
+    let runtime = tokio::runtime::Handle::current();
+    let guard = Guard { inner: inner.clone(), layer: layer.clone(), token, renewal, runtime };
     let claim = Claim { layer: layer.clone(), guard: Box::new(guard) };
     super::write::sweep(inner, &claim).await?;
     Ok(Some(claim))
@@ -124,12 +126,13 @@ impl Drop for Guard {
                 tracing::warn!(layer = %layer, "a claim is left to run out");
             }
         };
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         // Whoever drops a claim may take it again at once, or end: it is given back before that.
-        if runtime.runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread {
-            tokio::task::block_in_place(|| runtime.block_on(work));
-        } else {
-            runtime.spawn(work);
+        match tokio::runtime::Handle::try_current() {
+            Err(_) => self.runtime.block_on(work),
+            Ok(here) if here.runtime_flavor() == RuntimeFlavor::MultiThread => {
+                tokio::task::block_in_place(|| here.block_on(work));
+            }
+            Ok(here) => drop(here.spawn(work)),
         }
     }
 }

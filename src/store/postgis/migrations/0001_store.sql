@@ -2,7 +2,7 @@
 -- that of the views' schema are the program's business.
 
 -- Moves with every change of what is current, in the same transaction.
-CREATE TABLE state (only boolean PRIMARY KEY DEFAULT true CHECK (only), generation bigint NOT NULL);
+CREATE TABLE state (one boolean PRIMARY KEY DEFAULT true CHECK (one), generation bigint NOT NULL);
 INSERT INTO state (generation) VALUES (1);
 
 -- A version: its features are the table f<serial>, its tiles' geometry the table t<serial>.

@@ -1,0 +1,280 @@
+//! A private PostgreSQL with PostGIS for the tests of this binary: made in a temporary folder,
+//! on a free port, without a word to any server of the machine; gone with the test process,
+//! however that ends. PgBouncer in front of it, in transaction mode, where that is installed.
+
+use std::{
+    fs,
+    net::{TcpListener, TcpStream},
+    os::unix::{fs::chown, process::CommandExt},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        Mutex, OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+/// The superuser of the private server.
+pub const USER: &str = "socle";
+/// The database that others are copied from.
+const TEMPLATE: &str = "socle_template";
+
+/// A running server.
+pub struct Postgres {
+    dir: PathBuf,
+    bin: PathBuf,
+    user: Option<(u32, u32)>,
+    pub port: u16,
+    child: Mutex<Child>,
+}
+
+/// The server all tests share, started by the first that asks; says so and gives `None` where
+/// PostgreSQL or PostGIS is not installed.
+pub fn shared() -> Option<&'static Postgres> {
+    static SERVER: OnceLock<Option<Postgres>> = OnceLock::new();
+    let server = SERVER.get_or_init(Postgres::start).as_ref();
+    if server.is_none() {
+        println!("skipped: PostgreSQL with PostGIS is not installed");
+    }
+    server
+}
+
+/// The folder of `initdb` and `postgres`.
+fn binaries() -> Option<PathBuf> {
+    let mut found: Vec<PathBuf> = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .filter_map(|e| Some(e.ok()?.path().join("bin")))
+        .filter(|b| b.join("initdb").exists())
+        .collect();
+    found.sort();
+    found.pop().or_else(|| {
+        let path = std::env::var_os("PATH")?;
+        std::env::split_paths(&path).find(|p| p.join("initdb").exists())
+    })
+}
+
+/// PostgreSQL refuses to run as root: an unprivileged user stands in.
+fn unprivileged() -> Option<(u32, u32)> {
+    let id = |args: &[&str]| {
+        let output = Command::new("id").args(args).stderr(Stdio::null()).output().ok()?;
+        String::from_utf8_lossy(&output.stdout).trim().parse::<u32>().ok()
+    };
+    if id(&["-u"])? != 0 {
+        return None;
+    }
+    ["postgres", "nobody"].iter().find_map(|u| Some((id(&["-u", u])?, id(&["-g", u])?)))
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// A command of that user.
+fn as_user(program: &Path, user: Option<(u32, u32)>) -> Command {
+    let mut command = Command::new(program);
+    if let Some((uid, gid)) = user {
+        command.uid(uid).gid(gid);
+    }
+    command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+/// A shell that outlives this process by a moment: it ends the given one and removes the folder.
+fn watch(child: u32, dir: &Path) {
+    let script = format!(
+        "while kill -0 {me} 2>/dev/null && kill -0 {child} 2>/dev/null; do sleep 0.3; done
+         kill -0 {me} 2>/dev/null && exit
+         kill -QUIT {child} 2>/dev/null; sleep 0.5; kill -KILL {child} 2>/dev/null; rm -rf '{dir}'",
+        me = std::process::id(),
+        dir = dir.display()
+    );
+    let _ = Command::new("sh")
+        .args(["-c", &script])
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+}
+
+fn folder(user: Option<(u32, u32)>) -> PathBuf {
+    let dir: TempDir = tempfile::Builder::new().prefix("socle-pg-").tempdir().expect("a folder");
+    let dir = dir.keep();
+    if let Some((uid, gid)) = user {
+        chown(&dir, Some(uid), Some(gid)).expect("the folder changes hands");
+    }
+    dir
+}
+
+impl Postgres {
+    /// Makes and starts a server; `None` where it is not installed.
+    pub fn start() -> Option<Self> {
+        let bin = binaries()?;
+        let user = unprivileged();
+        let dir = folder(user);
+        let initdb = as_user(&bin.join("initdb"), user)
+            .arg("-D")
+            .arg(dir.join("data"))
+            .args(["-U", USER, "--auth=trust", "-E", "UTF8", "--locale=C", "--no-sync"])
+            .status();
+        assert!(initdb.is_ok_and(|s| s.success()), "initdb");
+        let port = free_port();
+        let child = Self::spawn(&bin, &dir, user, port);
+        let server = Self { dir, bin, user, port, child: Mutex::new(child) };
+        server.wait();
+        server.sql("postgres", &format!("CREATE DATABASE {TEMPLATE}"));
+        let made = server.try_sql(TEMPLATE, "CREATE EXTENSION postgis");
+        made.then_some(server)
+    }
+
+    fn spawn(bin: &Path, dir: &Path, user: Option<(u32, u32)>, port: u16) -> Child {
+        let mut command = as_user(&bin.join("postgres"), user);
+        command.arg("-D").arg(dir.join("data")).arg("-k").arg(dir).args([
+            "-h",
+            "127.0.0.1",
+            "-p",
+            &port.to_string(),
+        ]);
+        for setting in [
+            "fsync=off",
+            "synchronous_commit=off",
+            "full_page_writes=off",
+            "max_connections=200",
+            "shared_buffers=128MB",
+            "max_wal_size=4GB",
+            "autovacuum_naptime=1h",
+        ] {
+            command.args(["-c", setting]);
+        }
+        let child = command.process_group(0).spawn().expect("postgres starts");
+        watch(child.id(), dir);
+        child
+    }
+
+    fn wait(&self) {
+        let started = Instant::now();
+        while !self.try_sql("postgres", "SELECT 1") {
+            assert!(started.elapsed() < Duration::from_secs(60), "PostgreSQL does not answer");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn psql(&self, database: &str, sql: &str) -> std::process::Output {
+        as_user(&self.bin.join("psql"), self.user)
+            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", USER, "-h", "127.0.0.1"])
+            .args(["-p", &self.port.to_string(), "-d", database, "-c", sql])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .output()
+            .expect("psql runs")
+    }
+
+    fn try_sql(&self, database: &str, sql: &str) -> bool {
+        self.psql(database, sql).status.success()
+    }
+
+    /// Runs SQL and gives what it answers, unaligned.
+    pub fn sql(&self, database: &str, sql: &str) -> String {
+        let output = self.psql(database, sql);
+        assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// A new database with PostGIS, by its name.
+    pub fn database(&self) -> String {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        // Copying a database wants it to itself.
+        static ONE: Mutex<()> = Mutex::new(());
+        let _one = ONE.lock().unwrap_or_else(|e| e.into_inner());
+        let name = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        self.sql("postgres", &format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}"));
+        name
+    }
+
+    /// The address of a database.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://{USER}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Ends the server as a crash does.
+    pub fn kill(&self) {
+        let mut child = self.child.lock().unwrap_or_else(|e| e.into_inner());
+        // Immediate shutdown: connections are cut at once, recovery follows at the next start.
+        let _ = Command::new("kill").args(["-QUIT", &child.id().to_string()]).status();
+        let _ = child.wait();
+    }
+
+    /// Starts it again on the same port and data.
+    pub fn restart(&self) {
+        let mut child = self.child.lock().unwrap_or_else(|e| e.into_inner());
+        *child = Self::spawn(&self.bin, &self.dir, self.user, self.port);
+        drop(child);
+        self.wait();
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.kill();
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// A pooler in front of a server.
+pub struct PgBouncer {
+    pub port: u16,
+    child: Child,
+    dir: PathBuf,
+}
+
+impl PgBouncer {
+    /// In transaction mode in front of the shared server; `None`, and a word, where it is not
+    /// installed.
+    pub fn start(server: &Postgres) -> Option<Self> {
+        let program = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"];
+        let Some(program) = program.iter().map(Path::new).find(|p| p.exists()) else {
+            println!("skipped: pgbouncer is not installed");
+            return None;
+        };
+        let user = unprivileged();
+        let dir = folder(user);
+        let port = free_port();
+        let ini = format!(
+            "[databases]\n* = host=127.0.0.1 port={} user={USER}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
+             listen_port = {port}\nunix_socket_dir =\nauth_type = any\npool_mode = transaction\n\
+             max_client_conn = 500\ndefault_pool_size = 6\nlogfile = {}/log\n",
+            server.port,
+            dir.display()
+        );
+        fs::write(dir.join("pgbouncer.ini"), ini).expect("pgbouncer.ini");
+        let child = as_user(program, user)
+            .arg(dir.join("pgbouncer.ini"))
+            .process_group(0)
+            .spawn()
+            .expect("pgbouncer starts");
+        watch(child.id(), &dir);
+        let started = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(started.elapsed() < Duration::from_secs(20), "pgbouncer does not answer");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Some(Self { port, child, dir })
+    }
+
+    /// The address of a database through it.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://{USER}@127.0.0.1:{}/{database}", self.port)
+    }
+}
+
+impl Drop for PgBouncer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
