@@ -68,14 +68,16 @@ web: ## gather the pages' script, style and MapLibre in web/dist
 .PHONY: test
 test: web ## run the tests, on their own and against GDAL, QGIS and nginx
 	@$(NEED) cc=build-essential
-	$(NEED) ogrinfo=gdal-bin nginx=nginx-light python3-gdal python3-qgis ||
+	$(NEED) ogrinfo=gdal-bin nginx=nginx-light python3-gdal python3-qgis pgbouncer \
+	    postgresql postgresql-postgis ||
 	  echo "tests that need them are skipped, each by name" >&2
 	$(CARGO) test --locked --no-fail-fast
 
 .PHONY: long
 long: web ## run the tests that take long (soak, fuzz, national data)
 	@$(NEED) cc=build-essential
-	$(NEED) ogrinfo=gdal-bin nginx=nginx-light python3-gdal python3-qgis || true
+	$(NEED) ogrinfo=gdal-bin nginx=nginx-light python3-gdal python3-qgis pgbouncer \
+	    postgresql postgresql-postgis || true
 	$(CARGO) test --locked --release --no-fail-fast -- --ignored
 
 .PHONY: lint
@@ -92,5 +94,6 @@ lint: web ## check format, lints and styles
 .PHONY: bench
 bench: ## measure the ratios of DESIGN and write target/bench.json
 	@$(NEED) cc=build-essential
-	$(NEED) ogr2ogr=gdal-bin || echo "ratios over ogr2ogr are left out" >&2
+	$(NEED) ogr2ogr=gdal-bin postgresql postgresql-postgis ||
+	  echo "ratios over ogr2ogr and PostGIS are left out" >&2
 	$(CARGO) bench --locked

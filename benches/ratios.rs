@@ -15,6 +15,7 @@ mod cached;
 mod cold;
 mod harvest;
 mod items;
+mod postgis;
 mod report;
 mod site;
 mod start;
@@ -37,6 +38,9 @@ fn main() {
     }
     if wanted("cold") {
         cold::run(&site, &mut report);
+    }
+    if wanted("postgis") {
+        postgis::run(&site, &mut report);
     }
     if wanted("cached") {
         cached::run(&site, &mut report);

@@ -47,10 +47,15 @@ impl Site {
 
     /// Runs `socle` on this site.
     pub fn socle(&self, args: &[&str]) {
+        self.socle_with("socle.toml", args);
+    }
+
+    /// Runs `socle` with another of the site's settings.
+    pub fn socle_with(&self, settings: &str, args: &[&str]) {
         let status = Command::new(env!("CARGO_BIN_EXE_socle"))
             .args(args)
             .arg("--config")
-            .arg(self.path("socle.toml"))
+            .arg(self.path(settings))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .status()

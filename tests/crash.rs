@@ -9,7 +9,7 @@ use std::{
 };
 
 /// A delivery of `n` points whose attribute names the delivery.
-fn delivery(site: &Site, number: u32) {
+pub fn delivery(site: &Site, number: u32) {
     let mut text = String::from("id;livraison;lon;lat\n");
     for i in 0..6_000u32 {
         let (lon, lat) = (f64::from(i % 100) * 0.01 + 2.0, f64::from(i / 100) * 0.01 + 48.0);
@@ -36,7 +36,7 @@ fn files(folder: &Path) -> Vec<String> {
 }
 
 /// The delivery that a server shows, the same on every feature of a page.
-fn shown(server: &Server) -> u64 {
+pub fn shown(server: &Server) -> u64 {
     let page = server.json("/collections/points/items?limit=10000");
     let features = page["features"].as_array().unwrap();
     assert_eq!(features.len(), 6_000);
@@ -93,7 +93,7 @@ fn kill_nine_at_twenty_moments_leaves_the_last_good_version() {
 }
 
 #[test]
-fn a_harvest_beside_a_running_server_is_seen_within_a_second() {
+pub fn a_harvest_beside_a_running_server_is_seen_within_a_second() {
     let site = Site::new();
     site.layer("points", "key = \"id\"\n[source]\npath = \"../points.csv\"");
     delivery(&site, 1);
@@ -112,7 +112,7 @@ fn a_harvest_beside_a_running_server_is_seen_within_a_second() {
 }
 
 #[test]
-fn one_writer_per_layer_and_readers_keep_what_they_read() {
+pub fn one_writer_per_layer_and_readers_keep_what_they_read() {
     let site = Site::new();
     site.layer("points", "key = \"id\"\nkeep_versions = 0\n[source]\npath = \"../points.csv\"");
     delivery(&site, 1);

@@ -25,7 +25,7 @@ struct Seen {
 }
 
 #[test]
-fn ogrinfo_lists_the_three_layers_with_counts_extents_and_types() {
+pub fn ogrinfo_lists_the_three_layers_with_counts_extents_and_types() {
     if !has("ogrinfo") {
         return;
     }
@@ -47,7 +47,7 @@ fn ogrinfo_lists_the_three_layers_with_counts_extents_and_types() {
 }
 
 #[test]
-fn the_scope_of_the_nord_holds_its_647_communes() {
+pub fn the_scope_of_the_nord_holds_its_647_communes() {
     if !has("ogrinfo") {
         return;
     }
@@ -63,7 +63,7 @@ fn the_scope_of_the_nord_holds_its_647_communes() {
 }
 
 #[test]
-fn paging_yields_every_commune_once() {
+pub fn paging_yields_every_commune_once() {
     if !has("ogr2ogr") {
         return;
     }
@@ -84,7 +84,7 @@ fn paging_yields_every_commune_once() {
 }
 
 #[test]
-fn ogrinfo_reads_a_tile_with_geometry_in_its_place() {
+pub fn ogrinfo_reads_a_tile_with_geometry_in_its_place() {
     if !has("ogrinfo") {
         return;
     }

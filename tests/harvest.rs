@@ -39,7 +39,7 @@ fn refused(site: &Site, words: &[&str]) {
 }
 
 #[test]
-fn the_demo_is_harvested_whole_and_an_unchanged_source_makes_no_version() {
+pub fn the_demo_is_harvested_whole_and_an_unchanged_source_makes_no_version() {
     let site = Site::new();
     demo_layers(&site);
     let first = site.harvest();
@@ -53,14 +53,14 @@ fn the_demo_is_harvested_whole_and_an_unchanged_source_makes_no_version() {
 }
 
 #[test]
-fn a_truncated_geojson_is_refused_and_the_last_version_stays() {
+pub fn a_truncated_geojson_is_refused_and_the_last_version_stays() {
     let site = published();
     fs::write(site.path("zones.geojson"), &SQUARE[..SQUARE.len() - 40]).unwrap();
     refused(&site, &["zones"]);
 }
 
 #[test]
-fn a_delivery_that_lost_most_of_its_rows_is_held() {
+pub fn a_delivery_that_lost_most_of_its_rows_is_held() {
     let site = Site::new();
     let row = |i: u32| format!("{i};3,{i};50,{i}\r\n");
     let table = |n: u32| format!("id;lon;lat\r\n{}", (1..=n).map(row).collect::<String>());
@@ -81,7 +81,7 @@ fn a_delivery_that_lost_most_of_its_rows_is_held() {
 }
 
 #[test]
-fn a_broken_csv_line_is_refused_with_its_number_and_the_rest_kept() {
+pub fn a_broken_csv_line_is_refused_with_its_number_and_the_rest_kept() {
     let site = Site::new();
     let text = "nom;lon;lat\r\nA;3,1;50,1\r\nB;3,2\r\nC;trois;50,2\r\n\"D\r\nd\";3,4;50,4\r\nE;3,5;50,5;9\r\n";
     fs::write(site.path("points.csv"), text).unwrap();
@@ -188,7 +188,7 @@ fn a_wrong_configuration_is_refused_with_file_line_and_the_nearest_key() {
 }
 
 #[test]
-fn communes_of_2018_are_carried_to_the_current_ones() {
+pub fn communes_of_2018_are_carried_to_the_current_ones() {
     let Some(file) = shared("communes-2018.geojson.gz") else { return };
     let site = Site::new();
     let source = format!("[source]\npath = {file:?}");

@@ -162,7 +162,7 @@ fn filled(link: &str) -> String {
 }
 
 #[test]
-fn a_crawl_from_the_landing_page_stays_under_public_url() {
+pub fn a_crawl_from_the_landing_page_stays_under_public_url() {
     if !has("nginx") {
         return;
     }

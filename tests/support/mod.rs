@@ -60,6 +60,33 @@ pub fn said(output: &Output) -> String {
     all
 }
 
+/// Which store the sites of a test use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StoreKind {
+    /// Files in the site's folder.
+    #[default]
+    Embedded,
+    /// A database of the shared private server.
+    Postgis,
+}
+
+thread_local! {
+    static KIND: std::cell::Cell<StoreKind> = const { std::cell::Cell::new(StoreKind::Embedded) };
+}
+
+/// The store of the sites that this test makes.
+pub fn store_kind() -> StoreKind {
+    KIND.get()
+}
+
+/// Runs a whole-program test once more, over PostGIS; skipped by name where that is absent.
+pub fn over_postgis(test: fn()) {
+    if postgres::shared().is_some() {
+        KIND.set(StoreKind::Postgis);
+        test();
+    }
+}
+
 /// A configuration in a folder of its own: settings, layers, store.
 pub struct Site {
     pub dir: TempDir,
@@ -75,12 +102,37 @@ impl Site {
     pub fn with(server: &str) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         fs::create_dir(dir.path().join("layers")).expect("layers/");
+        let store = match store_kind() {
+            StoreKind::Embedded => "path = \"store\"".to_owned(),
+            StoreKind::Postgis => {
+                let server = postgres::shared().expect("PostgreSQL");
+                let url = server.url(&server.database());
+                fs::write(dir.path().join("database"), url).expect("an address");
+                // Programs that a test kills give their claims back soon.
+                "kind = \"postgis\"\nurl_file = \"database\"\nlease_s = 1".to_owned()
+            }
+        };
+        let site = Self { dir };
+        site.configure(server, &store);
+        site
+    }
+
+    /// A configuration over the database at an address, with more keys of `[store]`.
+    pub fn over(url: &str, store: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        fs::create_dir(dir.path().join("layers")).expect("layers/");
+        fs::write(dir.path().join("database"), url).expect("an address");
+        let site = Self { dir };
+        site.configure("", &format!("kind = \"postgis\"\nurl_file = \"database\"\n{store}"));
+        site
+    }
+
+    fn configure(&self, server: &str, store: &str) {
         let styles = root().join("styles");
         let text = format!(
-            "styles = {styles:?}\n[server]\nadmin_listen = \"off\"\n{server}\n[store]\npath = \"store\"\n[harvest]\ncache = \"cache\"\n"
+            "styles = {styles:?}\n[server]\nadmin_listen = \"off\"\n{server}\n[store]\n{store}\n[harvest]\ncache = \"cache\"\n"
         );
-        fs::write(dir.path().join("socle.toml"), text).expect("socle.toml");
-        Self { dir }
+        fs::write(self.path("socle.toml"), text).expect("socle.toml");
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -121,12 +173,17 @@ impl Site {
 /// The demo's layers, harvested once for all tests into a folder they only read. It lies in the
 /// target folder and is made anew by each run.
 pub fn demo() -> &'static Path {
-    static DEMO: OnceLock<PathBuf> = OnceLock::new();
-    DEMO.get_or_init(|| {
+    static FILES: OnceLock<PathBuf> = OnceLock::new();
+    static DATABASE: OnceLock<PathBuf> = OnceLock::new();
+    let (demo, name) = match store_kind() {
+        StoreKind::Embedded => (&FILES, "demo"),
+        StoreKind::Postgis => (&DATABASE, "demo-postgis"),
+    };
+    demo.get_or_init(|| {
         let site = Site::new();
         demo_layers(&site);
         site.harvest();
-        let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("demo");
+        let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         let _ = fs::remove_dir_all(&place);
         fs::create_dir_all(place.parent().expect("a parent")).expect("target/tmp");
         let made = tool(
