@@ -403,7 +403,7 @@ fn no_database_is_said_at_once_and_its_coming_is_noticed() {
     assert_eq!(harvest.status.code(), Some(1), "{}", said(&harvest));
     server.restart();
     assert!(web.until(Duration::from_secs(2), |s| s.get("/health/ready").status == 200));
-    let page = "/collections/points/items?limit=10";
+    let page = "/collections/points/items";
     let back = web.until(Duration::from_secs(2), |s| s.get(page).status == 200);
     assert!(back, "{}", web.get(page).text());
     let words = said(&site.run(&["check"]));

@@ -9,6 +9,7 @@
 pub mod embedded;
 pub mod postgis;
 mod reach_select;
+mod stored_wkb;
 mod tile_window;
 
 use crate::{

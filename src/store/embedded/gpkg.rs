@@ -4,9 +4,8 @@
 use super::layout::Description;
 use crate::{
     error::{Error, Result},
-    formats::wkb,
     model::{Feature, FieldKind, GeometryKind, Schema, Value},
-    store::NewVersion,
+    store::{NewVersion, stored_wkb},
 };
 use geo_types::Geometry;
 use rusqlite::{Connection, params, types::ToSqlOutput, types::ValueRef as Sql};
@@ -169,9 +168,7 @@ fn to_sql(value: &Value) -> ToSqlOutput<'_> {
     }
 }
 
-/// The GeoPackage binary of a geometry (clause 2.1.3): header with envelope, then WKB. Where the
-/// layer holds multi-geometries a single one is written as a multi of one, as its declared type
-/// demands.
+/// The GeoPackage binary of a geometry (clause 2.1.3): header with envelope, then WKB.
 fn geometry_blob(geometry: &Geometry<f64>, kind: GeometryKind, out: &mut Vec<u8>) -> [f64; 4] {
     let b = bounds(geometry);
     out.extend_from_slice(b"GP\x00\x03");
@@ -179,19 +176,7 @@ fn geometry_blob(geometry: &Geometry<f64>, kind: GeometryKind, out: &mut Vec<u8>
     for v in b {
         out.extend_from_slice(&v.to_le_bytes());
     }
-    match (geometry, kind) {
-        (Geometry::Polygon(p), GeometryKind::MultiPolygon) => {
-            wkb::write(&Geometry::MultiPolygon(vec![p.clone()].into()), out);
-        }
-        (Geometry::LineString(l), GeometryKind::MultiLineString) => {
-            let multi = geo_types::MultiLineString(vec![l.clone()]);
-            wkb::write(&Geometry::MultiLineString(multi), out);
-        }
-        (Geometry::Point(p), GeometryKind::MultiPoint) => {
-            wkb::write(&Geometry::MultiPoint(vec![*p].into()), out);
-        }
-        _ => wkb::write(geometry, out),
-    }
+    stored_wkb::write(geometry, kind, out);
     b
 }
 

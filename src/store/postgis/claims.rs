@@ -57,7 +57,7 @@ pub(super) async fn take(inner: &Arc<Inner>, layer: &LayerId) -> Result<Option<C
     let runtime = tokio::runtime::Handle::current();
     let guard = Guard { inner: inner.clone(), layer: layer.clone(), token, renewal, runtime };
     let claim = Claim { layer: layer.clone(), guard: Box::new(guard) };
-    super::write::sweep(inner, &claim).await?;
+    super::prune::sweep(inner, &claim).await?;
     Ok(Some(claim))
 }
 

@@ -5,34 +5,23 @@
 use super::{
     Inner, claims,
     column::{self, Column, Storage},
+    copy::{Batches, copy, feature_rows},
     link::{Failed, Link, Param, Ran, cell},
     names::HEAD,
     open, reach, tiles,
 };
 use crate::{
     error::{Error, Result},
-    formats::wkb,
     geometry::overview::{self, Overviews},
-    model::{Feature, GeometryKind, Value, VersionId},
+    model::{GeometryKind, VersionId},
     store::{Claim, NewVersion, Reach},
     text,
 };
-use bytes::Bytes;
-use futures_util::SinkExt;
-use geo_types::Geometry;
 use std::sync::Arc;
-use tokio::sync::mpsc;
 use tokio_postgres::types::Type;
 
-/// Bytes of rows sent at once.
-const BATCH: usize = 1 << 20;
 /// Most fields that a table of PostgreSQL surely holds, beside ours.
 const MAX_FIELDS: usize = 1_500;
-
-/// What binary COPY begins with: signature, flags, no extension.
-const COPY_START: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
-/// And what it ends with.
-const COPY_END: &[u8] = &(-1i16).to_be_bytes();
 
 /// Writes the version.
 pub(super) async fn load(inner: &Arc<Inner>, claim: &Claim, new: NewVersion) -> Result<()> {
@@ -230,54 +219,6 @@ pub(super) async fn first<T: for<'a> tokio_postgres::types::FromSql<'a>>(
     Ok(cell(&row, 0)?)
 }
 
-/// Rows on their way to the server.
-pub(super) struct Batches {
-    pub(super) bytes: Vec<u8>,
-    out: mpsc::Sender<Bytes>,
-}
-
-impl Batches {
-    /// Hands over what there is, once it is worth a message.
-    fn send_when_full(&mut self) -> Result<()> {
-        if self.bytes.len() >= BATCH { self.send() } else { Ok(()) }
-    }
-
-    fn send(&mut self) -> Result<()> {
-        let full = std::mem::replace(&mut self.bytes, Vec::with_capacity(BATCH + BATCH / 4));
-        self.out.blocking_send(full.into()).map_err(|_| Error::broken("a COPY that ended early"))
-    }
-}
-
-/// Sends rows that `write` makes on a thread of its own, while they travel.
-async fn copy(
-    link: &mut Link,
-    statement: &str,
-    write: impl FnOnce(&mut Batches) -> Result<()> + Send + 'static,
-) -> Ran<()> {
-    let (out, mut batches) = mpsc::channel::<Bytes>(4);
-    let writer = tokio::task::spawn_blocking(move || {
-        let mut all = Batches { bytes: COPY_START.to_vec(), out };
-        write(&mut all)?;
-        all.bytes.extend_from_slice(COPY_END);
-        all.send()
-    });
-    link.set_running(true);
-    let sent = async {
-        let sink = link.raw()?.copy_in::<_, Bytes>(statement).await.map_err(Failed::Database)?;
-        let mut sink = std::pin::pin!(sink);
-        while let Some(batch) = batches.recv().await {
-            sink.send(batch).await.map_err(Failed::Database)?;
-        }
-        drop(batches);
-        // Only a writer that came to its end has the COPY closed; else dropping aborts it.
-        writer.await.map_err(|e| Error::fault("writing rows", e))??;
-        sink.finish().await.map_err(Failed::Database)
-    };
-    let sent: Ran<u64> = sent.await;
-    link.set_running(false);
-    sent.map(drop)
-}
-
 /// How the features are stored, and the geometry type's name.
 fn storage(new: &NewVersion) -> (Storage, Option<&'static str>) {
     let schema = &new.version.schema;
@@ -295,72 +236,4 @@ fn storage(new: &NewVersion) -> (Storage, Option<&'static str>) {
         bands: Vec::new(),
     };
     (storage, spatial.then(|| schema.geometry.ogc_name()))
-}
-
-fn feature_rows(new: &NewVersion, storage: &Storage, batches: &mut Batches) -> Result<()> {
-    let fields = 6 + storage.columns.len() + usize::from(storage.spatial);
-    let fields = i16::try_from(fields).map_err(|_| Error::broken("too many columns"))?;
-    let kind = new.version.schema.geometry;
-    let mut blob = Vec::new();
-    for (fid, feature) in (1i64..).zip(&new.features) {
-        let out = &mut batches.bytes;
-        out.extend_from_slice(&fields.to_be_bytes());
-        column::field(&fid.to_be_bytes(), out)?;
-        column::field(feature.id.as_bytes(), out)?;
-        sides(feature, out)?;
-        for (i, column) in storage.columns.iter().enumerate() {
-            column::copy(*column, feature.values.get(i).unwrap_or(&Value::Null), out)?;
-        }
-        if storage.spatial {
-            match &feature.geometry {
-                Some(geometry) => {
-                    blob.clear();
-                    ewkb(geometry, kind, &mut blob);
-                    column::field(&blob, out)?;
-                }
-                None => column::copy(Column::Int, &Value::Null, out)?,
-            }
-        }
-        batches.send_when_full()?;
-    }
-    Ok(())
-}
-
-/// The feature's box, nulls without geometry.
-fn sides(feature: &Feature, out: &mut Vec<u8>) -> Result<()> {
-    use geo::BoundingRect;
-    let rect = feature.geometry.as_ref().and_then(|g| g.bounding_rect());
-    let sides = rect.map(|r| [r.min().x, r.min().y, r.max().x, r.max().y]);
-    for i in 0..4 {
-        let side = sides.and_then(|s| s.get(i).copied()).map_or(Value::Null, Value::Float);
-        column::copy(Column::Float, &side, out)?;
-    }
-    Ok(())
-}
-
-/// EWKB in CRS84 (EPSG:4326 as PostGIS means it: longitude first). Where the layer holds
-/// multi-geometries a single one is written as a multi of one, as its declared type demands.
-fn ewkb(geometry: &Geometry<f64>, kind: GeometryKind, out: &mut Vec<u8>) {
-    const SRID: u32 = 0x2000_0000;
-    let mut plain = Vec::new();
-    match (geometry, kind) {
-        (Geometry::Polygon(p), GeometryKind::MultiPolygon) => {
-            wkb::write(&Geometry::MultiPolygon(vec![p.clone()].into()), &mut plain);
-        }
-        (Geometry::LineString(l), GeometryKind::MultiLineString) => {
-            let multi = geo_types::MultiLineString(vec![l.clone()]);
-            wkb::write(&Geometry::MultiLineString(multi), &mut plain);
-        }
-        (Geometry::Point(p), GeometryKind::MultiPoint) => {
-            wkb::write(&Geometry::MultiPoint(vec![*p].into()), &mut plain);
-        }
-        _ => wkb::write(geometry, &mut plain),
-    }
-    if let Some((head, rest)) = plain.split_first_chunk::<5>() {
-        let code = u32::from_le_bytes([head[1], head[2], head[3], head[4]]) | SRID;
-        out.push(head[0]);
-        out.extend_from_slice(&code.to_le_bytes());
-        out.extend_from_slice(&4326u32.to_le_bytes());
-        out.extend_from_slice(rest);
-    }
 }

@@ -34,7 +34,7 @@ pub(super) async fn prepare(link: &mut Link, settings: &PostgisSettings) -> Resu
     if done < MIGRATIONS.len() || postgis(link).await?.is_none() {
         migrate(link, &names, settings).await?;
     }
-    let (schema, version) = postgis(link).await?.ok_or_else(|| fault::unreachable())?;
+    let (schema, version) = postgis(link).await?.ok_or_else(fault::unreachable)?;
     if version < POSTGIS {
         let (major, minor) = version;
         return Err(Error::Refused(text!(
@@ -126,11 +126,11 @@ async fn migrate(link: &mut Link, names: &Names, settings: &PostgisSettings) -> 
     };
     if done == 0 {
         for schema in [&views, &store] {
-            let sql = format!("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1");
+            let sql = "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1";
             let plain = schema.trim_matches('"').to_owned();
             let name: Param<'_> = (&plain, Type::TEXT);
             // IF NOT EXISTS would ask for the right to create even where there is nothing to do.
-            if link.row(&sql, &[name]).await.map_err(failed)?.is_none() {
+            if link.row(sql, &[name]).await.map_err(failed)?.is_none() {
                 link.batch(&format!("CREATE SCHEMA {schema}")).await.map_err(failed)?;
             }
         }

@@ -231,3 +231,94 @@ impl<'a> Shower<'a> {
         Ok(sink(&Row { ordinal, id, values: &values, wkb }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::{
+            Field, FieldKind, GeometryKind, Harvested, Report, Schema, Value, Version, VersionId,
+        },
+        store::postgis::column::{Column, FORMAT, Storage},
+    };
+    use proptest::prelude::*;
+    use std::sync::Arc;
+
+    /// A version whose fields bear the given names.
+    fn open(names: &[String]) -> OpenVersion {
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        let source = Harvested {
+            path: "".into(),
+            name: names.concat(),
+            origin: names.concat(),
+            status: None,
+            bytes: 0,
+            sha256: String::new(),
+            etag: names.first().cloned(),
+            modified: None,
+            fetched_at: now,
+            checked_at: now,
+        };
+        let field = |n: &String| Field { name: n.clone(), kind: FieldKind::Text };
+        let version = Version {
+            id: VersionId::new(now, "0"),
+            source,
+            options_hash: String::new(),
+            schema: Schema {
+                fields: names.iter().map(field).collect(),
+                geometry: GeometryKind::Point,
+            },
+            count: 1,
+            bbox: None,
+            key: names.first().cloned(),
+            max_zoom: 12,
+            min_zoom: 0,
+            report: Report::default(),
+        };
+        let storage = Storage {
+            format: FORMAT,
+            id: Column::Text,
+            columns: vec![Column::Text; names.len()],
+            spatial: true,
+            without_geometry: 0,
+            bands: vec![12],
+        };
+        OpenVersion::new(7, 8, 0, Arc::new(version), storage)
+    }
+
+    /// Every text that reading such a version, or making its table, sends to the server.
+    fn texts(names: &[String], values: &[String]) -> Vec<String> {
+        let sql = Names::new("socle");
+        let version = open(names);
+        let equals: Vec<Equals> = values
+            .iter()
+            .enumerate()
+            .map(|(field, v)| Equals { field, value: Value::Text(v.clone()) })
+            .collect();
+        let equals = bound(&version, &equals).unwrap_or_default();
+        let rows = [Rows::From(1), Rows::Between(1, 2), Rows::These(&[1, 5])];
+        let mut all: Vec<String> =
+            rows.iter().map(|rows| statement(&sql, &version, rows, &equals, true)).collect();
+        let columns = &version.storage.columns;
+        all.push(sql.create_features(7, Column::Text, columns, Some("POINT")));
+        all
+    }
+
+    proptest! {
+        #[test]
+        fn the_text_of_statements_is_independent_of_names_and_values(
+            pairs in prop::collection::vec((any::<String>(), "[^\0]*"), 0..6)
+        ) {
+            let (names, values): (Vec<String>, Vec<String>) = pairs.into_iter().unzip();
+            let plain = vec!["a".to_owned(); names.len()];
+            prop_assert_eq!(texts(&names, &values), texts(&plain, &plain));
+        }
+    }
+
+    #[test]
+    fn windows_hold_a_page_and_its_end() {
+        assert_eq!(window(1_000), 1_001);
+        assert_eq!(window(0), 1);
+        assert_eq!(window(u64::MAX), WINDOW * 4);
+    }
+}
