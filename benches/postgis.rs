@@ -66,6 +66,7 @@ pub fn run(site: &Site, report: &mut Report) {
     tiles(site, server, &database, report);
 }
 
+#[allow(clippy::too_many_lines, reason = "one measurement, told from beginning to end")]
 fn tiles(site: &Site, server: &postgres::Postgres, database: &str, report: &mut Report) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let settings = Settings::load(&site.path("postgis.toml")).expect("settings");

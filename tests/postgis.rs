@@ -238,6 +238,23 @@ fn a_replica_that_dies_gives_its_claim_back_and_cannot_write_any_more() {
 }
 
 #[test]
+fn a_read_replica_that_is_away_is_stood_in_for_by_the_primary() {
+    let Some((_, _, place)) = place() else { return };
+    let away = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = away.local_addr().unwrap().port();
+    drop(away);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("url");
+    fs::write(&file, format!("postgres://socle@127.0.0.1:{port}/x")).unwrap();
+    let place = place.with(|s| s.read_url = Some(socle::config::Secret::File(file)));
+    let store = place.open();
+    let at = place.wait(put(&store, &layer("points"), points(1, 10)));
+    let started = Instant::now();
+    assert!(place.wait(store.tile(&at, tile(), 64, None)).unwrap().is_some());
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+}
+
+#[test]
 fn a_database_of_the_future_is_refused() {
     let Some((server, database, place)) = place() else { return };
     let store = place.open();

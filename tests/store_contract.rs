@@ -123,7 +123,7 @@ pub fn version(number: u32, fields: &[(&str, FieldKind)], features: Vec<Feature>
     let quarter = (1..3u32).filter(|i| (*i as usize) < n).collect::<RoaringBitmap>();
     NewVersion {
         version: Version {
-            id: id.clone(),
+            id,
             source: harvested(),
             options_hash: "0".into(),
             schema: Schema {
@@ -276,6 +276,7 @@ type Case = (&'static str, fn(&Place));
 const CASES: &[Case] = &[
     ("nothing is visible before it is published", nothing_before_publishing),
     ("values come back as they went in, under any name", values_come_back),
+    ("a layer of multi-geometries holds nothing else", multi_geometries),
     ("pages follow each other without gap or repeat", pages),
     ("boxes are met by geometry, and by its absence", boxes),
     ("properties equal bound values", properties),
@@ -356,28 +357,27 @@ fn nothing_before_publishing(place: &Place) {
     });
 }
 
-fn values_come_back(place: &Place) {
-    let (store, id) = (place.open(), layer("bizarre"));
-    let fields = [
-        ("LINE_NUMB-SEG", FieldKind::Int),
-        ("select \"nom\"; drop table x --", FieldKind::Text),
-        ("fid", FieldKind::Float),
-        ("geom", FieldKind::Bool),
-        ("NOM", FieldKind::Text),
-        ("nom", FieldKind::Text),
-        ("début", FieldKind::Date),
-        ("à l'heure", FieldKind::DateTime),
-        ("détail", FieldKind::Json),
-        ("", FieldKind::Text),
-        (
-            "un nom beaucoup trop long pour être celui d'une colonne de base de données",
-            FieldKind::Text,
-        ),
-        (
-            "un nom beaucoup trop long pour être celui d'une colonne de base de données 2",
-            FieldKind::Text,
-        ),
-    ];
+/// Names that a database could trip over.
+const ODD_FIELDS: &[(&str, FieldKind)] = &[
+    ("LINE_NUMB-SEG", FieldKind::Int),
+    ("select \"nom\"; drop table x --", FieldKind::Text),
+    ("fid", FieldKind::Float),
+    ("geom", FieldKind::Bool),
+    ("NOM", FieldKind::Text),
+    ("nom", FieldKind::Text),
+    ("début", FieldKind::Date),
+    ("à l'heure", FieldKind::DateTime),
+    ("détail", FieldKind::Json),
+    ("", FieldKind::Text),
+    ("un nom beaucoup trop long pour être celui d'une colonne de base de données", FieldKind::Text),
+    (
+        "un nom beaucoup trop long pour être celui d'une colonne de base de données 2",
+        FieldKind::Text,
+    ),
+];
+
+/// Values of every kind, at their limits.
+fn odd_features() -> Vec<Feature> {
     let time = |s: &str| Value::DateTime(s.parse::<Timestamp>().unwrap());
     let text = |s: &str| Value::Text(s.to_owned());
     let full = vec![
@@ -408,13 +408,17 @@ fn values_come_back(place: &Place) {
         Value::Null,
         text("z"),
     ];
-    let features = vec![
+    vec![
         feature("un", full, point(2.0, 48.0)),
         feature("deux ; trois", early, None),
         feature("rien", vec![], point(3.0, 49.0)),
-    ];
+    ]
+}
+
+fn values_come_back(place: &Place) {
+    let (store, id) = (place.open(), layer("bizarre"));
     place.wait(async {
-        let at = put(&store, &id, version(1, &fields, features)).await;
+        let at = put(&store, &id, version(1, ODD_FIELDS, odd_features())).await;
         let (seen, next) = rows(&store, &at, all()).await;
         assert_eq!(next, None);
         assert_eq!(
@@ -445,6 +449,12 @@ fn values_come_back(place: &Place) {
             seen.iter().map(|r| r.id.as_str()).collect::<Vec<_>>(),
             ["un", "deux ; trois", "rien"]
         );
+    });
+}
+
+fn multi_geometries(place: &Place) {
+    let store = place.open();
+    place.wait(async {
         // Single geometries of a layer of multi-geometries are multi-geometries of one.
         let square =
             polygon![(x: 0.0, y: 0.0), (x: 1.0, y: 0.0), (x: 1.0, y: 1.0), (x: 0.0, y: 0.0)];
