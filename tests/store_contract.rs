@@ -686,10 +686,11 @@ fn ids(place: &Place) {
     });
 }
 
+/// A tile's band, keys, and features as id, geometry and tags.
+type Drawn = (u8, Vec<String>, Vec<(u64, Vec<u8>, Vec<u8>)>);
+
 /// What a tile holds, apart from how its bytes are laid out.
-fn contents(
-    tile: Option<&TileFeatures>,
-) -> Option<(u8, Vec<String>, Vec<(u64, Vec<u8>, Vec<u8>)>)> {
+fn contents(tile: Option<&TileFeatures>) -> Option<Drawn> {
     tile.map(|t| {
         let features = t.features.iter().map(|f| {
             (f.id, t.bytes[f.geometry.clone()].to_vec(), t.bytes[f.tags.clone()].to_vec())
