@@ -200,12 +200,13 @@ impl Inner {
         let (layer, id) = (at.layer.as_str(), at.version.id.as_str());
         let params: [Param<'_>; 3] =
             [(&layer, Type::TEXT), (&id, Type::TEXT), (&at.reach, Type::TEXT)];
+        // Without a name rows are only read, to make an index: any one holds the version open.
         let rows = self
             .ask(
                 "opening a version",
                 "SELECT v.serial, r.serial, r.communes, v.storage::text FROM {s}versions v
-                 JOIN {s}reaches r ON r.version = v.serial AND r.id = $3
-                 WHERE v.layer = $1 AND v.id = $2",
+                 JOIN {s}reaches r ON r.version = v.serial AND (r.id = $3 OR $3 = '')
+                 WHERE v.layer = $1 AND v.id = $2 ORDER BY r.serial DESC LIMIT 1",
                 &params,
             )
             .await?;
