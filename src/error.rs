@@ -1,7 +1,7 @@
 //! The domain's few failures. Below `http` nothing knows a status code; `http/problem.rs` is the
 //! one place that turns these into problem documents, and `main` into exit codes.
 
-use crate::model::Text;
+use crate::{model::Text, text};
 use std::{path::Path, time::Duration};
 
 /// What can go wrong. Sentences in [`Text`] are shown to people: they say what was wrong, where,
@@ -67,9 +67,21 @@ impl Error {
         Self::Fault { what: what.into(), source: None }
     }
 
-    /// An input/output fault on one of our own files.
+    /// An input/output fault on one of our own files; a full disk is said as what it is.
     pub fn io(path: &Path, source: std::io::Error) -> Self {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        if matches!(source.kind(), StorageFull | QuotaExceeded) {
+            return Self::disk_full();
+        }
         Self::fault(format!("{}", path.display()), source)
+    }
+
+    /// There is no room left for our files.
+    pub fn disk_full() -> Self {
+        Self::Refused(text!(
+            "Le disque est plein : rien de publié n'a changé. Faites de la place, puis réessayez.",
+            "The disk is full: nothing published has changed. Make room, then try again."
+        ))
     }
 
     /// The whole chain of causes in one line, for logs.

@@ -1,6 +1,8 @@
 //! The pipelines: harvest → import → publish, one layer after the other, and what follows from
 //! them. Each layer fails alone; a failure leaves what is published untouched.
 
+pub mod backup;
+
 use crate::{
     config::HarvestSettings,
     error::{Error, Result},

@@ -12,6 +12,7 @@ mod crash;
 mod gdal;
 mod harvest;
 mod odd;
+mod operations;
 mod postgis;
 mod proxy;
 mod qgis;

@@ -291,6 +291,7 @@ const CASES: &[Case] = &[
     ("a check is noted without a new version", touching),
     ("layers without geometry, and without features", bare_layers),
     ("a sink that has enough stops the scan", stopping),
+    ("what rows do not show is given back, and history is kept", besides),
 ];
 
 fn keep(place: impl Fn() -> Place) {
@@ -962,5 +963,53 @@ fn stopping(place: &Place) {
         }
         // The store goes on as before.
         assert_eq!(rows(&store, &at, all()).await.0.len(), 5_000);
+    });
+}
+
+fn besides(place: &Place) {
+    let (store, id) = (place.open(), layer("carres"));
+    place.wait(async {
+        let (mut one, mut two) = (squares(Some("code")), squares(None));
+        one.version.id = "20260101T000001Z-3f9a01c2".parse().unwrap();
+        two.version.id = "20260101T000002Z-3f9a01c2".parse().unwrap();
+        let ids: Vec<u64> = one.features.iter().map(|f| f.mvt_id).collect();
+        let bare: Vec<bool> = one.features.iter().map(|f| f.geometry.is_none()).collect();
+        let (title, provenance) = (one.title.clone(), one.provenance.clone());
+        let reach = one.reach.clone();
+        let first = one.version.clone();
+        let other = Reach { id: "a".into(), communes: vec![vec![3, 7]], ..reach.clone() };
+        let writer = claim(&store, &id).await;
+        assert!(store.beside(&id, &first.id).await.unwrap().is_none());
+        assert!(matches!(store.keep(&writer, &first.id).await, Err(Error::NotFound(_))));
+        store.load(&writer, one).await.unwrap();
+        store.load_reach(&writer, &first.id, other.clone()).await.unwrap();
+        let beside = store.beside(&id, &first.id).await.unwrap().unwrap();
+        // Features that no tile shows have no id there: without geometry, or far too small.
+        let shown = |i: usize, id: u64| id == ids[i] && !bare[i];
+        let given = || beside.mvt_ids.iter().copied().enumerate();
+        assert_eq!(beside.mvt_ids.len(), ids.len());
+        assert!(given().all(|(i, id)| id == 0 || shown(i, id)), "{:?}", beside.mvt_ids);
+        assert!(given().filter(|(i, id)| shown(*i, *id)).count() > 300);
+        assert_eq!((&beside.title, &beside.provenance), (&title, &provenance));
+        assert_eq!(beside.reaches, [other, reach]);
+        // Rows are read without naming an index.
+        let nameless =
+            At { layer: id.clone(), version: Arc::new(first.clone()), reach: String::new() };
+        assert_eq!(rows(&store, &nameless, all()).await.0.len(), 400);
+        // Kept, it survives the sweep though it never was current.
+        store.keep(&writer, &first.id).await.unwrap();
+        let last = two.version.id.clone();
+        store.load(&writer, two).await.unwrap();
+        drop(writer);
+        let writer = claim(&store, &id).await;
+        let kept: Vec<_> = store.versions(&id).await.unwrap().into_iter().map(|v| v.id).collect();
+        assert_eq!(kept, std::slice::from_ref(&first.id));
+        assert!(store.beside(&id, &last).await.unwrap().is_none());
+        assert!(store.current().await.unwrap().is_empty());
+        store.publish(&writer, &first.id, "a").await.unwrap();
+        assert_eq!(
+            ordinals(&store, &current(&store, &id).await, selected(&meets(&[0]))).await,
+            [3, 7]
+        );
     });
 }

@@ -1,12 +1,15 @@
 //! The command line: one file per command, arguments in, report out. Reports go to standard
 //! output, what happens meanwhile to standard error. Exit codes: 0 done, 1 failed, 2 wrong usage.
 
+mod backup;
 mod check;
 mod harvest;
 mod import;
 mod layers;
+mod migrate_store;
 mod out;
 mod progress;
+mod restore;
 mod rollback;
 mod serve;
 mod versions;
@@ -53,6 +56,12 @@ enum Command {
     Rollback(rollback::Args),
     /// Check the configuration and the store.
     Check,
+    /// Write a backup of all versions, while serving.
+    Backup(backup::Args),
+    /// Bring back what a backup holds.
+    Restore(restore::Args),
+    /// Copy all versions to the store of another configuration.
+    MigrateStore(migrate_store::Args),
 }
 
 /// Parses the arguments and runs the command.
@@ -83,13 +92,18 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Versions(args) => versions::run(&settings, args).await,
         Command::Rollback(args) => rollback::run(&settings, args).await,
         Command::Check => check::run(&settings).await,
+        Command::Backup(args) => backup::run(&settings, args).await,
+        Command::Restore(args) => restore::run(&settings, args).await,
+        Command::MigrateStore(args) => migrate_store::run(&settings, args).await,
     }
 }
 
 /// The store that the settings name.
 fn store(settings: &Settings) -> Result<Arc<dyn Store>> {
     Ok(match &settings.store.kind {
-        StoreKind::Embedded => Arc::new(EmbeddedStore::open(&settings.store.path)?),
+        StoreKind::Embedded => {
+            Arc::new(EmbeddedStore::open(&settings.store.path)?.with_quota(settings.store.quota))
+        }
         StoreKind::Postgis(database) => Arc::new(PostgisStore::open(database)?),
     })
 }

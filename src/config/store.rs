@@ -18,6 +18,8 @@ pub struct StoreSettings {
     pub path: PathBuf,
     /// Which store it is. Default: embedded.
     pub kind: StoreKind,
+    /// Bytes the store may take, if it is held to a number.
+    pub quota: Option<u64>,
 }
 
 /// Which store.
@@ -56,6 +58,8 @@ pub struct PostgisSettings {
     pub lease: Duration,
     /// Whether a pooler in transaction mode stands in front: then nothing of a session is used.
     pub pgbouncer: bool,
+    /// Bytes the store's tables may take, if they are held to a number.
+    pub quota: Option<u64>,
 }
 
 /// Where a secret is read from.
@@ -98,6 +102,7 @@ impl Secret {
 pub(super) const KEYS: &[&str] = &[
     "kind",
     "path",
+    "quota_mb",
     "url_env",
     "url_file",
     "read_url_env",
@@ -118,16 +123,17 @@ const KINDS: &[&str] = &["embedded", "postgis"];
 impl StoreSettings {
     /// The defaults, for a configuration in `base`.
     pub(super) fn default_in(base: &Path) -> Self {
-        Self { path: base.join("data/store"), kind: StoreKind::Embedded }
+        Self { path: base.join("data/store"), kind: StoreKind::Embedded, quota: None }
     }
 
     /// Reads the table; what is wrong is reported to its document and left at its default.
     pub(super) fn read(table: &Table<'_>, base: &Path) -> Self {
         let default = Self::default_in(base);
         let postgis = table.parsed("kind", kind).unwrap_or(false);
-        let settings = PostgisSettings::read(table, base);
+        let quota = table.integer("quota_mb", 1..=1 << 30).map(|mb| mb << 20);
+        let settings = PostgisSettings { quota, ..PostgisSettings::read(table, base) };
         let kind = if postgis { StoreKind::Postgis(settings.into()) } else { StoreKind::Embedded };
-        Self { path: relative(table, "path", base).unwrap_or(default.path), kind }
+        Self { path: relative(table, "path", base).unwrap_or(default.path), kind, quota }
     }
 }
 
@@ -147,6 +153,7 @@ impl PostgisSettings {
             idle: Duration::from_secs(300),
             lease: Duration::from_secs(20),
             pgbouncer: false,
+            quota: None,
         }
     }
 
@@ -175,6 +182,7 @@ impl PostgisSettings {
             idle: seconds("idle_timeout_s", 1.0..=86_400.0, d.idle),
             lease: seconds("lease_s", 1.0..=3600.0, d.lease),
             pgbouncer: table.boolean("pgbouncer").unwrap_or(d.pgbouncer),
+            quota: None,
         }
     }
 }

@@ -301,7 +301,7 @@ pub fn settings() -> Settings {
             drain: Duration::from_secs(2),
             access_log: false,
         },
-        store: StoreSettings { path: "store".into(), kind: StoreKind::Embedded },
+        store: StoreSettings { path: "store".into(), kind: StoreKind::Embedded, quota: None },
         tiles: TileServiceSettings {
             cache_bytes: 1 << 20,
             renderers: 2,

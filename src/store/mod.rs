@@ -6,14 +6,16 @@
 //! never edited. Readers address features by [`At`], which pins the version and its reach
 //! index, so that nothing changes under a page or a tile.
 
+pub mod copy;
 pub mod embedded;
 pub mod postgis;
+mod quota;
 mod reach_select;
 mod stored_wkb;
 mod tile_window;
 
 use crate::{
-    error::Result,
+    error::{Error, Result},
     model::{BBox, Feature, Harvested, LayerId, Selection, TileId, ValueRef, Version, VersionId},
     query::{Filter, Scan},
 };
@@ -90,7 +92,7 @@ pub struct TileFeature {
 }
 
 /// The features of each territory (DESIGN §5), as `import::derive` computes it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Reach {
     /// Name of this index; see [`At::reach`].
     pub id: String,
@@ -115,6 +117,19 @@ pub struct NewVersion {
     pub title: String,
     /// Licence, attribution and source in words, for the file's own metadata.
     pub provenance: String,
+}
+
+/// What rows do not show of a version: with them, enough to load it elsewhere as it is.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Beside {
+    /// [`NewVersion::title`].
+    pub title: String,
+    /// [`NewVersion::provenance`].
+    pub provenance: String,
+    /// MVT ids by ordinal; 0 where no tile shows a feature, and so none needs its id.
+    pub mvt_ids: Vec<u64>,
+    /// Every reach index kept of it, by name.
+    pub reaches: Vec<Reach>,
 }
 
 /// The store contract. `Ok(None)` means "is not there"; a fault is always an error, never an
@@ -172,6 +187,18 @@ pub trait Store: Send + Sync + 'static {
 
     /// Writes another reach index for a loaded version. It is not yet visible.
     async fn load_reach(&self, claim: &Claim, version: &VersionId, reach: Reach) -> Result<()>;
+
+    /// What rows do not show of a version; `None` when the version is not there. Stores that serve
+    /// what others keep have nothing to give.
+    async fn beside(&self, _layer: &LayerId, _version: &VersionId) -> Result<Option<Beside>> {
+        Ok(None)
+    }
+
+    /// Notes that a loaded version is one of the layer's history: it stays, though it never was
+    /// current here.
+    async fn keep(&self, _claim: &Claim, version: &VersionId) -> Result<()> {
+        Err(Error::broken(format!("this store keeps no version {version}")))
+    }
 
     /// Makes a loaded version and reach index current, in one step.
     async fn publish(&self, claim: &Claim, version: &VersionId, reach: &str) -> Result<()>;

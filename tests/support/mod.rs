@@ -117,6 +117,14 @@ impl Site {
         site
     }
 
+    /// An empty configuration over a store of the given kind.
+    pub fn of(kind: StoreKind) -> Self {
+        let before = KIND.replace(kind);
+        let site = Self::new();
+        KIND.set(before);
+        site
+    }
+
     /// A configuration over the database at an address, with more keys of `[store]`.
     pub fn over(url: &str, store: &str) -> Self {
         let dir = tempfile::tempdir().expect("a folder");

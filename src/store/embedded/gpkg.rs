@@ -17,7 +17,10 @@ pub(super) fn quoted(name: &str) -> String {
 }
 
 fn sql(e: rusqlite::Error) -> Error {
-    Error::fault("GeoPackage", e)
+    match e.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::DiskFull) => Error::disk_full(),
+        _ => Error::fault("GeoPackage", e),
+    }
 }
 
 /// Chooses table and column names: the fields' own, unless SQLite would take two for one.

@@ -14,6 +14,7 @@
 use crate::{
     error::{Error, Result},
     model::{Harvested, LayerId, Version, VersionId},
+    text,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -51,8 +52,8 @@ pub(super) struct Description {
     pub columns: Vec<String>,
 }
 
-/// The layout this program writes.
-pub(super) const FORMAT: u32 = 1;
+/// The layout this program writes; it reads this one and every older one.
+pub const FORMAT: u32 = 1;
 
 /// Paths of one layer.
 #[derive(Debug, Clone)]
@@ -94,11 +95,10 @@ impl LayerDir {
         let path = self.file(version, "json");
         let found: Option<Description> = read_json(&path)?;
         match found {
-            Some(d) if d.format != FORMAT => Err(Error::broken(format!(
-                "{}: format {} is not the {FORMAT} this program reads",
-                path.display(),
-                d.format
-            ))),
+            Some(d) if d.format > FORMAT => {
+                tracing::error!(file = %path.display(), format = d.format, "a newer store");
+                Err(newer(d.format))
+            }
             other => Ok(other),
         }
     }
@@ -136,6 +136,31 @@ impl LayerDir {
         }
         Ok(())
     }
+}
+
+/// The store was written by a newer program.
+fn newer(format: u32) -> Error {
+    Error::Refused(text!(
+        "Le magasin est au format {format} ; ce programme lit jusqu'au {FORMAT}. Mettez Socle à jour, ou restaurez une sauvegarde d'avant.",
+        "The store has format {format}; this program reads up to {FORMAT}. Update Socle, or restore an older backup."
+    ))
+}
+
+/// Bytes of all files below a folder. What goes away meanwhile counts for nothing.
+pub(super) fn bytes(folder: &Path) -> Result<u64> {
+    let mut all = 0;
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for name in names(&folder)? {
+            let path = folder.join(name);
+            match fs::symlink_metadata(&path) {
+                Ok(m) if m.is_dir() => folders.push(path),
+                Ok(m) => all += m.len(),
+                Err(_) => {}
+            }
+        }
+    }
+    Ok(all)
 }
 
 /// File names in a folder; none when the folder is not there.

@@ -13,10 +13,12 @@ mod rows;
 mod rtree;
 mod sections;
 mod sidecar;
+mod snapshot;
 mod tree;
 mod write;
 
-use super::{At, Claim, NewVersion, Reach, RowSink, ScanEnd, Store, TileFeatures};
+use super::quota::Meter;
+use super::{At, Beside, Claim, NewVersion, Reach, RowSink, ScanEnd, Store, TileFeatures};
 use crate::{
     error::{Error, Result},
     model::{BBox, Harvested, LayerId, Selection, TileId, Version, VersionId},
@@ -24,6 +26,7 @@ use crate::{
     text,
 };
 use async_trait::async_trait;
+pub use layout::FORMAT;
 use layout::{Description, LayerDir};
 use reach::ReachFile;
 use rows::OpenVersion;
@@ -42,6 +45,7 @@ type Key = (LayerId, VersionId, String);
 /// The store over a folder.
 pub struct EmbeddedStore {
     inner: Arc<Inner>,
+    meter: Arc<Meter>,
 }
 
 struct Inner {
@@ -60,7 +64,29 @@ impl EmbeddedStore {
         fs::create_dir_all(&layers).map_err(|e| Error::io(&layers, e))?;
         let inner =
             Inner { root: root.to_owned(), open: Mutex::default(), described: Mutex::default() };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self { inner: Arc::new(inner), meter: Arc::default() })
+    }
+
+    /// The same store, held to a number of bytes.
+    pub fn with_quota(self, bytes: Option<u64>) -> Self {
+        Self { meter: Meter::new(bytes).into(), ..self }
+    }
+
+    /// Puts the store as it stands into an empty folder: every layer's current version and the
+    /// older ones, whole, by hard links unless `copies` are wanted or the folder is on another
+    /// disk. Readers and writers go on meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when the disk is full or a layer changes faster than it is copied.
+    pub async fn snapshot(&self, to: &Path, copies: bool) -> Result<()> {
+        let to = to.to_owned();
+        self.run(move |inner| {
+            for layer in inner.layers()? {
+                snapshot::layer(&inner.dir(&layer), &LayerDir::new(&to, &layer), copies)?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Runs blocking work on the store's files.
@@ -204,10 +230,17 @@ pub fn check_layer(root: &Path, layer: &LayerId) -> Result<usize> {
 #[async_trait]
 impl Store for EmbeddedStore {
     async fn current(&self) -> Result<BTreeMap<LayerId, At>> {
-        self.run(Inner::current).await
+        let meter = self.meter.clone();
+        self.run(move |inner| {
+            let current = inner.current()?;
+            meter.note(layout::bytes(&inner.root)?);
+            Ok(current)
+        })
+        .await
     }
 
     async fn generation(&self) -> Result<u64> {
+        self.meter.show();
         self.run(Inner::generation).await
     }
 
@@ -302,12 +335,25 @@ impl Store for EmbeddedStore {
 
     async fn load(&self, claim: &Claim, new: NewVersion) -> Result<()> {
         let layer = claim.layer.clone();
+        if self.meter.is_limited() {
+            self.meter.admit(self.run(|inner| layout::bytes(&inner.root)).await?, &new)?;
+        }
         self.run(move |inner| write::load(&inner.dir(&layer), &layer, new)).await
     }
 
     async fn load_reach(&self, claim: &Claim, version: &VersionId, reach: Reach) -> Result<()> {
         let (layer, version) = (claim.layer.clone(), version.clone());
         self.run(move |inner| write::load_reach(&inner.dir(&layer), &version, &reach)).await
+    }
+
+    async fn beside(&self, layer: &LayerId, version: &VersionId) -> Result<Option<Beside>> {
+        let (layer, version) = (layer.clone(), version.clone());
+        self.run(move |inner| snapshot::beside(&inner.dir(&layer), &version)).await
+    }
+
+    async fn keep(&self, claim: &Claim, version: &VersionId) -> Result<()> {
+        let (layer, version) = (claim.layer.clone(), version.clone());
+        self.run(move |inner| write::keep(&inner.dir(&layer), &version)).await
     }
 
     async fn publish(&self, claim: &Claim, version: &VersionId, reach: &str) -> Result<()> {

@@ -75,6 +75,24 @@ impl ReachFile {
         Ok(Some(Self { file, communes, features, others, ready }))
     }
 
+    /// The whole index, as it was written, under a name.
+    pub(super) fn whole(&self, id: &str) -> Result<Reach> {
+        let offsets = self.file.u64s(OFFSETS, 0..self.file.len(OFFSETS) / 8)?;
+        let items = self.file.u32s(ITEMS, 0..self.file.len(ITEMS) / 4)?;
+        let part = |w: &[u64]| match w {
+            [from, to] => items.get(*from as usize..*to as usize).map(<[u32]>::to_vec),
+            _ => None,
+        };
+        let communes = offsets.windows(2).map(part).collect::<Option<_>>();
+        let damaged = || Error::broken(format!("{}: damaged", self.file.path().display()));
+        let mut others = BTreeMap::new();
+        for name in self.others.keys() {
+            others.insert(name.clone(), self.other(name)?);
+        }
+        let degree = self.file.u32s(DEGREES, 0..self.features)?;
+        Ok(Reach { id: id.to_owned(), communes: communes.ok_or_else(damaged)?, degree, others })
+    }
+
     /// The features that a selection lets through.
     pub(super) fn select(&self, selection: &Selection) -> Result<Arc<Selected>> {
         if let Some(ready) = self.ready.get(&selection.key) {

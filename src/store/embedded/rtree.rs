@@ -18,7 +18,10 @@ const CELL: usize = 24;
 const NODE: usize = 4 + CELLS * CELL;
 
 fn sql(e: rusqlite::Error) -> Error {
-    Error::fault("GeoPackage R-tree", e)
+    match e.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::DiskFull) => Error::disk_full(),
+        _ => Error::fault("GeoPackage R-tree", e),
+    }
 }
 
 /// A cell: what it points to (row or node) and its box, rounded outward to 32 bits.

@@ -203,6 +203,19 @@ impl Sidecar {
         Ok(())
     }
 
+    /// MVT ids by ordinal; 0 where no tile shows a feature.
+    pub(super) fn mvt_ids(&self) -> Result<Vec<u64>> {
+        let order = self.file.u32s(ORDER, 0..self.positions as u64)?;
+        let ids = self.file.u64s(MVT_IDS, 0..self.positions as u64)?;
+        let mut all = vec![0; self.count as usize];
+        for (ordinal, id) in order.iter().zip(ids) {
+            if let Some(place) = all.get_mut(*ordinal as usize) {
+                *place = id;
+            }
+        }
+        Ok(all)
+    }
+
     /// Ids of the ordinals `from..to`.
     pub(super) fn ids(&self, from: u64, to: u64) -> Result<Ids> {
         let to = to.min(self.count);

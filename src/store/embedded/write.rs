@@ -107,6 +107,14 @@ fn no_version(version: &VersionId) -> Error {
     ))
 }
 
+/// Notes that a version is history, so that no sweep takes it for what a dead writer left.
+pub(super) fn keep(dir: &LayerDir, version: &VersionId) -> Result<()> {
+    if dir.describe(version)?.is_none() {
+        return Err(no_version(version));
+    }
+    write_atomic(&dir.file(version, "published"), b"")
+}
+
 /// Moves the pointer.
 pub(super) fn publish(dir: &LayerDir, version: &VersionId, reach: &str) -> Result<()> {
     let described = dir.describe(version)?;

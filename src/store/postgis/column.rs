@@ -5,6 +5,7 @@
 use crate::{
     error::{Error, Result},
     model::{Feature, FieldKind, Value, ValueRef},
+    text,
 };
 use serde::{Deserialize, Serialize};
 use tokio_postgres::types::{FromSql, Type};
@@ -53,8 +54,19 @@ pub(super) struct Storage {
     pub(super) bands: Vec<u8>,
 }
 
-/// What this program writes and reads.
+/// What this program writes; it reads this one and every older one.
 pub(super) const FORMAT: u32 = 1;
+
+/// Refuses tables that a newer program wrote.
+pub(super) fn readable(format: u32) -> Result<()> {
+    if format <= FORMAT {
+        return Ok(());
+    }
+    Err(Error::Refused(text!(
+        "Une version publiée est au format {format} ; ce programme lit jusqu'au {FORMAT}. Mettez Socle à jour, ou restaurez une sauvegarde d'avant.",
+        "A published version has format {format}; this program reads up to {FORMAT}. Update Socle, or restore an older backup."
+    )))
+}
 
 impl Column {
     /// The form for a field's values.

@@ -84,12 +84,18 @@ pub(super) fn of(what: &str, e: Database) -> Error {
         tracing::warn!(what, cause = chain(&e), "a statement was cut");
         return too_slow();
     }
+    if *code == SqlState::DISK_FULL {
+        tracing::error!(what, cause = chain(&e), "the database's disk is full");
+        return Error::Unavailable(text!(
+            "Le disque de la base de données est plein : rien de publié n'a changé.",
+            "The database's disk is full: nothing published has changed."
+        ));
+    }
     // Wrong password, no such database, role or right: a person has to look.
     let refused = code.code().starts_with("28")
         || *code == SqlState::INVALID_CATALOG_NAME
         || *code == SqlState::READ_ONLY_SQL_TRANSACTION
-        || *code == SqlState::INSUFFICIENT_PRIVILEGE
-        || *code == SqlState::DISK_FULL;
+        || *code == SqlState::INSUFFICIENT_PRIVILEGE;
     if refused {
         tracing::error!(what, cause = chain(&e), "the database refuses");
         return Error::Unavailable(text!(

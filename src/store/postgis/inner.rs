@@ -15,7 +15,7 @@ use crate::{
     config::PostgisSettings,
     error::{Error, Result},
     model::{LayerId, Version, VersionId},
-    store::At,
+    store::{At, quota::Meter},
 };
 use std::{
     collections::{BTreeMap, HashMap},
@@ -45,6 +45,7 @@ pub(super) struct Inner {
     /// Whether the reading role was given its rights.
     pub(super) granted: OnceCell<()>,
     pub(super) pulse: Pulse,
+    pub(super) meter: Meter,
     /// Names this process among those that hold versions.
     pub(super) reader: String,
     pub(super) open: Mutex<HashMap<Key, Arc<OpenVersion>>>,
@@ -116,7 +117,7 @@ impl Inner {
         let rows = self
             .ask(
                 "reading what is current",
-                "SELECT l.layer, v.id, r.id, l.source::text FROM {s}layers l
+                "SELECT l.layer, v.id, r.id, l.source::text, (v.storage ->> 'format')::int4 FROM {s}layers l
                  JOIN {s}versions v ON v.serial = l.version JOIN {s}reaches r ON r.serial = l.reach",
                 &[],
             )
@@ -128,6 +129,7 @@ impl Inner {
             else {
                 return Err(Error::broken("a stored layer or version has no proper name"));
             };
+            column::readable(cell::<i32>(row, 4)?.unsigned_abs())?;
             // Removed since: another look will show what came instead.
             let Some(version) = self.version(&layer, &id).await? else { continue };
             let mut version = Version::clone(&version);
@@ -146,7 +148,20 @@ impl Inner {
             .unwrap_or_else(PoisonError::into_inner)
             .retain(|(layer, id), _| all.get(layer).is_some_and(|at| at.version.id == *id));
         Self::renew_holds(self, false).await?;
+        self.meter.note(self.used().await?);
         Ok(all)
+    }
+
+    /// Bytes that the store's tables and indexes take.
+    pub(super) async fn used(self: &Arc<Self>) -> Result<u64> {
+        let names = &self.ready().await?.names;
+        // A table dropped meanwhile has no size.
+        let sql = "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::int8
+                   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                   WHERE n.nspname = $1 AND c.relkind = 'r'";
+        let rows = self.ask("measuring the store", sql, &[(&names.store, Type::TEXT)]).await?;
+        let row = rows.first().ok_or_else(|| Error::broken("the store has no size"))?;
+        Ok(cell::<i64>(row, 0)?.unsigned_abs())
     }
 
     pub(super) async fn version(
@@ -183,12 +198,16 @@ impl Inner {
         let rows = self
             .ask(
                 "listing versions",
-                "SELECT serial, description::text FROM {s}versions WHERE layer = $1
-                 ORDER BY id COLLATE \"C\"",
+                "SELECT serial, description::text, (storage ->> 'format')::int4 FROM {s}versions
+                 WHERE layer = $1 ORDER BY id COLLATE \"C\"",
                 &[(&name, Type::TEXT)],
             )
             .await?;
-        rows.iter().map(|row| Ok((cell(row, 0)?, description(cell(row, 1)?)?))).collect()
+        let one = |row| {
+            column::readable(cell::<i32>(row, 2)?.unsigned_abs())?;
+            Ok((cell(row, 0)?, description(cell(row, 1)?)?))
+        };
+        rows.iter().map(one).collect()
     }
 
     /// A version open for reading, held from now on; the error says when it was removed.
@@ -213,13 +232,7 @@ impl Inner {
         let row = rows.first().ok_or_else(|| gone(at))?;
         let storage: Storage = serde_json::from_str(cell(row, 3)?)
             .map_err(|e| Error::fault("how a version is stored", e))?;
-        if storage.format != column::FORMAT {
-            return Err(Error::broken(format!(
-                "{layer}: format {} is not the {} this program reads",
-                storage.format,
-                column::FORMAT
-            )));
-        }
+        column::readable(storage.format)?;
         let reach: i64 = cell(row, 1)?;
         let communes = cell::<i32>(row, 2)?.cast_unsigned();
         let version = at.version.clone();
@@ -254,6 +267,8 @@ impl Inner {
             Err(e) if e.is(&tokio_postgres::error::SqlState::FOREIGN_KEY_VIOLATION) => Ok(false),
             // A role or server that only reads: whoever prunes is not told.
             Err(e) if e.is_read_only() => Ok(true),
+            // Readers go on while the database's disk is full.
+            Err(e) if e.is(&tokio_postgres::error::SqlState::DISK_FULL) => Ok(true),
             Err(e) => Err(e.meaning("holding a version")),
         }
     }

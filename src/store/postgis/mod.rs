@@ -6,6 +6,7 @@
 //! bytes as in the embedded store, and drawn in the same way. Nothing relies on a session, so
 //! that a pooler in transaction mode may stand in front.
 
+mod beside;
 mod claims;
 mod column;
 mod connect;
@@ -26,7 +27,9 @@ mod tls;
 mod views;
 mod write;
 
-use super::{At, Claim, NewVersion, Reach, RowSink, ScanEnd, Store, TileFeatures};
+use super::{
+    At, Beside, Claim, NewVersion, Reach, RowSink, ScanEnd, Store, TileFeatures, quota::Meter,
+};
 use crate::{
     config::PostgisSettings,
     error::{Error, Result},
@@ -75,6 +78,7 @@ impl PostgisStore {
             ready: OnceCell::new(),
             granted: OnceCell::new(),
             pulse: Pulse::default(),
+            meter: Meter::new(settings.quota),
             reader: random_name(),
             open: Mutex::default(),
             held: Mutex::default(),
@@ -194,6 +198,7 @@ impl Store for PostgisStore {
     }
 
     async fn generation(&self) -> Result<u64> {
+        self.inner.meter.show();
         Ok(self.inner.generation().await?.unsigned_abs())
     }
 
@@ -309,11 +314,22 @@ impl Store for PostgisStore {
     }
 
     async fn load(&self, claim: &Claim, new: NewVersion) -> Result<()> {
+        if self.inner.meter.is_limited() {
+            self.inner.meter.admit(self.inner.used().await?, &new)?;
+        }
         load::load(&self.inner, claim, new).await
     }
 
     async fn load_reach(&self, claim: &Claim, version: &VersionId, reach: Reach) -> Result<()> {
         load::load_reach(&self.inner, claim, version, reach).await
+    }
+
+    async fn beside(&self, layer: &LayerId, version: &VersionId) -> Result<Option<Beside>> {
+        beside::beside(&self.inner, layer, version).await
+    }
+
+    async fn keep(&self, claim: &Claim, version: &VersionId) -> Result<()> {
+        write::keep(&self.inner, claim, version).await
     }
 
     async fn publish(&self, claim: &Claim, version: &VersionId, reach: &str) -> Result<()> {

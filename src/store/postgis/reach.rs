@@ -19,7 +19,10 @@ use crate::{
     },
 };
 use roaring::RoaringBitmap;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::ControlFlow,
+};
 use tokio_postgres::types::Type;
 
 /// Communes per block.
@@ -75,6 +78,41 @@ pub(super) fn copy_others(reach: i64, others: &[(&str, Vec<u8>)], out: &mut Vec<
         column::field(bytes, out)?;
     }
     Ok(())
+}
+
+/// A whole reach index, as it was written.
+pub(super) async fn whole(link: &mut Link, names: &Names, serial: i64, id: &str) -> Ran<Reach> {
+    let mut reach = Reach { id: id.to_owned(), ..Reach::default() };
+    let params: [Param<'_>; 1] = [(&serial, Type::INT8)];
+    let sql = names.sql("SELECT bytes FROM {s}reach_blocks WHERE reach = $1 ORDER BY block");
+    link.each(&sql, &params, |row| {
+        let all = numbers(cell(row, 0)?);
+        let mut rest = all.as_slice();
+        while let Some((count, after)) = rest.split_first() {
+            let (ordinals, after) = after
+                .split_at_checked(*count as usize)
+                .ok_or_else(|| Error::broken("a stored block of communes is damaged"))?;
+            reach.communes.push(ordinals.to_vec());
+            rest = after;
+        }
+        Ok(ControlFlow::Continue(()))
+    })
+    .await?;
+    let sql = names.sql("SELECT bytes FROM {s}reach_degrees WHERE reach = $1 ORDER BY block");
+    link.each(&sql, &params, |row| {
+        reach.degree.extend(numbers(cell(row, 0)?));
+        Ok(ControlFlow::Continue(()))
+    })
+    .await?;
+    let sql = names.sql("SELECT territory, bytes FROM {s}reach_others WHERE reach = $1");
+    link.each(&sql, &params, |row| {
+        let bitmap = RoaringBitmap::deserialize_from(cell::<&[u8]>(row, 1)?)
+            .map_err(|e| Error::fault("a stored reach bitmap", e))?;
+        reach.others.insert(cell(row, 0)?, bitmap);
+        Ok(ControlFlow::Continue(()))
+    })
+    .await?;
+    Ok(reach)
 }
 
 /// The part of a reach index that a selection needs.

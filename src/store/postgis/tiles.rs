@@ -219,6 +219,35 @@ fn collect(
     Some(())
 }
 
+/// MVT ids by ordinal; 0 where no tile shows a feature.
+pub(super) async fn mvt_ids(
+    link: &mut Link,
+    names: &Names,
+    version: i64,
+    count: usize,
+) -> Ran<Vec<u64>> {
+    let mut all = vec![0; count];
+    // The entries alone: tags come after them.
+    let entries = 4 + CHUNK * ENTRY;
+    let table = names.tiles(version);
+    let sql = format!("SELECT substring(head FROM 1 FOR {entries}) FROM {table}");
+    link.each(&sql, &[], |row| {
+        let head: &[u8] = cell(row, 0)?;
+        let damaged = || Error::broken("a stored chunk of tiles is damaged");
+        let count = u32_at(head, 0).ok_or_else(damaged)? as usize;
+        for i in 0..count {
+            let at = 4 + i * ENTRY;
+            let (ordinal, id) = u32_at(head, at + 24)
+                .zip(head.get(at + 16..at + 24).and_then(|b| b.try_into().ok()))
+                .ok_or_else(damaged)?;
+            *all.get_mut(ordinal as usize).ok_or_else(damaged)? = u64::from_le_bytes(id);
+        }
+        Ok(std::ops::ControlFlow::Continue(()))
+    })
+    .await?;
+    Ok(all)
+}
+
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }

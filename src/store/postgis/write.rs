@@ -63,6 +63,24 @@ pub(super) async fn publish(
     Ok(())
 }
 
+/// Notes that a version is history, so that no sweep takes it for what a dead writer left.
+pub(super) async fn keep(inner: &Arc<Inner>, claim: &Claim, version: &VersionId) -> Result<()> {
+    let ready = inner.ready().await?;
+    let mut link = inner.write_link().await?;
+    let work = async {
+        link.begin(inner.role()).await?;
+        claims::assure(&mut link, &ready.names, claim).await?;
+        let sql =
+            ready.names.sql("UPDATE {s}versions SET published = true WHERE layer = $1 AND id = $2");
+        let (layer, id) = (claim.layer.as_str(), version.as_str());
+        if link.run(&sql, &[(&layer, Type::TEXT), (&id, Type::TEXT)]).await? == 0 {
+            return Err(Failed::Known(super::no_version(version)));
+        }
+        link.commit().await
+    };
+    work.await.map_err(|e| e.meaning("keeping a version"))
+}
+
 /// Moves the generation and tells whoever listens, when the transaction ends well.
 async fn announce(link: &mut super::link::Link, names: &Names) -> Ran<i64> {
     let sql = names.sql(

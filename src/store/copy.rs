@@ -1,0 +1,414 @@
+//! Whole versions from any store to any other: what a backup, its restoration and a move to
+//! another store have in common. A version arrives under its own name, with its report, its
+//! provenance and its reach indexes; it is read again on the other side and compared by a checksum
+//! before it becomes current there, last and in one step. What is already there is compared too,
+//! and not written again: a copy that was cut short goes on where it was.
+
+use super::{At, Beside, Claim, NewVersion, Row, Store};
+use crate::{
+    error::{Error, Result},
+    formats::wkb,
+    model::{Feature, FieldKind, LayerId, Progress, Value, ValueRef, Version, VersionId},
+    query::{Filter, Scan, Start},
+    text,
+};
+use sha2::{Digest, Sha256};
+use std::{
+    collections::HashSet,
+    ops::ControlFlow,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// Rows asked for at once: a statement of a database has its time limit.
+const PAGE: u64 = 20_000;
+/// MVT ids are numbers that a browser's script holds exactly.
+const ID_BITS: u64 = (1 << 53) - 1;
+/// How often a layer whose current version leaves while it is read is begun again.
+const TRIES: usize = 5;
+
+/// A version on both sides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copied {
+    /// Its name.
+    pub id: VersionId,
+    /// Its features.
+    pub count: u64,
+    /// SHA-256 over ids, values and geometry in order, the same on both sides; hexadecimal.
+    pub checksum: String,
+    /// Whether it was already there, the same.
+    pub already: bool,
+    /// Whether it is the current one.
+    pub current: bool,
+}
+
+/// Copies a layer: its older versions, then the current one, which is published last. Only what
+/// the layer shows in `to` afterwards changes, in one step; versions that were there stay.
+///
+/// # Errors
+/// [`Error::NotFound`] when `from` has no current version of it; [`Error::Conflict`] when someone
+/// else writes the layer; [`Error::Refused`] when what arrived, or was already there under the same
+/// name, is not the same. Nothing visible has changed then.
+pub async fn layer(
+    from: &Arc<dyn Store>,
+    to: &Arc<dyn Store>,
+    id: &LayerId,
+    progress: &dyn Progress,
+) -> Result<Vec<Copied>> {
+    let claim = to.claim(id).await?.ok_or_else(|| {
+        Error::Conflict(text!(
+            "« {id} » est en cours d'écriture par un autre programme : réessayez ensuite.",
+            "\"{id}\" is being written by another program: try again afterwards."
+        ))
+    })?;
+    for _ in 0..TRIES {
+        let current = from.current().await?.remove(id).ok_or_else(|| nothing(id))?;
+        match all(from, to, &claim, &current, progress).await {
+            // A publication moved on, and the version it left is gone.
+            Err(Error::Gone { .. }) => {}
+            other => return other,
+        }
+    }
+    Err(Error::Refused(text!(
+        "« {id} » change de version plus vite qu'elle ne se copie : réessayez.",
+        "\"{id}\" changes its version faster than it is copied: try again."
+    )))
+}
+
+fn nothing(id: &LayerId) -> Error {
+    Error::NotFound(text!("« {id} » n'a aucune version.", "\"{id}\" has no version."))
+}
+
+async fn all(
+    from: &Arc<dyn Store>,
+    to: &Arc<dyn Store>,
+    claim: &Claim,
+    current: &At,
+    progress: &dyn Progress,
+) -> Result<Vec<Copied>> {
+    let (id, now) = (&claim.layer, &current.version.id);
+    let there = to.versions(id).await?;
+    let mut done = Vec::new();
+    let versions = from.versions(id).await?;
+    let (last, older): (Vec<_>, Vec<_>) = versions.into_iter().partition(|v| v.id == *now);
+    for version in older {
+        let already = there.iter().any(|v| v.id == version.id);
+        match one(from, to, claim, &version, already, None, progress).await {
+            // History that was removed while it was copied is no loss.
+            Err(Error::Gone { .. }) => continue,
+            copied => done.push(copied?),
+        }
+        to.keep(claim, &version.id).await?;
+    }
+    let last = last.into_iter().next().ok_or_else(|| gone(id))?;
+    let already = there.iter().any(|v| v.id == last.id);
+    let wanted = Some(current.reach.as_str());
+    let mut copied = one(from, to, claim, &last, already, wanted, progress).await?;
+    copied.current = true;
+    done.push(copied);
+    let shown = to.current().await?.remove(id);
+    if shown.is_none_or(|at| at.key() != current.key()) {
+        to.publish(claim, now, &current.reach).await?;
+    }
+    let shown = to.current().await?.remove(id);
+    if shown.is_none_or(|at| at.version.source != current.version.source) {
+        to.touch(claim, &current.version.source).await?;
+    }
+    Ok(done)
+}
+
+fn gone(id: &LayerId) -> Error {
+    Error::Gone {
+        text: text!(
+            "Une version de « {id} » vient d'être supprimée.",
+            "A version of \"{id}\" was just removed."
+        ),
+        follow: None,
+    }
+}
+
+/// Copies one version, unless it is there, and compares both sides.
+async fn one(
+    from: &Arc<dyn Store>,
+    to: &Arc<dyn Store>,
+    claim: &Claim,
+    version: &Version,
+    already: bool,
+    reach: Option<&str>,
+    progress: &dyn Progress,
+) -> Result<Copied> {
+    let id = &claim.layer;
+    let name = format!("{id} {}", version.id);
+    progress.stage(crate::model::Text::same(name), Some(version.count));
+    let beside = from.beside(id, &version.id).await?.ok_or_else(|| gone(id))?;
+    if reach.is_some_and(|wanted| !beside.reaches.iter().any(|r| r.id == wanted)) {
+        return Err(gone(id)); // another index came into force meanwhile
+    }
+    let at = |reach: &str| At {
+        layer: id.clone(),
+        version: Arc::new(version.clone()),
+        reach: reach.to_owned(),
+    };
+    let pinned = beside.reaches.first().map_or("", |r| r.id.as_str()).to_owned();
+    let read = read(from, &at(&pinned), !already, progress).await?;
+    if !already {
+        load(to, claim, version, read.features, beside.clone()).await?;
+    }
+    let arrived = self::read(to, &at(""), false, &crate::model::Silent).await?;
+    let found = to.beside(id, &version.id).await?.ok_or_else(|| differs(id, version))?;
+    if arrived.count != version.count || arrived.checksum != read.checksum {
+        return Err(differs(id, version));
+    }
+    let same = beside.mvt_ids.iter().zip(&found.mvt_ids).all(|(a, b)| *a == 0 || a == b);
+    if !same || found.mvt_ids.len() != beside.mvt_ids.len() {
+        return Err(differs(id, version));
+    }
+    for reach in beside.reaches {
+        match found.reaches.iter().find(|r| r.id == reach.id) {
+            Some(same) if *same == reach => {}
+            Some(_) => return Err(differs(id, version)),
+            None => to.load_reach(claim, &version.id, reach).await?,
+        }
+    }
+    let (id, count, checksum) = (version.id.clone(), read.count, read.checksum);
+    Ok(Copied { id, count, checksum, already, current: false })
+}
+
+fn differs(id: &LayerId, version: &Version) -> Error {
+    let version = &version.id;
+    Error::Refused(text!(
+        "« {id} » : la version {version} n'est pas la même des deux côtés ; rien de publié n'a changé.",
+        "\"{id}\": version {version} is not the same on both sides; nothing published has changed."
+    ))
+}
+
+async fn load(
+    to: &Arc<dyn Store>,
+    claim: &Claim,
+    version: &Version,
+    mut features: Vec<Feature>,
+    mut beside: Beside,
+) -> Result<()> {
+    if beside.mvt_ids.len() != features.len() || beside.reaches.is_empty() {
+        return Err(Error::broken(format!("{}: indexes and rows disagree", version.id)));
+    }
+    identify(&mut features, &beside.mvt_ids);
+    let rest = beside.reaches.split_off(1);
+    let Some(reach) = beside.reaches.pop() else { return Ok(()) };
+    let new = NewVersion {
+        version: version.clone(),
+        features,
+        reach,
+        title: beside.title,
+        provenance: beside.provenance,
+    };
+    to.load(claim, new).await?;
+    for reach in rest {
+        to.load_reach(claim, &version.id, reach).await?;
+    }
+    Ok(())
+}
+
+/// Gives features their MVT ids back. Those that no tile showed get one as well, stable and not
+/// yet taken: tiles of another release may show them.
+fn identify(features: &mut [Feature], ids: &[u64]) {
+    let mut taken: HashSet<u64> = ids.iter().copied().collect();
+    for (feature, id) in features.iter_mut().zip(ids) {
+        feature.mvt_id = *id;
+        if *id == 0 {
+            let fnv = |h: u64, b: u8| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3);
+            let mut free = feature.id.bytes().fold(0xcbf2_9ce4_8422_2325, fnv) & ID_BITS;
+            while free == 0 || !taken.insert(free) {
+                free = (free + 1) & ID_BITS;
+            }
+            feature.mvt_id = free;
+        }
+    }
+}
+
+/// The rows of a version, and what they add up to.
+#[derive(Default)]
+struct Rows {
+    kinds: Vec<FieldKind>,
+    /// Whether features are wanted, or their checksum alone.
+    wanted: bool,
+    features: Vec<Feature>,
+    hash: Sha256,
+    count: u64,
+    checksum: String,
+    /// What stopped the reading.
+    failed: Option<Error>,
+}
+
+async fn read(
+    store: &Arc<dyn Store>,
+    at: &At,
+    wanted: bool,
+    progress: &dyn Progress,
+) -> Result<Rows> {
+    let kinds = at.version.schema.fields.iter().map(|f| f.kind).collect();
+    let rows = Arc::new(Mutex::new(Rows { kinds, wanted, ..Rows::default() }));
+    let mut next = Some(0);
+    while let Some(ordinal) = next {
+        let scan =
+            Scan { filter: Filter::default(), start: Start::Ordinal(ordinal), limit: Some(PAGE) };
+        let all = rows.clone();
+        let sink =
+            move |row: &Row<'_>| all.lock().unwrap_or_else(PoisonError::into_inner).take(row);
+        next = store.scan(at, scan, Box::new(sink)).await?.next;
+        let mut rows = rows.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(failed) = rows.failed.take() {
+            return Err(failed);
+        }
+        progress.advance(rows.count);
+    }
+    let mut rows = std::mem::take(&mut *rows.lock().unwrap_or_else(PoisonError::into_inner));
+    let hash = std::mem::take(&mut rows.hash);
+    rows.checksum = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
+    Ok(rows)
+}
+
+impl Rows {
+    fn take(&mut self, row: &Row<'_>) -> ControlFlow<()> {
+        add(&mut self.hash, row);
+        self.count += 1;
+        if self.wanted {
+            match feature(row, &self.kinds) {
+                Ok(feature) => self.features.push(feature),
+                Err(e) => {
+                    self.failed = Some(e);
+                    return ControlFlow::Break(());
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Adds a row to a checksum: every part with its kind and length, so that no two rows look alike.
+fn add(hash: &mut Sha256, row: &Row<'_>) {
+    let mut part = |kind: u8, bytes: &[u8]| {
+        hash.update([kind]);
+        hash.update((bytes.len() as u64).to_le_bytes());
+        hash.update(bytes);
+    };
+    part(b'r', row.id.as_bytes());
+    for value in row.values {
+        match value {
+            ValueRef::Null => part(b'n', &[]),
+            ValueRef::Bool(b) => part(b'b', &[u8::from(*b)]),
+            ValueRef::Int(i) => part(b'i', &i.to_le_bytes()),
+            ValueRef::Float(f) => part(b'f', &f.to_bits().to_le_bytes()),
+            ValueRef::Text(s) => part(b't', s.as_bytes()),
+            ValueRef::Json(s) => part(b'j', s.as_bytes()),
+        }
+    }
+    if let Some(wkb) = row.wkb {
+        part(b'g', wkb);
+    }
+}
+
+/// A stored row as it was before it was loaded; its MVT id comes from elsewhere.
+fn feature(row: &Row<'_>, kinds: &[FieldKind]) -> Result<Feature> {
+    let values = row.values.iter().zip(kinds).map(|(v, kind)| value(*v, *kind));
+    let geometry = row.wkb.map(wkb::read).transpose();
+    let geometry = geometry.map_err(|e| Error::fault(format!("geometry of {}", row.id), e))?;
+    let values = values.collect::<Result<_>>()?;
+    Ok(Feature { id: row.id.to_owned(), mvt_id: 0, values, geometry })
+}
+
+fn value(value: ValueRef<'_>, kind: FieldKind) -> Result<Value> {
+    Ok(match (value, kind) {
+        (ValueRef::Null, _) => Value::Null,
+        (ValueRef::Bool(b), _) => Value::Bool(b),
+        (ValueRef::Int(i), _) => Value::Int(i),
+        (ValueRef::Float(f), _) => Value::Float(f),
+        (ValueRef::Json(s), _) => Value::Json(s.to_owned()),
+        (ValueRef::Text(s), FieldKind::Date) => {
+            Value::Date(s.parse().map_err(|e: jiff::Error| Error::fault("a stored date", e))?)
+        }
+        (ValueRef::Text(s), FieldKind::DateTime) => Value::DateTime(
+            s.parse().map_err(|e: jiff::Error| Error::fault("a stored instant", e))?,
+        ),
+        (ValueRef::Text(s), _) => Value::Text(s.to_owned()),
+    })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::model::{Harvested, Report, Schema};
+
+    /// A description with nothing in it.
+    pub(in crate::store) fn version(id: &str) -> Version {
+        let when = "2026-01-01T00:00:00Z".parse().unwrap();
+        Version {
+            id: id.parse().unwrap(),
+            source: Harvested {
+                path: Default::default(),
+                name: "essai.csv".into(),
+                origin: "essai.csv".into(),
+                status: None,
+                bytes: 0,
+                sha256: String::new(),
+                etag: None,
+                modified: None,
+                fetched_at: when,
+                checked_at: when,
+            },
+            options_hash: String::new(),
+            schema: Schema::default(),
+            count: 0,
+            bbox: None,
+            key: None,
+            max_zoom: 12,
+            min_zoom: 0,
+            report: Report::default(),
+        }
+    }
+
+    fn sum(rows: &[Row<'_>]) -> String {
+        let mut hash = Sha256::new();
+        rows.iter().for_each(|r| add(&mut hash, r));
+        hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+    }
+
+    #[test]
+    fn no_two_tables_have_one_checksum() {
+        fn row<'a>(id: &'a str, values: &'a [ValueRef<'a>]) -> Row<'a> {
+            Row { ordinal: 0, id, values, wkb: None }
+        }
+        let text = |s| [ValueRef::Text(s)];
+        let (a, b, ab, none) = (text("a"), text("b"), text("ab"), text(""));
+        let json = [ValueRef::Json("a")];
+        let sums = [
+            sum(&[]),
+            sum(&[row("a", &[])]),
+            sum(&[row("", &a)]),
+            sum(&[row("a", &b)]),
+            sum(&[row("a", &none)]),
+            sum(&[row("", &ab)]),
+            sum(&[row("", &json)]),
+            sum(&[row("a", &[]), row("b", &[])]),
+            sum(&[row("b", &[]), row("a", &[])]),
+            sum(&[row("", &[ValueRef::Null])]),
+            sum(&[row("", &[ValueRef::Int(0)])]),
+            sum(&[row("", &[ValueRef::Float(0.0)])]),
+            sum(&[row("", &[ValueRef::Float(-0.0)])]),
+            sum(&[Row { ordinal: 0, id: "", values: &[], wkb: Some(b"") }]),
+        ];
+        let distinct: std::collections::HashSet<&String> = sums.iter().collect();
+        assert_eq!(distinct.len(), sums.len());
+    }
+
+    #[test]
+    fn values_are_what_they_were() {
+        let date = value(ValueRef::Text("1900-02-28"), FieldKind::Date).unwrap();
+        assert_eq!(date, Value::Date(jiff::civil::date(1900, 2, 28)));
+        let instant = value(ValueRef::Text("1969-12-31T23:59:59.999Z"), FieldKind::DateTime);
+        assert!(matches!(instant.unwrap(), Value::DateTime(t) if t.as_millisecond() == -1));
+        assert!(value(ValueRef::Text("hier"), FieldKind::Date).is_err());
+        assert_eq!(value(ValueRef::Null, FieldKind::Int).unwrap(), Value::Null);
+        let text = value(ValueRef::Text("1900-02-28"), FieldKind::Text).unwrap();
+        assert_eq!(text, Value::Text("1900-02-28".into()));
+    }
+}
