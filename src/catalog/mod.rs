@@ -8,7 +8,18 @@ use crate::{
     text,
 };
 use arc_swap::ArcSwap;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// A store that answers later than this has not confirmed the snapshot: one slow look among
+/// those made twice a second is no news.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// A layer as it stands.
 #[derive(Debug, Clone)]
@@ -76,6 +87,10 @@ pub struct Catalog {
     defs: Vec<LayerDef>,
     store: Arc<dyn Store>,
     snapshot: ArcSwap<Snapshot>,
+    /// When the catalogue was opened: what `asked` counts from.
+    opened: Instant,
+    /// Milliseconds, plus one, at the first look that got no answer; 0 when the last one did.
+    asked: AtomicU64,
 }
 
 impl Catalog {
@@ -83,7 +98,9 @@ impl Catalog {
     /// out of reach does not keep it from opening: layers wait for it without a version.
     pub async fn open(defs: Vec<LayerDef>, store: Arc<dyn Store>) -> Result<Self> {
         let waiting = Arc::new(Snapshot { layers: join(&defs, None), ..Snapshot::default() });
-        let catalog = Self { defs, store, snapshot: ArcSwap::new(waiting) };
+        let snapshot = ArcSwap::new(waiting);
+        let (opened, asked) = (Instant::now(), AtomicU64::new(0));
+        let catalog = Self { defs, store, snapshot, opened, asked };
         match catalog.refresh().await {
             Err(error @ (Error::Unavailable(_) | Error::Busy { .. })) => {
                 tracing::warn!(cause = error.chain(), "starting without the store");
@@ -108,8 +125,28 @@ impl Catalog {
         &self.defs
     }
 
+    /// For how long the store has not confirmed that the snapshot is the latest; `None` while it
+    /// does. The snapshot stays in force all the same: better old than nothing.
+    pub fn stale(&self) -> Option<Duration> {
+        let asked = self.asked.load(Ordering::Relaxed).checked_sub(1)?;
+        let silent = self.opened.elapsed().saturating_sub(Duration::from_millis(asked));
+        (silent >= GRACE).then_some(silent)
+    }
+
     /// Reads the store again when its generation moved; `true` when the snapshot was swapped.
+    ///
+    /// # Errors
+    /// What the store fails with; the snapshot in force stays, and is [`Catalog::stale`] from the
+    /// first look that failed, or hangs, to the next that succeeds.
     pub async fn refresh(&self) -> Result<bool> {
+        let now = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1;
+        let _ = self.asked.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
+        let swapped = self.look().await?;
+        self.asked.store(0, Ordering::Relaxed);
+        Ok(swapped)
+    }
+
+    async fn look(&self) -> Result<bool> {
         let generation = self.store.generation().await?;
         let seen = self.snapshot.load();
         if seen.read && seen.generation == generation {

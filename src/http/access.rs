@@ -28,7 +28,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 use tower::ServiceExt;
 
@@ -40,7 +40,14 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub const TERRITORY_NOTICE: HeaderName = HeaderName::from_static("socle-territory-notice");
 /// Headers a script of another origin may read.
 const EXPOSED: &str = "Content-Crs, ETag, Link, OGC-NumberMatched, OGC-NumberReturned, \
-     Retry-After, Socle-Territory-Notice, X-Request-Id";
+     Retry-After, Socle-Stale, Socle-Territory-Notice, X-Request-Id";
+/// Seconds since the store last confirmed that what is served is the latest.
+///
+/// Not `Warning: 110`, which RFC 9111 (§5.5) withdrew; not `Age`, with which every cache would
+/// hold the answer expired on arrival and ask again at once, when there is least to give.
+const STALE: HeaderName = HeaderName::from_static("socle-stale");
+/// How long caches keep what is stale: little, so that what comes after is soon everywhere.
+const STALE_CACHE: &str = "public, max-age=5";
 
 /// The client's address, put into a request's extensions by the server.
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +63,16 @@ impl Front {
     /// Around these routes.
     pub fn new(site: Arc<Site>, routes: Router) -> Self {
         Self { site, routes }
+    }
+
+    /// Notes that the server is about to end: `/health/ready` says so from now on.
+    pub fn leave(&self) {
+        self.site.leaving.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the server is about to end.
+    pub fn leaving(&self) -> bool {
+        self.site.leaving.load(Ordering::Relaxed)
     }
 }
 
@@ -298,6 +315,19 @@ fn leave(site: &Site, kept: &Kept, entered: &Entered, response: &mut Response) {
     }
     if !success && !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    if let Some(silent) = site.app.catalog.stale() {
+        mark_stale(headers, silent);
+    }
+}
+
+/// Marks an answer that caches may keep as one that the store did not confirm. What never
+/// changes (`immutable`) is never stale.
+fn mark_stale(headers: &mut HeaderMap, silent: Duration) {
+    let kept = headers.get(header::CACHE_CONTROL).and_then(|v| v.to_str().ok());
+    if kept.is_some_and(|c| c.contains("max-age") && !c.contains("immutable")) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(STALE_CACHE));
+        headers.insert(STALE, HeaderValue::from(silent.as_secs()));
     }
 }
 

@@ -7,10 +7,10 @@ use axum::{
     response::Response,
 };
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 /// A store that does not answer within this time is not ready.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// `GET /health/live`: the process answers.
 pub async fn live(visit: Visit) -> Answer {
@@ -18,16 +18,23 @@ pub async fn live(visit: Visit) -> Answer {
     Ok(answer(StatusCode::OK, &json!({ "status": "pass" })))
 }
 
-/// `GET /health/ready`: the store answers.
+/// `GET /health/ready`: the store answers, and the server is not about to end. Without the store
+/// `stale` says for how many seconds what is in memory has been served unconfirmed.
 pub async fn ready(visit: Visit) -> Answer {
     visit.params.check(&[], &[])?;
+    if visit.site.leaving.load(Ordering::Relaxed) {
+        let value = json!({ "status": "fail", "output": "shutdown" });
+        return Ok(answer(StatusCode::SERVICE_UNAVAILABLE, &value));
+    }
     let generation = tokio::time::timeout(PATIENCE, visit.site.app.store.generation()).await;
     let snapshot = visit.snapshot();
     let layers = json!({ "declared": snapshot.layers.len(), "served": snapshot.served().count() });
     Ok(match generation {
         Ok(Ok(_)) => answer(StatusCode::OK, &json!({ "status": "pass", "layers": layers })),
         _ => {
-            let value = json!({ "status": "fail", "output": "store", "layers": layers });
+            let stale = visit.site.app.catalog.stale().map_or(0, |silent| silent.as_secs());
+            let value =
+                json!({ "status": "fail", "output": "store", "stale": stale, "layers": layers });
             answer(StatusCode::SERVICE_UNAVAILABLE, &value)
         }
     })

@@ -46,7 +46,7 @@ use crate::{
 use axum::response::Response;
 use problem::Failure;
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 /// What a handler gives.
 type Answer = Result<Response, Failure>;
@@ -69,6 +69,8 @@ pub struct Site {
     meters: meters::Meters,
     /// Path of `public_url`, with both slashes, when it is not `/`.
     prefix: Option<String>,
+    /// Whether the server is about to end: balancers are told to send no more.
+    leaving: AtomicBool,
 }
 
 impl Site {
@@ -94,6 +96,7 @@ impl Site {
             meters: meters::Meters::new(),
             stamp,
             prefix,
+            leaving: AtomicBool::new(false),
             app,
         }
     }

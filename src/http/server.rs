@@ -29,6 +29,9 @@ use tokio::{
 
 /// A client that sends its headers slower than this holds a connection for nothing.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long the server still serves who comes after it was told to end, at most: a balancer that
+/// was told to send no more goes on for a moment.
+const LINGER: Duration = Duration::from_millis(400);
 /// A publication by another process is seen within this time (DESIGN §5: a second).
 const WATCH: Duration = Duration::from_millis(500);
 /// Room for headers beside the longest address.
@@ -59,7 +62,9 @@ async fn open(address: SocketAddr, setting: &str) -> Result<TcpListener> {
     })
 }
 
-/// Serves until `shutdown` is ready, then lets requests under way end within the drain time.
+/// Serves until `shutdown` is ready, then goes without losing a request: says that it is leaving
+/// (`/health/ready`, `Connection: close`) and still serves who comes for a moment; takes what
+/// waits at the door and closes it; lets requests under way end. All within the drain time.
 pub async fn serve(
     app: Arc<App>,
     listener: TcpListener,
@@ -73,38 +78,89 @@ pub async fn serve(
     }
     let front = super::router::front(app.clone());
     beside.spawn(watch(app));
-    let limit = Arc::new(Semaphore::new(settings.max_connections));
-    let graceful = GracefulShutdown::new();
-    let mut shutdown = std::pin::pin!(shutdown);
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = &mut shutdown => break,
-        };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // Out of descriptors, or a client gone before it was taken: not a reason to end.
-                tracing::warn!(%error, "a connection could not be taken");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
+    let door = Door {
+        listener,
+        front: front.clone(),
+        limit: Arc::new(Semaphore::new(settings.max_connections)),
+        max_url: settings.max_url,
+        graceful: GracefulShutdown::new(),
+    };
+    door.open_until(shutdown).await;
+    front.leave();
+    let linger = LINGER.min(settings.drain / 3);
+    let gone = async {
+        door.open_until(tokio::time::sleep(linger)).await;
+        let graceful = door.close();
+        // Whoever came last is heard: a connection without a request yet would be cut below.
+        tokio::time::sleep(linger / 4).await;
+        graceful.shutdown().await;
+    };
+    if tokio::time::timeout(settings.drain, gone).await.is_err() {
+        tracing::warn!(seconds = settings.drain.as_secs(), "requests still under way were cut");
+    }
+    Ok(())
+}
+
+/// Where connections come in.
+struct Door {
+    listener: TcpListener,
+    front: Arc<Front>,
+    limit: Arc<Semaphore>,
+    max_url: usize,
+    graceful: GracefulShutdown,
+}
+
+impl Door {
+    /// Takes connections until `end` is ready.
+    async fn open_until(&self, end: impl Future<Output = ()>) {
+        let mut end = std::pin::pin!(end);
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                () = &mut end => return,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.take(stream, peer),
+                Err(error) => {
+                    // Out of descriptors, or a client gone before it was taken: not a reason to
+                    // end.
+                    tracing::warn!(%error, "a connection could not be taken");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
             }
-        };
+        }
+    }
+
+    fn take(&self, stream: TcpStream, peer: SocketAddr) {
         let _ = stream.set_nodelay(true);
-        match limit.clone().try_acquire_owned() {
+        match self.limit.clone().try_acquire_owned() {
             Ok(permit) => {
-                connection(stream, peer, front.clone(), settings.max_url, &graceful, permit);
+                let front = self.front.clone();
+                connection(stream, peer, front, self.max_url, &self.graceful, permit);
             }
             Err(_) => {
                 tokio::spawn(turn_away(stream));
             }
         }
     }
-    drop(listener);
-    if tokio::time::timeout(settings.drain, graceful.shutdown()).await.is_err() {
-        tracing::warn!(seconds = settings.drain.as_secs(), "requests still under way were cut");
+
+    /// Takes the connections that the system has already answered for, and closes the door right
+    /// behind them: they would be reset, with what they ask.
+    fn close(self) -> GracefulShutdown {
+        let Self { listener, front, limit, max_url, graceful } = self;
+        // The system is asked itself: the runtime may not have heard of them yet.
+        let Ok(listener) = listener.into_std() else { return graceful };
+        let permits = std::iter::from_fn(|| limit.clone().try_acquire_owned().ok());
+        let taken: Vec<_> = permits.map_while(|p| Some((listener.accept().ok()?, p))).collect();
+        drop(listener);
+        for ((stream, peer), permit) in taken {
+            let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+            if let Ok(stream) = stream {
+                connection(stream, peer, front.clone(), max_url, &graceful, permit);
+            }
+        }
+        graceful
     }
-    Ok(())
 }
 
 /// Ready when the process is asked to end: `SIGINT` (Ctrl-C) or `SIGTERM`.
@@ -145,7 +201,16 @@ fn connection(
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         let front = front.clone();
         request.extensions_mut().insert(Peer(peer));
-        async move { Ok::<_, std::convert::Infallible>(front.answer(request.map(Body::new)).await) }
+        async move {
+            let mut response = front.answer(request.map(Body::new)).await;
+            if front.leaving() {
+                // The client's next request goes elsewhere, rather than into a connection that
+                // ends under it.
+                let close = hyper::header::HeaderValue::from_static("close");
+                response.headers_mut().insert(hyper::header::CONNECTION, close);
+            }
+            Ok::<_, std::convert::Infallible>(response)
+        }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())

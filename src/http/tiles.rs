@@ -30,8 +30,9 @@ use std::sync::Arc;
 pub const KNOWN: [&str; 5] = [name::TERRITORY, name::TERRITOIRE, name::MODE, name::V, name::F];
 /// Headers of a tile's answer, with those that every answer gets: room for all at once.
 const HEADERS: usize = 14;
-/// A stable URL follows a publication within a minute.
-const STABLE: &str = "public, max-age=60, stale-while-revalidate=300";
+/// A stable URL follows a publication within a minute; a cache in front may go on giving what it
+/// has for a day when there is nothing better (RFC 5861).
+const STABLE: &str = "public, max-age=60, stale-while-revalidate=300, stale-if-error=86400";
 /// A versioned URL never changes its bytes.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 /// Says whether a tile holds anything (OGC API Tiles, recommendation).
