@@ -16,6 +16,7 @@ mod operations;
 mod postgis;
 mod proxy;
 mod qgis;
+mod resilience;
 mod serve;
 mod store_contract;
 mod support;

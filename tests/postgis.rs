@@ -19,7 +19,6 @@ use socle::{
 use std::{
     fs,
     ops::ControlFlow,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -65,7 +64,11 @@ fn place() -> Option<(&'static Postgres, String, Place)> {
 
 /// Holds an exclusive lock on the first version's tables for some seconds: every read of them
 /// waits, as behind a slow query.
-fn block(server: &'static Postgres, database: &str, seconds: f64) -> std::thread::JoinHandle<()> {
+pub fn block(
+    server: &'static Postgres,
+    database: &str,
+    seconds: f64,
+) -> std::thread::JoinHandle<()> {
     let name = database.to_owned();
     let locked = std::thread::spawn(move || {
         let sql = format!(
@@ -428,68 +431,6 @@ fn no_database_is_said_at_once_and_its_coming_is_noticed() {
     for text in [said(&harvest), words] {
         assert!(!text.contains("postgres://"), "{text}");
     }
-}
-
-#[test]
-fn a_database_killed_under_load_costs_no_cached_tile_and_no_fault() {
-    let Some(server) = Postgres::start() else {
-        println!("skipped: PostgreSQL with PostGIS is not installed");
-        return;
-    };
-    let site = Site::over(&server.url(&server.database()), "lease_s = 1");
-    site.layer("points", "key = \"id\"\n[source]\npath = \"../points.csv\"");
-    crash::delivery(&site, 1);
-    site.harvest();
-    let web = site.serve();
-    let cached = "/collections/points/tiles/8/129/88.mvt";
-    assert_eq!(web.get(cached).status, 200);
-    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let workers: Vec<_> = (0..4u32)
-        .map(|worker| {
-            let (address, stop) = (web.address.clone(), stop.clone());
-            std::thread::spawn(move || {
-                let mut seen = std::collections::BTreeMap::new();
-                let mut n = worker;
-                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                    n += 4;
-                    let path = match n % 3 {
-                        0 => "/collections/points/tiles/8/129/88.mvt".to_owned(),
-                        1 => format!("/collections/points/items?limit=100&offset={}", n % 5000),
-                        _ => format!("/collections/points/tiles/14/{}/5636.mvt", 8280 + n % 60),
-                    };
-                    let started = Instant::now();
-                    let answer = crate::support::send(&address, "GET", &path, &[]);
-                    assert!(started.elapsed() < Duration::from_secs(5), "{path} hangs");
-                    *seen.entry((n % 3, answer.status)).or_insert(0u32) += 1;
-                }
-                seen
-            })
-        })
-        .collect();
-    std::thread::sleep(Duration::from_millis(600));
-    server.kill();
-    std::thread::sleep(Duration::from_millis(1500));
-    assert_eq!(web.get(cached).status, 200);
-    server.restart();
-    let back = web.until(Duration::from_secs(2), |s| {
-        s.get("/collections/points/items?limit=1").status == 200
-    });
-    std::thread::sleep(Duration::from_millis(500));
-    stop.store(true, std::sync::atomic::Ordering::Relaxed);
-    let mut all = std::collections::BTreeMap::new();
-    for worker in workers {
-        for (key, n) in worker.join().unwrap() {
-            *all.entry(key).or_insert(0) += n;
-        }
-    }
-    assert!(back, "not recovered: {all:?}");
-    for ((kind, status), n) in &all {
-        match kind {
-            0 => assert_eq!(*status, 200, "{n} cached tiles"),
-            _ => assert!([200, 204, 503].contains(status), "{n} answers of kind {kind}: {all:?}"),
-        }
-    }
-    assert!(all.keys().any(|(_, status)| *status == 503), "{all:?}");
 }
 
 #[test]

@@ -353,6 +353,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_leaves_says_so_and_hears_whoever_came() {
+        let running = run(settings()).await;
+        let mut kept = TcpStream::connect(running.address).await.unwrap();
+        let mut other = TcpStream::connect(running.address).await.unwrap();
+        running.stop.send(()).unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let mut late = TcpStream::connect(running.address).await.unwrap();
+        // No request asks for the connection's end: it is the server that says so.
+        for (stream, path) in [(&mut kept, "/health/ready"), (&mut other, "/health/live")] {
+            let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.contains("connection: close"), "{answer}");
+            assert_eq!(answer.starts_with("HTTP/1.1 503"), path.ends_with("ready"), "{answer}");
+        }
+        assert!(ask(&mut late, "/collections").await.starts_with("HTTP/1.1 200"));
+        running.ended.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
     async fn publications_are_noticed() {
         let running = run(settings()).await;
         let before = running.site.app.catalog.snapshot().generation;

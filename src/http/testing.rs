@@ -26,7 +26,7 @@ use std::{
     ops::ControlFlow,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -54,6 +54,8 @@ pub struct Memory {
     /// Tiles asked for.
     pub tiles: Mutex<Vec<TileId>>,
     pub mood: Mood,
+    /// Does not even tell its generation, as a database that is away.
+    pub silent: AtomicBool,
 }
 
 const COMMUNES: [(&str, &str, i64); 5] = [
@@ -79,7 +81,8 @@ fn features() -> Vec<Feature> {
 
 impl Memory {
     pub fn new(mood: Mood) -> Arc<Self> {
-        Arc::new(Self { generation: AtomicU64::new(1), tiles: Mutex::default(), mood })
+        let (generation, silent) = (AtomicU64::new(1), AtomicBool::new(false));
+        Arc::new(Self { generation, tiles: Mutex::default(), mood, silent })
     }
 
     async fn mind(&self) -> Result<()> {
@@ -184,6 +187,9 @@ impl Store for Memory {
         Ok(ids.into_iter().map(|id| (id.clone(), self.at(&id))).collect())
     }
     async fn generation(&self) -> Result<u64> {
+        if self.silent.load(Ordering::Relaxed) {
+            return Err(Error::Unavailable(crate::text!("absente", "away")));
+        }
         Ok(self.generation.load(Ordering::Relaxed))
     }
     async fn versions(&self, layer: &LayerId) -> Result<Vec<Version>> {

@@ -3,7 +3,7 @@
 use super::testing::{Got, Mood, Site, has_reference, settings};
 use axum::http::StatusCode;
 use serde_json::Value;
-use std::{collections::BTreeSet, io::Read, time::Duration};
+use std::{collections::BTreeSet, io::Read, sync::atomic::Ordering, time::Duration};
 
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
@@ -471,6 +471,34 @@ async fn health_is_told() {
     let ready = site.get("/health/ready").await;
     assert_eq!(ready.json()["layers"]["served"], 2);
     assert_eq!(ready.header("cache-control"), "no-store");
+}
+
+#[tokio::test]
+async fn what_a_silent_store_does_not_confirm_is_marked_and_served() {
+    let site = Site::new().await;
+    let key = site.app.catalog.snapshot().layer("communes").unwrap().at().unwrap().key();
+    let tile = "/collections/communes/tiles/3/4/2.mvt";
+    let versioned = format!("{tile}?v={key}");
+    assert_eq!(site.get(tile).await.header("socle-stale"), "");
+    site.store.silent.store(true, Ordering::Relaxed);
+    assert!(site.app.catalog.refresh().await.is_err());
+    assert_eq!(site.get(tile).await.header("socle-stale"), "", "one look is no news");
+    tokio::time::sleep(Duration::from_millis(1_050)).await;
+    assert!(site.app.catalog.refresh().await.is_err());
+    for path in [tile, "/collections/communes"] {
+        let got = site.get(path).await;
+        assert!(got.status.is_success(), "{path}");
+        assert_eq!(got.header("socle-stale"), "1", "{path}");
+        assert_eq!(got.header("cache-control"), "public, max-age=5");
+    }
+    // What never changes, and what is never kept, is not stale.
+    assert_eq!(site.get(&versioned).await.header("socle-stale"), "");
+    let ready = site.get("/health/ready").await;
+    assert_eq!((ready.status, ready.header("socle-stale")), (StatusCode::SERVICE_UNAVAILABLE, ""));
+    assert_eq!(ready.json()["stale"], 1);
+    site.store.silent.store(false, Ordering::Relaxed);
+    site.app.catalog.refresh().await.unwrap();
+    assert_eq!(site.get(tile).await.header("socle-stale"), "");
 }
 
 /// Follows every link of every JSON document and page from the landing page: none may leave the

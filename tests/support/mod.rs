@@ -246,6 +246,19 @@ impl Server {
         self.child.id()
     }
 
+    /// Asks the server to end (`SIGTERM`), and waits until it has; whether it ended well.
+    pub fn stop(&mut self) -> bool {
+        let _ = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status();
+        let started = Instant::now();
+        while started.elapsed() < Duration::from_secs(20) {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return status.success();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        false
+    }
+
     /// GET a path, JSON preferred.
     pub fn get(&self, path: &str) -> Answer {
         self.send("GET", path, &[("Accept", "application/json")])
