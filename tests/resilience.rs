@@ -149,6 +149,33 @@ fn a_database_killed_under_load_leaves_stale_tiles_and_comes_back_by_itself() {
     assert!(all.keys().any(|(_, status)| *status == 503), "{all:?}");
 }
 
+#[test]
+fn a_database_that_hangs_makes_no_request_hang() {
+    if !has("pgrep") {
+        return;
+    }
+    let Some(server) = postgres::Postgres::start() else {
+        println!("skipped: PostgreSQL with PostGIS is not installed");
+        return;
+    };
+    let (site, _) = points(&server, "");
+    let web = site.serve();
+    let fresh = web.get(TILE);
+    assert_eq!((fresh.status, web.get(ITEMS).status), (200, 200));
+    server.freeze(true);
+    let marked =
+        web.until(Duration::from_secs(3) * SLACK, |s| s.get(TILE).header("socle-stale").is_some());
+    if marked {
+        away(&web, &fresh);
+    }
+    server.freeze(false);
+    assert!(marked, "cached tiles are not marked");
+    let back = web.until(Duration::from_secs(2) * SLACK, |s| {
+        s.get(ITEMS).status == 200 && s.get(TILE).header("socle-stale").is_none()
+    });
+    assert!(back, "not recovered");
+}
+
 /// What a server without its database answers.
 fn away(web: &Server, fresh: &Answer) {
     let stale = web.get(TILE);

@@ -202,10 +202,22 @@ impl Postgres {
 
     /// Ends the server as a crash does.
     pub fn kill(&self) {
+        // One that was stopped hears nothing.
+        self.freeze(false);
         let mut child = self.child.lock().unwrap_or_else(|e| e.into_inner());
         // Immediate shutdown: connections are cut at once, recovery follows at the next start.
         let _ = Command::new("kill").args(["-QUIT", &child.id().to_string()]).status();
         let _ = child.wait();
+    }
+
+    /// Stops the server and all its backends where they are, as a machine that hangs does, or
+    /// lets them go on.
+    pub fn freeze(&self, still: bool) {
+        let pid = self.child.lock().unwrap_or_else(|e| e.into_inner()).id();
+        let signal = if still { "STOP" } else { "CONT" };
+        let script = format!("kill -{signal} {pid} $(pgrep -P {pid})");
+        let sent = Command::new("sh").args(["-c", &script]).stderr(Stdio::null()).status();
+        assert!(sent.is_ok(), "{script}");
     }
 
     /// Starts it again on the same port and data.

@@ -4,7 +4,7 @@
 use super::{
     column::{self, Storage},
     connect::{Address, Connections},
-    gone,
+    fault, gone,
     link::{Link, Param, cell},
     migrate,
     names::Names,
@@ -20,9 +20,14 @@ use crate::{
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
 };
 use tokio::sync::OnceCell;
 use tokio_postgres::types::Type;
+
+/// A database that takes longer than this to tell its generation, one row, answers nothing else
+/// in time either: it hangs, or the network to it does.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Names one open version: layer, version, reach index.
 type Key = (LayerId, VersionId, String);
@@ -93,7 +98,7 @@ impl Inner {
         let sql = ready.names.sql(text);
         let mut again = true;
         loop {
-            let mut link = self.primary.link().await?;
+            let mut link = self.reading_link(&self.primary).await?;
             match link.hot(&sql, params).await {
                 Err(e) if again && e.is_lost() => again = false,
                 other => return other.map_err(|e| e.meaning(what)),
@@ -105,12 +110,44 @@ impl Inner {
         if let Some(fresh) = self.pulse.fresh() {
             return Ok(fresh);
         }
-        let rows =
-            self.ask("reading the generation", "SELECT generation FROM {s}state", &[]).await?;
-        let row = rows.first().ok_or_else(|| Error::broken("the store has no state"))?;
-        let generation = cell(row, 0)?;
-        self.pulse.read(generation);
-        Ok(generation)
+        let looked = self.look().await;
+        match &looked {
+            Ok(generation) => {
+                self.pulse.answered(true);
+                self.pulse.read(*generation);
+            }
+            Err(Error::Unavailable(_)) => self.pulse.answered(false),
+            // Short of connections, for one: that is not silence.
+            Err(_) => {}
+        }
+        looked
+    }
+
+    /// Asks the database for the generation, silent or not: so its coming back is noticed.
+    async fn look(self: &Arc<Self>) -> Result<i64> {
+        let sql = self.ready().await?.names.sql("SELECT generation FROM {s}state");
+        let mut again = true;
+        loop {
+            let mut link = self.primary.link().await?;
+            let looked = tokio::time::timeout(LOOK, link.hot(&sql, &[])).await;
+            match looked.map_err(|_| fault::unreachable())? {
+                Err(e) if again && e.is_lost() => again = false,
+                other => {
+                    let rows = other.map_err(|e| e.meaning("reading the generation"))?;
+                    let row = rows.first();
+                    return cell(row.ok_or_else(|| Error::broken("the store has no state"))?, 0);
+                }
+            }
+        }
+    }
+
+    /// A connection for a request's read: none at once to a primary known to be silent, for a
+    /// request that waits for it is a request that hangs.
+    pub(super) async fn reading_link(&self, connections: &Connections) -> Result<Link> {
+        if std::ptr::eq(connections, &self.primary) && self.pulse.silent() {
+            return Err(fault::unreachable());
+        }
+        connections.link().await
     }
 
     pub(super) async fn current(self: &Arc<Self>) -> Result<BTreeMap<LayerId, At>> {

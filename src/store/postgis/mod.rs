@@ -157,7 +157,7 @@ macro_rules! read {
         let mut answer = None;
         'tries: for connections in inner.readers() {
             for attempt in 0..2 {
-                let mut link = match connections.link().await {
+                let mut link = match inner.reading_link(connections).await {
                     Ok(link) => link,
                     Err(e) => {
                         last = e;
