@@ -468,7 +468,7 @@ fn a_full_disk_is_said_and_leaves_what_is_published() {
     let text = said(&output);
     assert!(output.status.success(), "{text}");
     assert!(text.contains("Le disque est plein") && text.contains("code 1"), "{text}");
-    assert!(text.contains("✓ points : 1 versions"), "{text}");
+    assert!(text.contains("✓ points (versions : 1)"), "{text}");
 }
 
 #[test]
