@@ -185,7 +185,6 @@ impl Inner {
             .unwrap_or_else(PoisonError::into_inner)
             .retain(|(layer, id), _| all.get(layer).is_some_and(|at| at.version.id == *id));
         Self::renew_holds(self, false).await?;
-        self.meter.note(self.used().await?);
         Ok(all)
     }
 

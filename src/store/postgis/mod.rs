@@ -194,7 +194,9 @@ macro_rules! read {
 #[async_trait]
 impl Store for PostgisStore {
     async fn current(&self) -> Result<BTreeMap<LayerId, At>> {
-        self.inner.current().await
+        let current = self.inner.current().await?;
+        self.inner.meter.note(self.inner.used().await?);
+        Ok(current)
     }
 
     async fn generation(&self) -> Result<u64> {
