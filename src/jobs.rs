@@ -147,7 +147,7 @@ impl Jobs {
 
     fn named(&self, names: &[LayerId]) -> Result<Vec<LayerDef>> {
         if names.is_empty() {
-            return Ok(self.layers.clone());
+            return Ok(self.layers.iter().filter(|def| !def.is_live()).cloned().collect());
         }
         let find = |id: &LayerId| {
             self.layers.iter().find(|def| def.id == *id).cloned().ok_or_else(|| {
@@ -159,6 +159,12 @@ impl Jobs {
                 ))
             })
         };
+        if let Some(id) = names.iter().find(|id| find(id).is_ok_and(|def| def.is_live())) {
+            return Err(Error::Invalid(text!(
+                "« {id} » est une table publiée telle quelle : elle n'a ni source ni version à charger.",
+                "\"{id}\" is a table published as it is: it has no source and no version to load."
+            )));
+        }
         names.iter().map(find).collect()
     }
 
@@ -260,9 +266,24 @@ impl Jobs {
 
     /// Rebuilds the reach indexes whose inputs moved, and puts each in force.
     async fn derive(&self, progress: &Arc<dyn Progress>) -> Result<()> {
+        let harvested: Vec<_> = self.layers.iter().filter(|def| !def.is_live()).collect();
+        self.attach(&harvested, progress).await?;
+        self.attach_tables(progress).await
+    }
+
+    /// Attaches again the published tables that were edited since they last were, or whose
+    /// borders moved.
+    pub async fn attach_tables(&self, progress: &Arc<dyn Progress>) -> Result<()> {
+        let bound = |def: &&LayerDef| {
+            def.is_live() && (def.territory.by_location || !def.territory.columns.is_empty())
+        };
+        self.attach(&self.layers.iter().filter(bound).collect::<Vec<_>>(), progress).await
+    }
+
+    async fn attach(&self, layers: &[&LayerDef], progress: &Arc<dyn Progress>) -> Result<()> {
         let borders = Arc::new(self.borders().await?);
         let mut current = self.store.current().await?;
-        for def in &self.layers {
+        for def in layers {
             let Some(at) = current.remove(&def.id) else { continue };
             // A layer whose columns no longer fit its declaration waits for its next harvest.
             let wanted = self.importer.reach_id(&at, def, &borders);

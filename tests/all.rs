@@ -20,3 +20,4 @@ mod resilience;
 mod serve;
 mod store_contract;
 mod support;
+mod tables;

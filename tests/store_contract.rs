@@ -139,9 +139,11 @@ pub fn version(number: u32, fields: &[(&str, FieldKind)], features: Vec<Feature>
             max_zoom: 12,
             min_zoom: 0,
             report: Report::default(),
+            live: None,
         },
         features,
         reach: Reach {
+            ids: Vec::new(),
             id: format!("r{number}"),
             communes,
             degree,
@@ -826,6 +828,7 @@ fn reach_flips(place: &Place) {
         seen.checked_at = "2026-06-01T00:00:00Z".parse().unwrap();
         store.touch(&claim, &seen).await.unwrap();
         let reach = Reach {
+            ids: Vec::new(),
             id: "autre".into(),
             communes: vec![vec![9], vec![]],
             degree: vec![0, 0, 0, 0, 0, 0, 0, 0, 0, 1],

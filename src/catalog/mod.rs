@@ -3,7 +3,7 @@
 
 use crate::{
     error::{Error, Result},
-    model::{LayerDef, LayerId},
+    model::{LayerDef, LayerId, Live, Text},
     store::{At, Store},
     text,
 };
@@ -30,6 +30,8 @@ pub struct Layer {
     pub current: Option<At>,
     /// Whether the store said so, or was never reached.
     pub known: bool,
+    /// Why a published table is not served.
+    pub refused: Option<Text>,
 }
 
 impl Layer {
@@ -37,6 +39,13 @@ impl Layer {
     pub fn at(&self) -> Result<&At> {
         let id = &self.def.id;
         self.current.as_ref().ok_or_else(|| match self.known {
+            _ if self.refused.is_some() => {
+                Error::Unavailable(self.refused.clone().unwrap_or_default())
+            }
+            true if self.def.is_live() => Error::Unavailable(text!(
+                "La table de « {id} » n'a pas encore été vue.",
+                "The table of \"{id}\" has not been seen yet."
+            )),
             false => Error::Unavailable(text!(
                 "Les versions publiées ne sont pas encore connues : la base de données ne répond pas.",
                 "The published versions are not known yet: the database does not answer."
@@ -97,7 +106,8 @@ impl Catalog {
     /// A catalogue of the declared layers over a store; reads the store once. A store that is
     /// out of reach does not keep it from opening: layers wait for it without a version.
     pub async fn open(defs: Vec<LayerDef>, store: Arc<dyn Store>) -> Result<Self> {
-        let waiting = Arc::new(Snapshot { layers: join(&defs, None), ..Snapshot::default() });
+        let waiting =
+            Arc::new(Snapshot { layers: join(&defs, None, |_| None), ..Snapshot::default() });
         let snapshot = ArcSwap::new(waiting);
         let (opened, asked) = (Instant::now(), AtomicU64::new(0));
         let catalog = Self { defs, store, snapshot, opened, asked };
@@ -152,7 +162,8 @@ impl Catalog {
         if seen.read && seen.generation == generation {
             return Ok(false);
         }
-        let layers = join(&self.defs, Some(self.store.current().await?));
+        let current = self.store.current().await?;
+        let layers = join(&self.defs, Some(current), |id| self.store.refused(id));
         self.snapshot.store(Arc::new(Snapshot { layers, generation, read: true }));
         Ok(true)
     }
@@ -162,12 +173,45 @@ impl Catalog {
 fn join(
     defs: &[LayerDef],
     current: Option<BTreeMap<LayerId, At>>,
+    refused: impl Fn(&LayerId) -> Option<Text>,
 ) -> BTreeMap<LayerId, Arc<Layer>> {
     let known = current.is_some();
     let mut current = current.unwrap_or_default();
     let layer = |def: &LayerDef| {
-        let layer = Layer { def: def.clone(), current: current.remove(&def.id), known };
-        (def.id.clone(), Arc::new(layer))
+        let mut def = def.clone();
+        let current = current.remove(&def.id);
+        match current.as_ref().and_then(|at| at.version.live.as_deref()) {
+            Some(live) => describe(&mut def, live),
+            None if def.is_live() => describe(&mut def, &Live::default()),
+            None => {}
+        }
+        let refused = refused(&def.id).filter(|_| current.is_none());
+        let layer = Layer { def, current, known, refused };
+        (layer.def.id.clone(), Arc::new(layer))
     };
     defs.iter().map(layer).collect()
+}
+
+/// Completes what is declared of a table with what the table says of itself, and tells people
+/// what it costs.
+fn describe(def: &mut LayerDef, live: &Live) {
+    if def.title.fr.is_empty() {
+        let title = live.title.clone().unwrap_or_else(|| def.id.to_string());
+        def.title = Text::new(title.clone(), title);
+    }
+    if def.description.fr.is_empty()
+        && let Some(words) = &live.description
+    {
+        def.description = Text::new(words.clone(), words.clone());
+    }
+    for notice in &live.notices {
+        for (all, one) in
+            [(&mut def.description.fr, &notice.fr), (&mut def.description.en, &notice.en)]
+        {
+            if !all.is_empty() {
+                all.push_str("\n\n");
+            }
+            all.push_str(one);
+        }
+    }
 }

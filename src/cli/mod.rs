@@ -109,10 +109,14 @@ fn store(settings: &Settings) -> Result<Arc<dyn Store>> {
 }
 
 fn jobs(settings: &Settings) -> Result<Jobs> {
-    Ok(Jobs {
+    Ok(jobs_over(settings, store(settings)?))
+}
+
+fn jobs_over(settings: &Settings, store: Arc<dyn Store>) -> Jobs {
+    Jobs {
         layers: settings.layers.clone(),
         harvest: settings.harvest.clone(),
-        store: store(settings)?,
+        store,
         importer: Importer::new(Reference::builtin(), settings.harvest.max_unpacked).into(),
-    })
+    }
 }

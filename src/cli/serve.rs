@@ -5,9 +5,16 @@ use crate::{
     app::App,
     config::Settings,
     error::{Error, Result},
-    http, text,
+    http,
+    model::{LayerDef, Progress, Silent},
+    text,
 };
-use std::{net::SocketAddr, process::ExitCode, sync::Arc};
+use std::{
+    net::SocketAddr,
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Arguments of `socle serve`.
@@ -32,8 +39,47 @@ pub(super) async fn run(mut settings: Settings, args: Args) -> Result<ExitCode> 
     let app = Arc::new(App::new(settings, store).await?);
     let words = text!("Socle écoute sur http://{address}/", "Socle listens on http://{address}/");
     out::line(words.get(out::lang()));
+    follow_tables(&app);
+    reload_on_hangup(&app);
     http::serve(app, listener, told_to_stop()).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Keeps the attachments of published tables up with their edits, as long as the server runs.
+/// Those of a table that changes all the time take at most a fifth of a core.
+fn follow_tables(app: &Arc<App>) {
+    if !app.settings.layers.iter().any(LayerDef::is_live) {
+        return;
+    }
+    let jobs = super::jobs_over(&app.settings, app.store.clone());
+    tokio::spawn(async move {
+        let progress: Arc<dyn Progress> = Arc::new(Silent);
+        loop {
+            let begun = Instant::now();
+            if let Err(e) = jobs.attach_tables(&progress).await {
+                tracing::debug!(cause = e.chain(), "tables are not attached");
+            }
+            tokio::time::sleep(begun.elapsed() * 4 + Duration::from_millis(200)).await;
+        }
+    });
+}
+
+/// `SIGHUP` has the form of published tables looked at again.
+fn reload_on_hangup(app: &Arc<App>) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    let app = app.clone();
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            let reloaded = async {
+                app.store.reload().await?;
+                app.catalog.refresh().await
+            };
+            match reloaded.await {
+                Ok(_) => tracing::info!("tables were looked at again"),
+                Err(e) => tracing::error!(cause = e.chain(), "tables were not looked at again"),
+            }
+        }
+    });
 }
 
 /// Ready when the process is asked to stop: SIGTERM from a supervisor, Ctrl-C at a desk.

@@ -102,7 +102,7 @@ pub(super) fn read(doc: &Document, base: &Path) -> Option<Read> {
     })
 }
 
-fn tile_options(table: Option<Table<'_>>) -> TileOptions {
+pub(super) fn tile_options(table: Option<Table<'_>>) -> TileOptions {
     let mut options = TileOptions { min_zoom: 0, max_zoom: 14, buffer: None };
     let Some(table) = table else { return options };
     let zoom = |key| table.integer(key, 0..=DEEPEST).and_then(|z| u8::try_from(z).ok());
@@ -123,7 +123,7 @@ fn tile_options(table: Option<Table<'_>>) -> TileOptions {
     options
 }
 
-fn layer_id(words: &str) -> Result<LayerId, Text> {
+pub(super) fn layer_id(words: &str) -> Result<LayerId, Text> {
     words.parse().map_err(|_| {
         let words = clip(words);
         text!(
@@ -136,12 +136,12 @@ fn layer_id(words: &str) -> Result<LayerId, Text> {
 }
 
 /// A style's id names a file: the same characters as a layer's id, so no path can hide in it.
-fn style_id(words: &str) -> Result<String, Text> {
+pub(super) fn style_id(words: &str) -> Result<String, Text> {
     let words = words.strip_suffix(".json").unwrap_or(words);
     layer_id(words).map(|id| id.to_string())
 }
 
-fn contact(words: &str) -> Result<String, Text> {
+pub(super) fn contact(words: &str) -> Result<String, Text> {
     let mail = |w: &str| {
         let parts = w.split_once('@');
         parts.is_some_and(|(who, host)| {

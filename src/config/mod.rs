@@ -18,6 +18,7 @@ mod source;
 mod store;
 mod styles;
 mod table;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod tiles;
@@ -53,11 +54,11 @@ pub struct Settings {
     /// Folder of MapLibre style documents. Default `styles` beside the configuration, where it
     /// need not exist as long as no layer names a style.
     pub styles: PathBuf,
-    /// The layers, sorted by id.
+    /// The layers, those of `[[tables]]` among them, sorted by id.
     pub layers: Vec<LayerDef>,
 }
 
-const KEYS: &[&str] = &["server", "store", "tiles", "harvest", "layers", "styles"];
+const KEYS: &[&str] = &["server", "store", "tiles", "harvest", "layers", "styles", "tables"];
 
 /// Problems listed in one message; beyond, they are counted.
 const MAX_LISTED: usize = 30;
@@ -72,14 +73,16 @@ impl Settings {
         let base = file.parent().unwrap_or(Path::new("")).to_path_buf();
         let text = files::read(file).map_err(Error::Invalid)?;
         let doc = Document::new(files::shown(file), text);
-        let main = doc.read(KEYS, |table| Some(Main::read(table, &base)));
-        let mut problems = doc.into_problems();
+        let mut main = doc.read(KEYS, |table| Some(Main::read(table, &base)));
+        let mut problems = Vec::new();
         let mut layers = Vec::new();
-        if let Some(main) = &main {
+        if let Some(main) = &mut main {
             let styles = main.styles_here.then(|| styles::check(&main.styles, &mut problems));
             let styles = styles.unwrap_or_default();
             layers = read_layers(&main.layers, &styles, &mut problems);
+            main.publish(&mut layers, &styles, &doc);
         }
+        problems.splice(0..0, doc.into_problems());
         match main {
             Some(main) if problems.is_empty() => Ok(Self {
                 server: main.server,
@@ -104,6 +107,7 @@ struct Main {
     /// Whether the folder must be read: it was named, or exists where it would be.
     styles_here: bool,
     layers: PathBuf,
+    tables: Vec<tables::Read>,
 }
 
 impl Main {
@@ -126,6 +130,7 @@ impl Main {
             styles_here: table.has("styles") || styles.is_dir(),
             styles,
             layers: relative(table, "layers", base).unwrap_or_else(|| base.join("layers")),
+            tables: table.tables("tables", tables::KEYS).iter().filter_map(tables::read).collect(),
         };
         if main.store.path == main.harvest.cache {
             // Each cleans its own folder: they must not meet.
@@ -137,7 +142,41 @@ impl Main {
                 ),
             );
         }
+        if matches!(main.store.kind, StoreKind::Embedded) && table.has("tables") {
+            table.report(
+                "tables",
+                text!(
+                    "des tables se publient depuis la base du magasin : il faut kind = \"postgis\" dans [store]",
+                    "tables are published from the store's database: [store] needs kind = \"postgis\""
+                ),
+            );
+        }
         main
+    }
+
+    /// Adds the published tables to the layers, and tells the store of them.
+    fn publish(&mut self, layers: &mut Vec<LayerDef>, styles: &BTreeSet<String>, doc: &Document) {
+        for tables::Read { def, id_line, style_line } in std::mem::take(&mut self.tables) {
+            let id = &def.id;
+            if layers.iter().any(|l| l.id == *id) {
+                doc.report(
+                    id_line,
+                    text!(
+                        "la couche « {id} » est déjà définie",
+                        "layer \"{id}\" is already defined"
+                    ),
+                );
+                continue;
+            }
+            if let Some(style) = def.style.as_ref().filter(|s| !styles.contains(*s)) {
+                doc.report(style_line, unknown_style(style, styles));
+            }
+            if let StoreKind::Postgis(settings) = &mut self.store.kind {
+                settings.tables.push(def.clone());
+            }
+            layers.push(def);
+        }
+        layers.sort_by(|a, b| a.id.cmp(&b.id));
     }
 }
 

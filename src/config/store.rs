@@ -3,7 +3,7 @@
 use super::{document::hint, relative, secrets, table::Table};
 use crate::{
     error::{Error, Result},
-    model::Text,
+    model::{LayerDef, Text},
     text,
 };
 use std::{
@@ -60,6 +60,8 @@ pub struct PostgisSettings {
     pub pgbouncer: bool,
     /// Bytes the store's tables may take, if they are held to a number.
     pub quota: Option<u64>,
+    /// The tables of the database that are published as they are (`[[tables]]`).
+    pub tables: Vec<LayerDef>,
 }
 
 /// Where a secret is read from.
@@ -154,6 +156,7 @@ impl PostgisSettings {
             lease: Duration::from_secs(20),
             pgbouncer: false,
             quota: None,
+            tables: Vec::new(),
         }
     }
 
@@ -183,6 +186,7 @@ impl PostgisSettings {
             lease: seconds("lease_s", 1.0..=3600.0, d.lease),
             pgbouncer: table.boolean("pgbouncer").unwrap_or(d.pgbouncer),
             quota: None,
+            tables: Vec::new(),
         }
     }
 }

@@ -55,6 +55,10 @@ pub async fn fetch(
             SourceLocation::Http(address) => {
                 http::fetch(address, source, settings, previous, progress).await
             }
+            SourceLocation::Table(_) => Err(Error::Refused(text!(
+                "c'est une table publiée telle quelle : rien à moissonner",
+                "it is a table published as it is: there is nothing to harvest"
+            ))),
         }
     };
     let fetched = tokio::time::timeout(source.timeout, Box::pin(fetching)).await;
@@ -74,6 +78,7 @@ pub fn shown(location: &SourceLocation) -> String {
     match location {
         SourceLocation::File(path) => file::name(path),
         SourceLocation::Http(address) => redact::redact(address),
+        SourceLocation::Table(table) => format!("{}.{}", table.schema, table.table),
     }
 }
 

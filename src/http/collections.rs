@@ -67,6 +67,9 @@ pub async fn one(Path(id): Path<String>, visit: Visit) -> Answer {
 /// Number of features of a layer, within the scope.
 pub async fn count(visit: &Visit, layer: &Layer) -> Result<Option<u64>> {
     match visit.selection(None) {
+        None if layer.at()?.version.live.is_some() => {
+            visit.site.app.items.count(layer, &Filter::default()).await
+        }
         None => Ok(Some(layer.at()?.version.count)),
         Some(selection) => {
             let filter = Filter { selection: Some(selection), ..Filter::default() };

@@ -119,6 +119,7 @@ impl Memory {
             max_zoom: 12,
             min_zoom: 0,
             report: Report { read: 5, kept: 5, ..Report::default() },
+            live: None,
         };
         At { layer: layer.clone(), version: Arc::new(version), reach: "a1b2".into() }
     }

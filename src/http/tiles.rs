@@ -35,6 +35,8 @@ const HEADERS: usize = 14;
 const STABLE: &str = "public, max-age=60, stale-while-revalidate=300, stale-if-error=86400";
 /// A versioned URL never changes its bytes.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
+/// A live layer may be edited at any moment.
+const LIVE: &str = "public, max-age=5";
 /// Says whether a tile holds anything (OGC API Tiles, recommendation).
 const HINT: HeaderName = HeaderName::from_static("oatiles-hint");
 
@@ -126,12 +128,13 @@ pub async fn answer(id: &str, tile: TileId, visit: &Visit) -> Answer {
     let layer = visit.layer(id)?;
     let asked = visit.asked_territory()?;
     let selection = visit.selection(asked.as_ref());
-    let mut cache = STABLE;
+    let live = layer.at()?.version.live.is_some();
+    let mut cache = if live { LIVE } else { STABLE };
     if let Some(version) = visit.params.get(name::V) {
         if version != layer.at()?.key() {
             return Ok(reply::redirect(&visit.address(&[name::V], &[]), "public, max-age=60"));
         }
-        cache = IMMUTABLE;
+        cache = if live { LIVE } else { IMMUTABLE };
     }
     let gzip = visit.gzip();
     let etag = etag(&layer, tile, selection.as_deref(), gzip)?;

@@ -6,8 +6,8 @@ use crate::{
     error::{Error, Result},
     geometry::overlap::{NoiseRule, Overlap},
     model::{
-        Carried, Code, Feature, LayerDef, Level, Report, Schema, TerritoryCode, Value, VersionId,
-        progress::Progress, report::MAX_LISTED,
+        Carried, Code, Feature, LayerDef, Level, Report, Schema, TerritoryCode, Value, Version,
+        live::reach_name, progress::Progress, report::MAX_LISTED,
     },
     store::Reach,
     territory::{Carry, Reference},
@@ -92,10 +92,20 @@ impl<'a> Attacher<'a> {
     }
 
     /// The name of the reach index: a hash of all it is made from.
-    pub(super) fn reach_id(&self, version: &VersionId) -> String {
-        let mut parts = vec![version.to_string(), self.reference.id().to_owned()];
+    pub(super) fn reach_id(&self, version: &Version) -> String {
+        let of = match &version.live {
+            None => version.id.to_string(),
+            // The revision is a part of the name of its own: tiles that a revision did not touch
+            // stay what they are.
+            Some(live) => live.form.clone(),
+        };
+        let mut parts = vec![of, self.reference.id().to_owned()];
         parts.extend(self.borders.iter().map(|b| b.key()));
-        super::hex(&Sha256::digest(parts.join("\n")), 8)
+        let id = super::hex(&Sha256::digest(parts.join("\n")), 8);
+        match &version.live {
+            None => id,
+            Some(live) => reach_name(&id, live.revision),
+        }
     }
 
     /// Fields of the code columns, for whoever builds subjects.

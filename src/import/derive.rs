@@ -21,8 +21,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// A stored feature's codes and geometry.
-type Stored = (Vec<Option<String>>, Option<Vec<u8>>);
+/// A stored feature's codes, geometry and id.
+type Stored = (Vec<Option<String>>, Option<Vec<u8>>, String);
 
 /// The reach index of a stored version. Called from a blocking thread of the runtime.
 pub(super) fn reach(
@@ -44,7 +44,7 @@ pub(super) fn reach(
         };
         let codes = fields.iter().map(code).collect();
         let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
-        out.push((codes, row.wkb.map(<[u8]>::to_vec)));
+        out.push((codes, row.wkb.map(<[u8]>::to_vec), row.id.to_owned()));
         ControlFlow::Continue(())
     });
     let scan = Scan { filter: Filter::default(), start: Start::Ordinal(0), limit: None };
@@ -52,7 +52,7 @@ pub(super) fn reach(
     let rows = std::mem::take(&mut *rows.lock().unwrap_or_else(PoisonError::into_inner));
     let attached: Result<Vec<_>> = rows
         .par_iter()
-        .map(|(codes, bytes)| {
+        .map(|(codes, bytes, _)| {
             let geometry: Option<Geometry<f64>> = match bytes {
                 Some(bytes) => {
                     Some(wkb::read(bytes).map_err(|e| Error::fault("stored geometry", e))?)
@@ -64,5 +64,7 @@ pub(super) fn reach(
         })
         .collect();
     let reach = attacher.gather(attached?);
-    Ok(Reach { id: attacher.reach_id(&at.version.id), ..reach })
+    let ids = rows.into_iter().map(|row| row.2).collect();
+    let ids = if at.version.live.is_some() { ids } else { Vec::new() };
+    Ok(Reach { id: attacher.reach_id(&at.version), ids, ..reach })
 }

@@ -4,8 +4,8 @@
 use super::check::Checked;
 use crate::{
     error::{Error, Result},
-    formats::wkb,
-    model::{Feature, Refusal, RefusalReason, Report, Schema, Text, Value, stable_hash},
+    formats::{mvt, wkb},
+    model::{Feature, Refusal, RefusalReason, Report, Schema, Text, Value},
     text,
 };
 use rayon::prelude::*;
@@ -136,7 +136,7 @@ fn number(named: Vec<(String, Checked)>) -> Vec<Feature> {
     let mut taken = std::collections::HashSet::with_capacity(named.len());
     let mut features = Vec::with_capacity(named.len());
     for (id, row) in named {
-        let mut mvt_id = stable_hash(&id) & ID_BITS;
+        let mut mvt_id = mvt::feature_id(&id);
         while mvt_id == 0 || !taken.insert(mvt_id) {
             mvt_id = (mvt_id + 1) & ID_BITS;
         }

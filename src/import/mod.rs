@@ -86,9 +86,10 @@ impl Importer {
             max_zoom: job.def.tiles.max_zoom,
             schema,
             report,
-            id: id.clone(),
+            live: None,
+            id,
         };
-        let reach = Reach { id: attacher.reach_id(&id), ..reach };
+        let reach = Reach { id: attacher.reach_id(&version), ..reach };
         Ok(NewVersion {
             version,
             features,
@@ -103,7 +104,7 @@ impl Importer {
     pub fn reach_id(&self, at: &At, def: &LayerDef, borders: &Borders) -> Result<String> {
         let schema = &at.version.schema;
         let attacher = attach::Attacher::new(def, schema, &self.reference, borders)?;
-        Ok(attacher.reach_id(&at.version.id))
+        Ok(attacher.reach_id(&at.version))
     }
 
     /// The reach index of a stored version. Called from a blocking thread of the runtime.

@@ -128,34 +128,12 @@ impl Items {
     ) -> Result<Option<Vec<u8>>> {
         let at = layer.at()?;
         if let Some(selection) = selection {
-            let Some(ordinal) = self.ordinal(layer, id).await? else { return Ok(None) };
-            let filter = Filter { selection: Some(selection), ..Filter::default() };
-            // The first match at or after the feature's own rank is the feature, or it is out.
-            let scan = Scan { filter, start: Start::Ordinal(ordinal), limit: Some(1) };
-            let first = Arc::new(Mutex::new(None));
-            self.store.scan(at, scan, remember(first.clone())).await?;
-            if *first.lock().unwrap_or_else(PoisonError::into_inner) != Some(ordinal) {
+            if !self.store.selects(at, id, &selection).await? {
                 return Ok(None);
             }
         }
         self.feature(layer, id).await
     }
-
-    /// A feature's rank in source order.
-    async fn ordinal(&self, layer: &Layer, id: &str) -> Result<Option<u64>> {
-        let found = Arc::new(Mutex::new(None));
-        self.store.feature(layer.at()?, id, remember(found.clone())).await?;
-        let ordinal = *found.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(ordinal)
-    }
-}
-
-/// A sink that keeps the rank of the last row.
-fn remember(ordinal: Arc<Mutex<Option<u64>>>) -> RowSink {
-    Box::new(move |row| {
-        *ordinal.lock().unwrap_or_else(PoisonError::into_inner) = Some(row.ordinal);
-        ControlFlow::Continue(())
-    })
 }
 
 /// What a sink has written, and why it stopped if it had to.

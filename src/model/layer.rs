@@ -1,6 +1,6 @@
 //! The definition of a layer, as its TOML file declares it and `config` checks it.
 
-use super::{Level, Text};
+use super::{Level, TableSource, Text};
 use serde::{Deserialize, Serialize};
 use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
@@ -39,6 +39,13 @@ impl FromStr for LayerId {
             return Err(NotALayerId(s.chars().take(80).collect()));
         }
         Ok(Self(s.to_owned()))
+    }
+}
+
+impl LayerDef {
+    /// Whether it is a live layer: a table published as it is, which nothing harvests.
+    pub fn is_live(&self) -> bool {
+        matches!(self.source.location, SourceLocation::Table(_))
     }
 }
 
@@ -134,6 +141,8 @@ pub enum SourceLocation {
     File(PathBuf),
     /// An `http` or `https` address.
     Http(String),
+    /// A table of the store's database, published as it is: a live layer.
+    Table(TableSource),
 }
 
 /// A format Socle reads.

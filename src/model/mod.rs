@@ -5,6 +5,7 @@ pub mod bbox;
 pub mod geometry_kind;
 pub mod hash;
 pub mod layer;
+pub mod live;
 pub mod progress;
 pub mod record;
 pub mod report;
@@ -23,6 +24,7 @@ pub use layer::{
     CsvOptions, Format, LayerDef, LayerId, Licence, SourceDef, SourceLocation, TerritoryBinding,
     TileOptions,
 };
+pub use live::{Cells, Live, TableSource};
 pub use progress::{Progress, Silent};
 pub use record::{Feature, Record};
 pub use report::{Carried, Refusal, RefusalReason, Report};

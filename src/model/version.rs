@@ -1,6 +1,6 @@
 //! Versions of a layer and where their data came from.
 
-use super::{BBox, Report, Schema};
+use super::{BBox, Live, Report, Schema};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::{fmt, path::PathBuf, str::FromStr};
@@ -17,6 +17,13 @@ impl VersionId {
         let stamp = at.strftime("%Y%m%dT%H%M%SZ");
         let short: String = checksum.chars().filter(char::is_ascii_hexdigit).take(8).collect();
         Self(format!("{stamp}-{short}"))
+    }
+
+    /// Names a revision of a live layer, made current at `at`; `form` is 8 hexadecimal digits
+    /// that name the form of its table.
+    pub fn revision(at: Timestamp, revision: u64, form: &str) -> Self {
+        let stamp = at.strftime("%Y%m%dT%H%M%SZ");
+        Self(format!("{stamp}-r{revision}-{form}"))
     }
 
     /// Its text.
@@ -110,4 +117,7 @@ pub struct Version {
     pub min_zoom: u8,
     /// What the load found.
     pub report: Report,
+    /// For a live layer: its revision, and what people should know of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live: Option<Box<Live>>,
 }

@@ -363,6 +363,7 @@ pub(super) mod tests {
             max_zoom: 12,
             min_zoom: 0,
             report: Report::default(),
+            live: None,
         }
     }
 

@@ -16,12 +16,18 @@ mod tile_window;
 
 use crate::{
     error::{Error, Result},
-    model::{BBox, Feature, Harvested, LayerId, Selection, TileId, ValueRef, Version, VersionId},
-    query::{Filter, Scan},
+    model::{
+        BBox, Feature, Harvested, LayerId, Selection, Text, TileId, ValueRef, Version, VersionId,
+    },
+    query::{Filter, Scan, Start},
 };
 use async_trait::async_trait;
 use roaring::RoaringBitmap;
-use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    ops::ControlFlow,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 /// A current version with the reach index in force: what readers see of a layer.
 #[derive(Debug, Clone)]
@@ -44,7 +50,7 @@ impl At {
 
 /// One row as a scan shows it; borrowed from the store's buffers.
 pub struct Row<'a> {
-    /// 0-based rank in source order.
+    /// 0-based rank in source order; in a live layer, among the matches.
     pub ordinal: u64,
     /// Feature id.
     pub id: &'a str,
@@ -102,6 +108,8 @@ pub struct Reach {
     pub degree: Vec<u32>,
     /// For each territory of other levels (`level:code`), the ordinals attached.
     pub others: BTreeMap<String, RoaringBitmap>,
+    /// Ids of the features by ordinal, where the rows are a live layer's and have no rank.
+    pub ids: Vec<String>,
 }
 
 /// A version ready to load. The store prepares the overviews itself (for the zooms the version
@@ -178,6 +186,21 @@ pub trait Store: Send + Sync + 'static {
         selection: Option<&Selection>,
     ) -> Result<Option<TileFeatures>>;
 
+    /// Whether a territory selects the feature with that id; `false` when there is none.
+    async fn selects(&self, at: &At, id: &str, selection: &Arc<Selection>) -> Result<bool> {
+        selects(self, at, id, selection).await
+    }
+
+    /// Why a declared table is not among [`Store::current`], when it was looked at and refused.
+    fn refused(&self, _layer: &LayerId) -> Option<Text> {
+        None
+    }
+
+    /// Looks again at what the store does not own: the form of published tables.
+    async fn reload(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Claims a layer for writing. One writer per layer, in any process; `None` when another
     /// holds it. Dropping the claim gives it back.
     async fn claim(&self, layer: &LayerId) -> Result<Option<Claim>>;
@@ -218,4 +241,34 @@ pub struct Claim {
     pub layer: LayerId,
     /// What holds the lock; released on drop.
     pub guard: Box<dyn std::any::Any + Send + Sync>,
+}
+
+/// [`Store::selects`] by ranks: the first match at or after the feature's own rank is the feature,
+/// or it is out.
+async fn selects<S: Store + ?Sized>(
+    store: &S,
+    at: &At,
+    id: &str,
+    selection: &Arc<Selection>,
+) -> Result<bool> {
+    let remember = || {
+        let rank = Arc::new(Mutex::new(None));
+        let out = rank.clone();
+        let sink: RowSink = Box::new(move |row| {
+            *out.lock().unwrap_or_else(PoisonError::into_inner) = Some(row.ordinal);
+            ControlFlow::Continue(())
+        });
+        (rank, sink)
+    };
+    let (own, sink) = remember();
+    store.feature(at, id, sink).await?;
+    let Some(own) = *own.lock().unwrap_or_else(PoisonError::into_inner) else {
+        return Ok(false);
+    };
+    let filter = Filter { selection: Some(selection.clone()), ..Filter::default() };
+    let scan = Scan { filter, start: Start::Ordinal(own), limit: Some(1) };
+    let (first, sink) = remember();
+    store.scan(at, scan, sink).await?;
+    let first = *first.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(first == Some(own))
 }

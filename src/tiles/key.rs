@@ -1,7 +1,7 @@
 //! What names a tile in the cache: every input that changes its bytes.
 
 use crate::{
-    model::{LayerId, Selection, TileId, VersionId},
+    model::{LayerId, Selection, TileId, live::reach_basis},
     store::At,
 };
 use rustc_hash::FxHasher;
@@ -15,9 +15,13 @@ const DRAWING: u32 = 1;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Key {
     layer: LayerId,
-    version: VersionId,
+    /// The version; for a live layer, the form of its table.
+    version: String,
     reach: String,
     tile: TileId,
+    /// For a live layer: the last revision that touched the tile, and what its attachments do
+    /// not know yet; else nothing.
+    moment: [u64; 2],
     /// Normal form of the territory filter; no filter and an empty one are not the same.
     selection: Option<String>,
 }
@@ -26,29 +30,36 @@ pub(super) struct Key {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Lookup<'a> {
     layer: &'a LayerId,
-    version: &'a VersionId,
+    version: &'a str,
     reach: &'a str,
     tile: TileId,
+    moment: [u64; 2],
     selection: Option<&'a str>,
 }
 
 impl<'a> Lookup<'a> {
     pub(super) fn new(at: &'a At, tile: TileId, selection: Option<&'a Selection>) -> Self {
-        Self {
-            layer: &at.layer,
-            version: &at.version.id,
-            reach: &at.reach,
-            tile,
-            selection: selection.map(|s| s.key.as_str()),
-        }
+        let selection = selection.map(|s| s.key.as_str());
+        let (layer, version) = (&at.layer, at.version.id.as_str());
+        let Some(live) = &at.version.live else {
+            return Self { layer, version, reach: &at.reach, tile, moment: [0; 2], selection };
+        };
+        // A revision is named where it touched the tile, and only there.
+        let last = live.cells.of(tile);
+        let (reach, behind) = match selection {
+            Some(_) => (reach_basis(&at.reach), live.behind(last)),
+            None => ("", 0),
+        };
+        Self { layer, version: &live.form, reach, tile, moment: [last, behind], selection }
     }
 
     pub(super) fn to_key(self) -> Key {
         Key {
             layer: self.layer.clone(),
-            version: self.version.clone(),
+            version: self.version.to_owned(),
             reach: self.reach.to_owned(),
             tile: self.tile,
+            moment: self.moment,
             selection: self.selection.map(str::to_owned),
         }
     }
@@ -72,6 +83,7 @@ impl Key {
             version: &self.version,
             reach: &self.reach,
             tile: self.tile,
+            moment: self.moment,
             selection: self.selection.as_deref(),
         }
     }
@@ -80,7 +92,7 @@ impl Key {
     pub(super) fn weight(&self) -> usize {
         size_of::<Self>()
             + self.layer.as_str().len()
-            + self.version.as_str().len()
+            + self.version.len()
             + self.reach.len()
             + self.selection.as_ref().map_or(0, String::len)
     }

@@ -174,11 +174,12 @@ fn layer(id: &str, reach: &str) -> Layer {
         max_zoom: 14,
         min_zoom: 4,
         report: Report::default(),
+        live: None,
     };
     let def = definition();
     let current =
         Some(At { layer: def.id.clone(), version: Arc::new(version), reach: reach.to_owned() });
-    Layer { def, current, known: true }
+    Layer { def, current, known: true, refused: None }
 }
 
 fn france() -> Layer {

@@ -90,7 +90,8 @@ impl ReachFile {
             others.insert(name.clone(), self.other(name)?);
         }
         let degree = self.file.u32s(DEGREES, 0..self.features)?;
-        Ok(Reach { id: id.to_owned(), communes: communes.ok_or_else(damaged)?, degree, others })
+        let communes = communes.ok_or_else(damaged)?;
+        Ok(Reach { id: id.to_owned(), communes, degree, others, ..Reach::default() })
     }
 
     /// The features that a selection lets through.
@@ -142,6 +143,7 @@ mod tests {
         let path = dir.path().join("x.reach");
         let reach = Reach {
             id: "r".into(),
+            ids: Vec::new(),
             communes: vec![vec![0, 2], vec![1, 2], vec![], vec![3]],
             degree: vec![1, 1, 2, 1, 0],
             others: BTreeMap::from([("qpv:QN05901M".to_owned(), RoaringBitmap::from([1, 3]))]),

@@ -6,7 +6,7 @@ use super::{
     connect::{Address, Connections},
     fault, gone,
     link::{Link, Param, cell},
-    migrate,
+    live, migrate,
     names::Names,
     open::OpenVersion,
     pulse::{self, Pulse},
@@ -57,6 +57,8 @@ pub(super) struct Inner {
     /// Reach indexes that were opened, as long as anyone reads them.
     pub(super) held: Mutex<Vec<(i64, Weak<OpenVersion>)>>,
     pub(super) described: Mutex<HashMap<(LayerId, VersionId), Arc<Version>>>,
+    /// Tables published as they are.
+    pub(super) tables: live::Tables,
 }
 
 impl Inner {
@@ -67,6 +69,7 @@ impl Inner {
                 let mut link = self.primary.link().await?;
                 let names = migrate::prepare(&mut link, &self.settings).await?;
                 pulse::spawn(self);
+                live::spawn(self);
                 Ok(Ready { names })
             })
             .await
@@ -185,6 +188,7 @@ impl Inner {
             .unwrap_or_else(PoisonError::into_inner)
             .retain(|(layer, id), _| all.get(layer).is_some_and(|at| at.version.id == *id));
         Self::renew_holds(self, false).await?;
+        live::current(self, &mut all).await?;
         Ok(all)
     }
 

@@ -218,6 +218,13 @@ impl Link {
         Ok(())
     }
 
+    /// Ends a transaction as if it had not been.
+    pub(super) async fn rollback(&mut self) -> Ran<()> {
+        self.batch("ROLLBACK").await?;
+        self.open = false;
+        Ok(())
+    }
+
     /// Notes that work done through [`Link::raw`] begins or ended.
     pub(super) fn set_running(&mut self, running: bool) {
         self.running = running;

@@ -15,7 +15,8 @@ use crate::{
 use tokio_postgres::{error::SqlState, types::Type};
 
 /// The migrations, oldest first; their place is their number.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_store.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("migrations/0001_store.sql"), include_str!("migrations/0002_tables.sql")];
 
 /// PostgreSQL's `server_version_num` of the oldest served.
 const POSTGRESQL: i32 = 130_000;
@@ -177,7 +178,7 @@ pub(super) async fn grant(link: &mut Link, names: &Names, role: &str) -> Result<
     let sql = format!(
         "GRANT USAGE ON SCHEMA {store}, {views} TO {role};
          GRANT SELECT ON ALL TABLES IN SCHEMA {store}, {views} TO {role};
-         GRANT INSERT, UPDATE, DELETE ON {store}.holds TO {role};
+         GRANT INSERT, UPDATE, DELETE ON {store}.holds, {store}.live, {store}.live_cells, {store}.live_edits TO {role};
          ALTER DEFAULT PRIVILEGES IN SCHEMA {store}, {views} GRANT SELECT ON TABLES TO {role};"
     );
     link.batch(&sql).await.map_err(failed)

@@ -14,6 +14,7 @@ mod copy;
 mod fault;
 mod inner;
 mod link;
+mod live;
 mod load;
 mod migrate;
 mod names;
@@ -33,7 +34,7 @@ use super::{
 use crate::{
     config::PostgisSettings,
     error::{Error, Result},
-    model::{BBox, Harvested, LayerId, Selection, TileId, Version, VersionId},
+    model::{BBox, Harvested, LayerId, Selection, Text, TileId, Version, VersionId},
     query::{Filter, Scan},
     text,
 };
@@ -83,6 +84,7 @@ impl PostgisStore {
             open: Mutex::default(),
             held: Mutex::default(),
             described: Mutex::default(),
+            tables: live::Tables::new(&settings.tables),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -201,7 +203,9 @@ impl Store for PostgisStore {
 
     async fn generation(&self) -> Result<u64> {
         self.inner.meter.show();
-        Ok(self.inner.generation().await?.unsigned_abs())
+        // What this process saw of tables by itself moves it too.
+        let generation = self.inner.generation().await?.unsigned_abs();
+        Ok(generation + self.inner.tables.epoch())
     }
 
     async fn changed(&self) {
@@ -209,6 +213,9 @@ impl Store for PostgisStore {
     }
 
     async fn state(&self, layer: &LayerId, key: &str) -> Result<Option<At>> {
+        if self.inner.tables.has(layer) {
+            return live::state_named(&self.inner, layer, key).await;
+        }
         let Some((version, reach)) = key.split_once('.') else { return Ok(None) };
         let Ok(version) = version.parse::<VersionId>() else { return Ok(None) };
         if reach.contains('\0') {
@@ -233,6 +240,12 @@ impl Store for PostgisStore {
     }
 
     async fn versions(&self, layer: &LayerId) -> Result<Vec<Version>> {
+        if self.inner.tables.has(layer) {
+            let mut all = BTreeMap::new();
+            live::current(&self.inner, &mut all).await?;
+            let at = all.remove(layer).into_iter();
+            return Ok(at.map(|at| Version::clone(&at.version)).collect());
+        }
         let all = self.inner.described_versions(layer).await?;
         Ok(all.into_iter().map(|(_, version)| version).collect())
     }
@@ -245,7 +258,7 @@ impl Store for PostgisStore {
         let work = move || {
             runtime.block_on(async {
                 tokio::select! {
-                    end = scan_rows(&inner, &at, scan, sink) => end,
+                    end = scan_any(&inner, &at, scan, sink) => end,
                     _ = gone => Ok(ScanEnd::default()),
                 }
             })
@@ -255,12 +268,18 @@ impl Store for PostgisStore {
     }
 
     async fn feature(&self, at: &At, id: &str, mut sink: RowSink) -> Result<bool> {
+        if at.version.live.is_some() {
+            return live::feature(&self.inner, at, id, &mut sink).await;
+        }
         read!(&self.inner, at, "reading a feature", |link, names, open| rows::feature(
             link, names, open, id, &mut sink
         ))
     }
 
     async fn count(&self, at: &At, filter: &Filter) -> Result<Option<u64>> {
+        if at.version.live.is_some() {
+            return live::count(&self.inner, at, filter).await;
+        }
         if filter.is_empty() {
             return Ok(Some(at.version.count));
         }
@@ -273,6 +292,9 @@ impl Store for PostgisStore {
     }
 
     async fn extent(&self, at: &At, selection: &Selection) -> Result<Option<BBox>> {
+        if at.version.live.is_some() {
+            return live::extent(&self.inner, at, selection).await;
+        }
         let open = self.inner.open(at).await?;
         if let Some(ready) = open.chosen(selection).and_then(|c| c.selected.extent.get().copied()) {
             return Ok(ready);
@@ -291,6 +313,9 @@ impl Store for PostgisStore {
         buffer: u16,
         selection: Option<&Selection>,
     ) -> Result<Option<TileFeatures>> {
+        if at.version.live.is_some() {
+            return live::tile(&self.inner, at, tile, buffer, selection).await;
+        }
         read!(&self.inner, at, "reading a tile", |link, names, open| async {
             let chosen = match selection {
                 Some(selection) => Some(open.select(link, names, selection).await?),
@@ -311,6 +336,21 @@ impl Store for PostgisStore {
         })
     }
 
+    async fn selects(&self, at: &At, id: &str, selection: &Arc<Selection>) -> Result<bool> {
+        if at.version.live.is_some() {
+            return live::selects(&self.inner, at, id, selection).await;
+        }
+        super::selects(self, at, id, selection).await
+    }
+
+    fn refused(&self, layer: &LayerId) -> Option<Text> {
+        self.inner.tables.refused(layer)
+    }
+
+    async fn reload(&self) -> Result<()> {
+        live::reload(&self.inner).await
+    }
+
     async fn claim(&self, layer: &LayerId) -> Result<Option<Claim>> {
         claims::take(&self.inner, layer).await
     }
@@ -323,6 +363,9 @@ impl Store for PostgisStore {
     }
 
     async fn load_reach(&self, claim: &Claim, version: &VersionId, reach: Reach) -> Result<()> {
+        if self.inner.tables.has(&claim.layer) {
+            return live::load_reach(&self.inner, claim, version, reach).await;
+        }
         load::load_reach(&self.inner, claim, version, reach).await
     }
 
@@ -335,16 +378,29 @@ impl Store for PostgisStore {
     }
 
     async fn publish(&self, claim: &Claim, version: &VersionId, reach: &str) -> Result<()> {
+        if self.inner.tables.has(&claim.layer) {
+            return live::publish(&self.inner, claim, reach).await;
+        }
         write::publish(&self.inner, claim, version, reach).await
     }
 
     async fn prune(&self, claim: &Claim, keep: usize) -> Result<usize> {
+        if self.inner.tables.has(&claim.layer) {
+            return live::prune(&self.inner, claim).await;
+        }
         self.inner.current().await?; // lets go of what this process holds of the past
         prune::prune(&self.inner, claim, keep).await
     }
 
     async fn touch(&self, claim: &Claim, seen: &Harvested) -> Result<()> {
         write::touch(&self.inner, claim, seen).await
+    }
+}
+
+async fn scan_any(inner: &Arc<Inner>, at: &At, scan: Scan, mut sink: RowSink) -> Result<ScanEnd> {
+    match at.version.live {
+        Some(_) => live::scan(inner, at, &scan, &mut sink).await,
+        None => scan_rows(inner, at, scan, sink).await,
     }
 }
 

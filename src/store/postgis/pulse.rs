@@ -113,6 +113,9 @@ async fn hear<E>(
         match next {
             Err(_) => {} // nothing for a while: only looked whether the store is still there
             Ok(Some(Ok(AsyncMessage::Notification(n)))) => {
+                if n.payload() == "edit" {
+                    inner.tables.wake();
+                }
                 if let Ok(generation) = n.payload().parse() {
                     inner.pulse.saw(generation);
                 }

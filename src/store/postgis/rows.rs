@@ -274,6 +274,7 @@ mod tests {
             max_zoom: 12,
             min_zoom: 0,
             report: Report::default(),
+            live: None,
         };
         let storage = Storage {
             format: FORMAT,

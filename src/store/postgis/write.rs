@@ -82,7 +82,7 @@ pub(super) async fn keep(inner: &Arc<Inner>, claim: &Claim, version: &VersionId)
 }
 
 /// Moves the generation and tells whoever listens, when the transaction ends well.
-async fn announce(link: &mut super::link::Link, names: &Names) -> Ran<i64> {
+pub(super) async fn announce(link: &mut super::link::Link, names: &Names) -> Ran<i64> {
     let sql = names.sql(
         "WITH s AS (UPDATE {s}state SET generation = generation + 1 RETURNING generation)
          SELECT generation, pg_notify($1, generation::text)::text FROM s",

@@ -1,0 +1,169 @@
+//! Attachments of a published table to territories: made by `import` as for any layer, kept in the
+//! store's schema by the rows' keys, in force from a revision on.
+
+use super::{
+    super::{
+        Inner, claims, column, copy,
+        link::{Failed, Param, cell},
+        load::first,
+        write,
+    },
+    form::Held,
+    select,
+};
+use crate::{
+    error::{Error, Result},
+    model::VersionId,
+    store::{Claim, Reach},
+};
+use std::sync::Arc;
+use tokio_postgres::types::Type;
+
+/// Older attachments kept for readers that still use them.
+const KEPT: i64 = 1;
+
+/// The number of a revision in its name.
+fn revision(version: &VersionId) -> Option<i64> {
+    version.as_str().split('-').nth(1)?.strip_prefix('r')?.parse().ok()
+}
+
+/// Writes attachments aside.
+pub(in super::super) async fn load_reach(
+    inner: &Arc<Inner>,
+    claim: &Claim,
+    version: &VersionId,
+    reach: Reach,
+) -> Result<()> {
+    let names = &inner.ready().await?.names;
+    let (Some(revision), Some(form)) = (revision(version), inner.tables.form(&claim.layer)) else {
+        return Err(super::super::no_version(version));
+    };
+    let (_, held) = form.held();
+    let mut link = inner.write_link().await?;
+    let work = async {
+        link.begin(inner.role()).await?;
+        claims::assure(&mut link, names, claim).await?;
+        let sql = names.sql(
+            "INSERT INTO {s}live_reaches (layer, id, revision) VALUES ($1, $2, $3) RETURNING serial",
+        );
+        let layer = claim.layer.as_str();
+        let params: [Param<'_>; 3] =
+            [(&layer, Type::TEXT), (&reach.id, Type::TEXT), (&revision, Type::INT8)];
+        let serial: i64 = first(&mut link, &sql, &params).await?;
+        link.batch(&select::create(names, serial, held)).await?;
+        let (communes, others) = (select::attached(names, serial), select::other(names, serial));
+        let reach = Arc::new(reach);
+        let copied = reach.clone();
+        copy::copy(&mut link, &format!("COPY {communes} FROM STDIN (FORMAT binary)"), move |out| {
+            for (rank, ordinals) in (0i32..).zip(&copied.communes) {
+                for ordinal in ordinals {
+                    let degree = copied.degree.get(*ordinal as usize).copied().unwrap_or(1);
+                    out.bytes.extend_from_slice(&3i16.to_be_bytes());
+                    column::field(&rank.to_be_bytes(), &mut out.bytes)?;
+                    column::field(&degree.to_be_bytes(), &mut out.bytes)?;
+                    key(&copied, *ordinal, held, &mut out.bytes)?;
+                    out.send_when_full()?;
+                }
+            }
+            Ok(())
+        })
+        .await?;
+        let copied = reach.clone();
+        copy::copy(&mut link, &format!("COPY {others} FROM STDIN (FORMAT binary)"), move |out| {
+            for (territory, ordinals) in &copied.others {
+                for ordinal in ordinals {
+                    out.bytes.extend_from_slice(&2i16.to_be_bytes());
+                    column::field(territory.as_bytes(), &mut out.bytes)?;
+                    key(&copied, ordinal, held, &mut out.bytes)?;
+                    out.send_when_full()?;
+                }
+            }
+            Ok(())
+        })
+        .await?;
+        link.batch(&format!(
+            "CREATE INDEX ON {communes} (rank, key); CREATE INDEX ON {communes} (key);
+             CREATE INDEX ON {others} (territory, key); ANALYZE {communes}, {others}"
+        ))
+        .await?;
+        link.commit().await
+    };
+    work.await.map_err(|e: Failed| e.meaning("loading the attachments of a table"))
+}
+
+fn key(reach: &Reach, ordinal: u32, held: Held, out: &mut Vec<u8>) -> Result<()> {
+    let id = reach.ids.get(ordinal as usize).map(String::as_str).unwrap_or_default();
+    match held {
+        Held::Int => {
+            let id: i64 = id.parse().map_err(|_| Error::broken("a key that is no number"))?;
+            column::field(&id.to_be_bytes(), out)
+        }
+        Held::Text | Held::Other => column::field(id.as_bytes(), out),
+    }
+}
+
+/// Puts attachments in force.
+pub(in super::super) async fn publish(
+    inner: &Arc<Inner>,
+    claim: &Claim,
+    reach: &str,
+) -> Result<()> {
+    let names = &inner.ready().await?.names;
+    let mut link = inner.write_link().await?;
+    let layer = claim.layer.as_str();
+    let work = async {
+        link.begin(inner.role()).await?;
+        claims::assure(&mut link, names, claim).await?;
+        let sql = names.sql(
+            "UPDATE {s}live l SET reach = r.serial FROM {s}live_reaches r
+             WHERE l.layer = $1 AND r.layer = $1 AND r.id = $2
+               AND r.serial = (SELECT max(serial) FROM {s}live_reaches WHERE layer = $1 AND id = $2)",
+        );
+        link.run(&sql, &[(&layer, Type::TEXT), (&reach, Type::TEXT)]).await?;
+        let generation = write::announce(&mut link, names).await?;
+        link.commit().await?;
+        Ok(generation)
+    };
+    let generation = work.await.map_err(|e: Failed| e.meaning("publishing attachments"))?;
+    inner.pulse.saw(generation);
+    Ok(())
+}
+
+/// Removes attachments that are no longer in force.
+pub(in super::super) async fn prune(inner: &Arc<Inner>, claim: &Claim) -> Result<usize> {
+    let names = &inner.ready().await?.names;
+    let mut link = inner.write_link().await?;
+    let layer = claim.layer.as_str();
+    let work = async {
+        link.begin(inner.role()).await?;
+        claims::assure(&mut link, names, claim).await?;
+        link.batch("SET LOCAL lock_timeout = '2s'").await?;
+        let sql = names.sql(
+            "DELETE FROM {s}live_reaches WHERE serial IN (
+               SELECT r.serial FROM {s}live_reaches r JOIN {s}live l ON l.layer = r.layer
+               WHERE r.layer = $1 AND r.serial IS DISTINCT FROM l.reach
+               ORDER BY r.serial DESC OFFSET $2) RETURNING serial",
+        );
+        let rows = link.rows(&sql, &[(&layer, Type::TEXT), (&KEPT, Type::INT8)]).await?;
+        for row in &rows {
+            let serial: i64 = cell(row, 0)?;
+            let (a, o) = (select::attached(names, serial), select::other(names, serial));
+            link.batch(&format!("DROP TABLE IF EXISTS {a}, {o}")).await?;
+        }
+        link.commit().await?;
+        Ok(rows.len())
+    };
+    work.await.map_err(|e: Failed| e.meaning("removing old attachments"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_revision_is_read_from_its_name() {
+        let id = VersionId::revision(jiff::Timestamp::UNIX_EPOCH, 42, "a1b2c3d4");
+        assert_eq!(revision(&id), Some(42));
+        assert_eq!(revision(&"20261124T060312Z-3f9a01c2".parse().unwrap()), None);
+    }
+}

@@ -1,0 +1,242 @@
+//! The form of a published table: which expression gives each property, the id, the geometry.
+//! Names of schemas, tables and columns are data: they enter a statement quoted, and nowhere
+//! else; values are bound. The text of a statement depends on the form and on the number of
+//! conditions, never on what they hold.
+
+use super::super::{
+    column::Column,
+    names::{Names, quoted},
+};
+use crate::model::{FieldKind, Schema, Text};
+
+/// A table or view as it was found.
+#[derive(Debug, Clone)]
+pub(in super::super) struct Form {
+    /// `"schema"."table"`.
+    pub(super) relation: String,
+    pub(super) oid: u32,
+    /// It, and what it is made of.
+    pub(super) relations: Vec<u32>,
+    pub(super) fields: Vec<Property>,
+    pub(super) geometry: Option<Geometry>,
+    pub(super) key: Key,
+    /// The field that is the key, when one is.
+    pub(super) key_field: Option<String>,
+    pub(super) schema: Schema,
+    /// 8 hexadecimal digits that name all this.
+    pub(super) hash: String,
+    /// What the structural part of a look at the table said when it was found.
+    pub(super) seen: String,
+    /// First line of the comment, and the rest.
+    pub(super) title: Option<String>,
+    pub(super) description: Option<String>,
+    pub(super) notices: Vec<Text>,
+    /// Whether every row may be looked at: the table is small.
+    pub(super) small: bool,
+    /// How many rows the database thinks there are.
+    pub(super) estimate: u64,
+}
+
+/// A property.
+#[derive(Debug, Clone)]
+pub(super) struct Property {
+    pub(super) column: Column,
+    pub(super) kind: FieldKind,
+    /// What a scan reads: a value of the column's type.
+    pub(super) shown: String,
+    /// What a condition compares.
+    pub(super) compared: String,
+}
+
+/// The geometry column.
+#[derive(Debug, Clone)]
+pub(super) struct Geometry {
+    /// `t."geom"`, as an expression of type geometry.
+    pub(super) column: String,
+    /// The SRID its values bear.
+    pub(super) native: i32,
+    /// The SRID they are of.
+    pub(super) srid: i32,
+    /// Whether arcs may be among them.
+    pub(super) curved: bool,
+}
+
+/// What tells rows apart.
+#[derive(Debug, Clone)]
+pub(super) enum Key {
+    /// Columns, in the order of their index.
+    Columns(Vec<KeyColumn>),
+    /// A hash of the row: names of the two columns that a query adds.
+    Row { hash: String, number: String },
+}
+
+/// A column of a key.
+#[derive(Debug, Clone)]
+pub(super) struct KeyColumn {
+    /// `t."id"`.
+    pub(super) column: String,
+    /// Its type, as SQL writes it.
+    pub(super) kind: String,
+    /// How attachments hold it.
+    pub(super) held: Held,
+    /// Whether the database says that it is never null.
+    pub(super) sure: bool,
+}
+
+/// The type by which attachments hold a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Held {
+    Int,
+    Text,
+    /// Its text.
+    Other,
+}
+
+/// A column of the table `t`.
+pub(super) fn column(name: &str) -> String {
+    format!("t.{}", quoted(name))
+}
+
+impl Form {
+    /// What stands after `FROM`.
+    pub(super) fn source(&self) -> String {
+        match &self.key {
+            Key::Columns(_) => format!("{} AS t", self.relation),
+            Key::Row { hash, number } => {
+                let (hash, number, relation) = (quoted(hash), quoted(number), &self.relation);
+                format!(
+                    "(SELECT t.*, row_number() OVER (PARTITION BY t.{hash}) AS {number} FROM
+                      (SELECT t.*, left(md5((t.*)::text), 16) AS {hash} FROM {relation} AS t) AS t) AS t"
+                )
+            }
+        }
+    }
+
+    /// The feature's id, as text.
+    pub(super) fn id(&self) -> String {
+        match &self.key {
+            Key::Columns(columns) => match columns.as_slice() {
+                [one] => format!("{}::text", one.column),
+                many => {
+                    let parts = many.iter().map(|c| {
+                        format!("replace(replace({}::text, '~', '~0'), ',', '~1')", c.column)
+                    });
+                    parts.collect::<Vec<_>>().join(" || ',' || ")
+                }
+            },
+            Key::Row { hash, number } => {
+                let (hash, number) = (quoted(hash), quoted(number));
+                format!("t.{hash} || CASE WHEN t.{number} > 1 THEN '-' || t.{number} ELSE '' END")
+            }
+        }
+    }
+
+    /// The order of rows: that of the key.
+    pub(super) fn order(&self) -> String {
+        match &self.key {
+            Key::Columns(columns) => {
+                columns.iter().map(|c| c.column.as_str()).collect::<Vec<_>>().join(", ")
+            }
+            Key::Row { hash, number } => format!("t.{}, t.{}", quoted(hash), quoted(number)),
+        }
+    }
+
+    /// Rows that have a key, where the database does not say that all have.
+    pub(super) fn with_key(&self) -> Option<String> {
+        let Key::Columns(columns) = &self.key else { return None };
+        let unsure: Vec<String> = columns
+            .iter()
+            .filter(|c| !c.sure)
+            .map(|c| format!("{} IS NOT NULL", c.column))
+            .collect();
+        (!unsure.is_empty()).then(|| unsure.join(" AND "))
+    }
+
+    /// The parts of a key, from the text of an id; `None` when it is none of this form.
+    pub(super) fn key_parts(&self, id: &str) -> Option<Vec<String>> {
+        let Key::Columns(columns) = &self.key else { return None };
+        if id.contains('\0') {
+            return None;
+        }
+        if columns.len() == 1 {
+            return Some(vec![id.to_owned()]);
+        }
+        let parts: Vec<String> =
+            id.split(',').map(|p| p.replace("~1", ",").replace("~0", "~")).collect();
+        (parts.len() == columns.len()).then_some(parts)
+    }
+
+    /// The key's columns beside values bound from `$next` on, compared by `operator`.
+    pub(super) fn key_compared(&self, operator: &str, next: usize) -> String {
+        let Key::Columns(columns) = &self.key else { return "false".to_owned() };
+        let left: Vec<&str> = columns.iter().map(|c| c.column.as_str()).collect();
+        let right: Vec<String> =
+            columns.iter().zip(next..).map(|(c, n)| format!("${n}::text::{}", c.kind)).collect();
+        format!("({}) {operator} ({})", left.join(", "), right.join(", "))
+    }
+
+    /// What the attachments are joined by, and its type there.
+    pub(super) fn held(&self) -> (String, Held) {
+        match &self.key {
+            Key::Columns(columns) => match columns.as_slice() {
+                [one] if one.held != Held::Other => (one.column.clone(), one.held),
+                _ => (self.id(), Held::Other),
+            },
+            Key::Row { .. } => (self.id(), Held::Other),
+        }
+    }
+
+    /// The list that a scan reads: id, properties, geometry.
+    pub(super) fn list(&self, names: &Names) -> String {
+        let mut list = format!("({})::text", self.id());
+        for property in &self.fields {
+            list.push_str(", ");
+            list.push_str(&property.shown);
+        }
+        if let Some(geometry) = &self.geometry {
+            list.push_str(&format!(
+                ", CASE WHEN NOT {g}ST_IsEmpty({c}) THEN {g}ST_AsBinary({x}, 'NDR') END",
+                g = names.gis,
+                c = geometry.column,
+                x = geometry.in_crs84(names, &geometry.column)
+            ));
+        }
+        list
+    }
+}
+
+impl Geometry {
+    /// An expression of the column's SRID in CRS84, plane and without arcs.
+    pub(super) fn in_crs84(&self, names: &Names, expression: &str) -> String {
+        let g = &names.gis;
+        let mut sql = format!("{g}ST_Force2D({expression})");
+        if self.curved {
+            sql = format!("{g}ST_CurveToLine({sql})");
+        }
+        if self.native != self.srid {
+            sql = format!("{g}ST_SetSRID({sql}, {})", self.srid);
+        }
+        if self.srid != 4326 {
+            sql = format!("{g}ST_Transform({sql}, 4326)");
+        }
+        sql
+    }
+
+    /// The column meets a box in degrees, bound from `$next` on: west, south, east, north.
+    /// Straight sides in degrees are bent in the column's CRS: they are cut in short pieces first.
+    pub(super) fn meets(&self, names: &Names, next: usize) -> String {
+        let g = &names.gis;
+        let [w, s, e, n] = [next, next + 1, next + 2, next + 3];
+        let mut envelope = format!("{g}ST_MakeEnvelope(${w}, ${s}, ${e}, ${n}, 4326)");
+        if self.srid != 4326 {
+            envelope = format!(
+                "{g}ST_Transform({g}ST_Segmentize({envelope}, greatest(${e} - ${w}, ${n} - ${s}) / 8 + 1e-9), {})",
+                self.srid
+            );
+        }
+        if self.native != self.srid {
+            envelope = format!("{g}ST_SetSRID({envelope}, {})", self.native);
+        }
+        format!("{} OPERATOR({g}&&) {envelope}", self.column)
+    }
+}

@@ -1,0 +1,218 @@
+//! From a filter to the conditions of a statement, with the values they bind.
+
+use super::super::{
+    column::{self, Wanted},
+    link::Param,
+    names::Names,
+};
+use super::form::{Form, Held};
+use crate::{
+    model::{BBox, Clause, RankSet, Selection},
+    query::Filter,
+};
+use tokio_postgres::types::{ToSql, Type};
+
+/// Around a box, so that what its bent sides leave out is looked at too.
+const MARGIN: f64 = 0.02;
+/// Degrees around a layer's extent: what a box adds beyond is surely empty, and may lie where a
+/// projection is not defined.
+const AROUND: f64 = 0.5;
+
+/// Conditions, joined by AND, and their values.
+#[derive(Default)]
+pub(super) struct Conditions {
+    parts: Vec<String>,
+    values: Vec<Bound>,
+}
+
+/// A value with its type.
+struct Bound {
+    value: Box<dyn ToSql + Sync + Send>,
+    kind: Type,
+}
+
+impl Conditions {
+    /// The number of the next value.
+    pub(super) fn next(&self) -> usize {
+        self.values.len() + 1
+    }
+
+    pub(super) fn bind(&mut self, value: impl ToSql + Sync + Send + 'static, kind: Type) {
+        self.values.push(Bound { value: Box::new(value), kind });
+    }
+
+    pub(super) fn push(&mut self, sql: String) {
+        self.parts.push(sql);
+    }
+
+    /// ` WHERE …`, or nothing.
+    pub(super) fn text(&self) -> String {
+        match self.parts.is_empty() {
+            true => String::new(),
+            false => format!(" WHERE {}", self.parts.join(" AND ")),
+        }
+    }
+
+    pub(super) fn params(&self) -> Vec<Param<'_>> {
+        self.values.iter().map(|b| (&*b.value as _, b.kind.clone())).collect()
+    }
+
+    /// Four sides.
+    pub(super) fn bind_box(&mut self, b: &BBox) {
+        for side in b.to_array() {
+            self.bind(side, Type::FLOAT8);
+        }
+    }
+
+    /// All of a filter; `false` when nothing can match it.
+    pub(super) fn filter(
+        &mut self,
+        names: &Names,
+        form: &Form,
+        extent: Option<&BBox>,
+        reach: Option<i64>,
+        filter: &Filter,
+    ) -> bool {
+        if let Some(sql) = form.with_key() {
+            self.push(sql);
+        }
+        if let Some(bbox) = &filter.bbox {
+            self.bbox(names, form, extent, bbox);
+        }
+        if let Some(selection) = &filter.selection {
+            let Some(reach) = reach else { return false };
+            self.selection(names, form, reach, selection);
+        }
+        for equals in &filter.equals {
+            let Some(property) = form.fields.get(equals.field) else { return false };
+            let Some(Wanted { value, kind }) = column::wanted(property.column, &equals.value)
+            else {
+                return false;
+            };
+            let next = self.next();
+            self.values.push(Bound { value, kind });
+            self.push(format!("{} = ${next}", property.compared));
+        }
+        true
+    }
+
+    /// Rows whose geometry meets the box, and those without geometry.
+    fn bbox(&mut self, names: &Names, form: &Form, extent: Option<&BBox>, bbox: &BBox) {
+        let (Some(geometry), g) = (&form.geometry, &names.gis) else { return };
+        let mut any = vec![format!("{} IS NULL", geometry.column)];
+        for part in bbox.parts() {
+            let Some(looked) = extent.and_then(|e| within(&part, e)) else { continue };
+            let next = self.next();
+            self.bind_box(&widened(&looked));
+            self.bind_box(&looked);
+            let [w, s, e, n] = [next + 4, next + 5, next + 6, next + 7];
+            let meets = geometry.meets(names, next);
+            let shape = geometry.in_crs84(names, &geometry.column);
+            // The envelope of two corners is a point or a line where the box has no width.
+            any.push(format!(
+                "({meets} AND {g}ST_Intersects({shape}, {g}ST_Envelope({g}ST_SetSRID({g}ST_MakeLine({g}ST_MakePoint(${w}, ${s}), {g}ST_MakePoint(${e}, ${n})), 4326))))"
+            ));
+        }
+        self.push(format!("({})", any.join(" OR ")));
+    }
+
+    /// Rows that a territory selects, through their attachments.
+    pub(super) fn selection(
+        &mut self,
+        names: &Names,
+        form: &Form,
+        reach: i64,
+        selection: &Selection,
+    ) {
+        let (key, _) = form.held();
+        let any: Vec<String> =
+            selection.any.iter().map(|c| self.clause(names, &key, reach, c)).collect();
+        self.push(match any.is_empty() {
+            true => "false".to_owned(),
+            false => format!("({})", any.join(" OR ")),
+        });
+    }
+
+    fn clause(&mut self, names: &Names, key: &str, reach: i64, clause: &Clause) -> String {
+        let (communes, others) = (attached(names, reach), other(names, reach));
+        let mut all = Vec::new();
+        if let Some(set) = &clause.meets {
+            let ranks = self.ranks(set);
+            all.push(format!("{key} IN (SELECT a.key FROM {communes} a, {ranks})"));
+        }
+        if let Some(set) = &clause.within {
+            let ranks = self.ranks(set);
+            all.push(format!(
+                "{key} IN (SELECT a.key FROM {communes} a, {ranks} GROUP BY a.key, a.degree HAVING count(*) = a.degree)"
+            ));
+        }
+        for territory in &clause.others {
+            let next = self.next();
+            self.bind(territory.to_string(), Type::TEXT);
+            all.push(format!(
+                "{key} IN (SELECT o.key FROM {others} o WHERE o.territory = ${next})"
+            ));
+        }
+        match all.is_empty() {
+            true => "false".to_owned(),
+            false => format!("({})", all.join(" AND ")),
+        }
+    }
+
+    /// The attachments to a set of communes: a join with its ranges.
+    fn ranks(&mut self, set: &RankSet) -> String {
+        let next = self.next();
+        let side = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
+        let low: Vec<i32> = set.ranges().iter().map(|r| side(r.start)).collect();
+        let high: Vec<i32> = set.ranges().iter().map(|r| side(r.end)).collect();
+        self.bind(low, Type::INT4_ARRAY);
+        self.bind(high, Type::INT4_ARRAY);
+        format!(
+            "unnest(${next}, ${}) AS r (low, high) WHERE a.rank >= r.low AND a.rank < r.high",
+            next + 1
+        )
+    }
+}
+
+/// The table of a layer's attachments to communes.
+pub(super) fn attached(names: &Names, reach: i64) -> String {
+    names.sql(&format!("{{s}}a{reach}"))
+}
+
+/// The table of its attachments to other territories.
+pub(super) fn other(names: &Names, reach: i64) -> String {
+    names.sql(&format!("{{s}}o{reach}"))
+}
+
+/// `CREATE TABLE` of both.
+pub(super) fn create(names: &Names, reach: i64, held: Held) -> String {
+    let kind = if held == Held::Int { "bigint" } else { "text" };
+    format!(
+        "CREATE TABLE {} (rank integer NOT NULL, degree integer NOT NULL, key {kind} NOT NULL);
+         CREATE TABLE {} (territory text NOT NULL, key {kind} NOT NULL)",
+        attached(names, reach),
+        other(names, reach)
+    )
+}
+
+/// The part of an ordinary box that may hold something of a layer; `None` when none may.
+pub(super) fn within(bbox: &BBox, extent: &BBox) -> Option<BBox> {
+    let cut = BBox {
+        west: bbox.west.max(extent.west - AROUND),
+        south: bbox.south.max((extent.south - AROUND).max(-90.0)),
+        east: bbox.east.min(extent.east + AROUND),
+        north: bbox.north.min((extent.north + AROUND).min(90.0)),
+    };
+    (cut.west <= cut.east && cut.south <= cut.north).then_some(cut)
+}
+
+/// The box, a little larger.
+pub(super) fn widened(b: &BBox) -> BBox {
+    let (dx, dy) = ((b.east - b.west) * MARGIN + 1e-6, (b.north - b.south) * MARGIN + 1e-6);
+    BBox {
+        west: b.west - dx,
+        south: (b.south - dy).max(-90.0),
+        east: b.east + dx,
+        north: (b.north + dy).min(90.0),
+    }
+}

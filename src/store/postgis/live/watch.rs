@@ -1,0 +1,323 @@
+//! Notices edits. A look at a table compares what the catalogue and the statistics say with what
+//! the last look saw; edits that a trigger announced are taken as they are. Either moves the
+//! revision in the row that all replicas share, and the store's generation with it, so that all
+//! see the new state as they see a publication. Any replica looks; one of them moves it.
+
+use super::{
+    super::{
+        Inner,
+        link::{Failed, Link, Param, Ran, cell},
+        names::Names,
+        write,
+    },
+    discover::{self, Figures},
+    form::Form,
+    source,
+};
+use crate::{
+    error::{Error, Result},
+    model::{LayerDef, TileId, live::CELL_ZOOM},
+};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+use tokio_postgres::types::Type;
+
+/// How often tables are looked at.
+const EVERY: Duration = Duration::from_secs(1);
+/// Cells touched by one look beyond which the whole layer counts as touched.
+const MANY: usize = 4096;
+
+/// Looks again and again until the store is gone.
+pub(in super::super) fn spawn(inner: &Arc<Inner>) {
+    if inner.tables.defs.is_empty() {
+        return;
+    }
+    let weak = Arc::downgrade(inner);
+    tokio::spawn(async move {
+        loop {
+            if !pause(&weak).await {
+                return;
+            }
+            let Some(inner) = weak.upgrade() else { return };
+            if let Err(e) = look(&inner).await {
+                tracing::debug!(cause = e.chain(), "published tables were not looked at");
+            }
+        }
+    });
+}
+
+/// Waits for the next look: its time, or an edit that was announced. `false`: the store is gone.
+async fn pause(weak: &Weak<Inner>) -> bool {
+    let Some(inner) = weak.upgrade() else { return false };
+    let _ = tokio::time::timeout(EVERY, inner.tables.wake.notified()).await;
+    true
+}
+
+/// Looks at all tables, also at those whose form did not seem to move.
+pub(in super::super) async fn reload(inner: &Arc<Inner>) -> Result<()> {
+    look_again(inner, true).await
+}
+
+/// Looks at all tables once.
+pub(super) async fn look(inner: &Arc<Inner>) -> Result<()> {
+    look_again(inner, false).await
+}
+
+async fn look_again(inner: &Arc<Inner>, anew: bool) -> Result<()> {
+    let names = &Box::pin(inner.ready()).await?.names;
+    let _one = inner.tables.looking.lock().await;
+    for def in inner.tables.defs.values() {
+        let mut link = inner.primary.link().await?;
+        match table(inner, &mut link, names, def, anew).await {
+            Ok(()) => inner.tables.refuse(&def.id, None),
+            Err(Failed::Known(Error::Refused(why))) => inner.tables.refuse(&def.id, Some(why)),
+            // A server or role that only reads: whoever may write moves the revision.
+            Err(e) if e.is_read_only() => {
+                tracing::debug!(layer = %def.id, "the revision is left to others");
+            }
+            Err(e) => match e.meaning("looking at a published table") {
+                // One table's trouble keeps no other from being looked at.
+                fault @ Error::Fault { .. } => {
+                    tracing::error!(layer = %def.id, cause = fault.chain(), "a published table");
+                    inner.tables.refuse(&def.id, Some(unreadable(def)));
+                }
+                other => return Err(other),
+            },
+        }
+    }
+    Ok(())
+}
+
+fn unreadable(def: &LayerDef) -> crate::model::Text {
+    let id = &def.id;
+    crate::text!(
+        "La table de « {id} » ne peut pas être lue ; le journal dit pourquoi.",
+        "The table of \"{id}\" cannot be read; the log says why."
+    )
+}
+
+async fn table(
+    inner: &Arc<Inner>,
+    link: &mut Link,
+    names: &Names,
+    def: &LayerDef,
+    anew: bool,
+) -> Ran<()> {
+    let Some(source) = source(def) else { return Ok(()) };
+    let (schema, name) = (&source.schema, &source.table);
+    let Some((seen, _)) = discover::look(link, source).await? else {
+        return Err(discover::refused(crate::text!(
+            "La table {schema}.{name} n'existe pas dans la base.",
+            "There is no table {schema}.{name} in the database."
+        )));
+    };
+    let form = match inner.tables.form(&def.id).filter(|f| f.seen == seen && !anew) {
+        Some(form) => form,
+        None => {
+            let form = discover::discover(link, names, def, source, seen).await?;
+            inner.tables.keep(&def.id, form)
+        }
+    };
+    // Edits first: what they announce is in the table by now, and in its figures.
+    let edits = edits(link, names, def).await?;
+    let counters = discover::counters(link, names, &form.relations).await?;
+    let fingerprint = format!("{} {counters}", form.seen);
+    let known = known(link, names, def).await?;
+    let same = known.as_ref().is_some_and(|k| k.fingerprint == fingerprint && !k.stale);
+    if same && edits.is_empty() {
+        return Ok(());
+    }
+    let whole = !same || edits.iter().any(|e| e.sides.is_none());
+    let mut figures = match (&known, whole || form.small) {
+        (Some(known), false) => known.figures.clone(),
+        _ => discover::figures(link, names, &form).await?,
+    };
+    let cells = cells(&edits, &mut figures);
+    let moved = Moved { whole: whole || cells.len() > MANY, fingerprint, figures, cells };
+    turn(inner, link, names, def, &form, known, &edits, moved).await
+}
+
+/// A table's row, as far as a look needs it.
+struct Known {
+    revision: i64,
+    fingerprint: String,
+    figures: Figures,
+    /// Nobody looked for a day: edits may have gone by unannounced.
+    stale: bool,
+}
+
+async fn known(link: &mut Link, names: &Names, def: &LayerDef) -> Ran<Option<Known>> {
+    let sql = names.sql(
+        "SELECT revision, fingerprint, figures::text, seen < now() - interval '20 hours',
+           seen < now() - interval '1 hour' FROM {s}live WHERE layer = $1",
+    );
+    let layer = def.id.as_str();
+    let Some(row) = link.hot(&sql, &[(&layer, Type::TEXT)]).await?.into_iter().next() else {
+        return Ok(None);
+    };
+    if cell::<bool>(&row, 4)? {
+        let sql = names.sql("UPDATE {s}live SET seen = now() WHERE layer = $1");
+        link.run(&sql, &[(&layer, Type::TEXT)]).await?;
+    }
+    let figures = serde_json::from_str(cell(&row, 2)?)
+        .map_err(|e| Error::fault("the figures of a table", e))?;
+    let (revision, fingerprint, stale) = (cell(&row, 0)?, cell(&row, 1)?, cell(&row, 3)?);
+    Ok(Some(Known { revision, fingerprint, figures, stale }))
+}
+
+/// An announced edit.
+struct Edit {
+    id: i64,
+    /// West, south, east, north; `None`: anywhere.
+    sides: Option<[f64; 4]>,
+}
+
+async fn edits(link: &mut Link, names: &Names, def: &LayerDef) -> Ran<Vec<Edit>> {
+    let sql = names
+        .sql("SELECT id, west, south, east, north FROM {s}live_edits WHERE layer = $1 ORDER BY id");
+    let layer = def.id.as_str();
+    let mut all = Vec::new();
+    for row in &link.hot(&sql, &[(&layer, Type::TEXT)]).await? {
+        let side = |i| cell::<Option<f64>>(row, i);
+        let sides = match (side(1)?, side(2)?, side(3)?, side(4)?) {
+            (Some(w), Some(s), Some(e), Some(n)) => Some([w, s, e, n]),
+            _ => None,
+        };
+        all.push(Edit { id: cell(row, 0)?, sides });
+    }
+    Ok(all)
+}
+
+/// The cells that edits touched; the extent grows with them.
+fn cells(edits: &[Edit], figures: &mut Figures) -> BTreeSet<(i32, i32)> {
+    let mut cells = BTreeSet::new();
+    for [w, s, e, n] in edits.iter().filter_map(|e| e.sides) {
+        // Rows without geometry touch no cell.
+        if ![w, s, e, n].iter().all(|v| v.is_finite()) {
+            continue;
+        }
+        if let Some([west, south, east, north]) = &mut figures.bbox {
+            (*west, *south) = (west.min(w.max(-180.0)), south.min(s.max(-90.0)));
+            (*east, *north) = (east.max(e.min(180.0)), north.max(n.min(90.0)));
+        } else {
+            figures.bbox = Some([w.max(-180.0), s.max(-90.0), e.min(180.0), n.min(90.0)]);
+        }
+        let (low, high) = (cell_of(w, n), cell_of(e, s));
+        for x in low.x..=high.x {
+            for y in low.y..=high.y {
+                cells.insert((x.cast_signed(), y.cast_signed()));
+                if cells.len() > MANY {
+                    return cells;
+                }
+            }
+        }
+    }
+    cells
+}
+
+/// The cell of a place.
+fn cell_of(lon: f64, lat: f64) -> TileId {
+    let n = f64::from(1u32 << CELL_ZOOM);
+    let lat = lat.clamp(-85.051_128, 85.051_128).to_radians();
+    let column = (lon + 180.0) / 360.0 * n;
+    let row = (1.0 - lat.tan().asinh() / std::f64::consts::PI) / 2.0 * n;
+    let inside = |v: f64| (v.floor().max(0.0) as u32).min((1 << CELL_ZOOM) - 1);
+    TileId { z: CELL_ZOOM, x: inside(column), y: inside(row) }
+}
+
+/// What a look found.
+struct Moved {
+    whole: bool,
+    fingerprint: String,
+    figures: Figures,
+    cells: BTreeSet<(i32, i32)>,
+}
+
+/// Moves the revision, unless another process did meanwhile.
+#[expect(clippy::too_many_arguments, reason = "the end of a look, with all that it saw")]
+async fn turn(
+    inner: &Arc<Inner>,
+    link: &mut Link,
+    names: &Names,
+    def: &LayerDef,
+    form: &Form,
+    known: Option<Known>,
+    edits: &[Edit],
+    moved: Moved,
+) -> Ran<()> {
+    let layer = def.id.as_str();
+    let figures = serde_json::to_string(&moved.figures)
+        .map_err(|e| Error::fault("the figures of a table", e))?;
+    let before = known.as_ref().map_or(-1, |k| k.revision);
+    link.begin(inner.role()).await?;
+    // The row of another process that came first is waited for, and then is not the one seen.
+    let sql = names.sql(
+        "INSERT INTO {s}live AS l (layer, own, relations, revision, base, changed_at, fingerprint, figures)
+         VALUES ($1, $2, $3, 1, 1, clock_timestamp(), $4, $5::text::json)
+         ON CONFLICT (layer) DO UPDATE SET own = excluded.own, relations = excluded.relations,
+           revision = l.revision + 1, base = CASE WHEN $6 THEN l.revision + 1 ELSE l.base END,
+           changed_at = excluded.changed_at, fingerprint = excluded.fingerprint,
+           figures = excluded.figures, seen = now()
+         WHERE l.revision = $7 RETURNING revision",
+    );
+    let params: [Param<'_>; 7] = [
+        (&layer, Type::TEXT),
+        (&form.oid, Type::OID),
+        (&form.relations, Type::OID_ARRAY),
+        (&moved.fingerprint, Type::TEXT),
+        (&figures, Type::TEXT),
+        (&moved.whole, Type::BOOL),
+        (&before, Type::INT8),
+    ];
+    let Some(row) = link.row(&sql, &params).await? else { return link.rollback().await };
+    let revision: i64 = cell(&row, 0)?;
+    let ids: Vec<i64> = edits.iter().map(|e| e.id).collect();
+    let sql = names.sql("DELETE FROM {s}live_edits WHERE id = ANY ($1)");
+    link.run(&sql, &[(&ids, Type::INT8_ARRAY)]).await?;
+    if moved.whole {
+        let sql = names.sql("DELETE FROM {s}live_cells WHERE layer = $1");
+        link.run(&sql, &[(&layer, Type::TEXT)]).await?;
+    } else {
+        let (x, y): (Vec<i32>, Vec<i32>) = moved.cells.into_iter().unzip();
+        let sql = names.sql(
+            "INSERT INTO {s}live_cells (layer, x, y, revision)
+             SELECT $1, x, y, $4 FROM unnest($2, $3) AS c (x, y)
+             ON CONFLICT (layer, x, y) DO UPDATE SET revision = excluded.revision",
+        );
+        let params: [Param<'_>; 4] = [
+            (&layer, Type::TEXT),
+            (&x, Type::INT4_ARRAY),
+            (&y, Type::INT4_ARRAY),
+            (&revision, Type::INT8),
+        ];
+        link.run(&sql, &params).await?;
+    }
+    let generation = write::announce(link, names).await?;
+    link.commit().await?;
+    inner.pulse.saw(generation);
+    tracing::debug!(layer, revision, whole = moved.whole, "a published table moved");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_edit_touches_the_cells_under_it() {
+        let mut figures = Figures::default();
+        let edit = |sides| Edit { id: 1, sides };
+        // Lille; then a row without a place.
+        let all = [edit(Some([3.05, 50.62, 3.06, 50.63])), edit(Some([f64::INFINITY; 4]))];
+        let found = cells(&all, &mut figures);
+        let lille = cell_of(3.05, 50.63);
+        assert_eq!((lille.x, lille.y), (130, 86));
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), [(130, 86)]);
+        assert_eq!(figures.bbox, Some([3.05, 50.62, 3.06, 50.63]));
+        let world = [edit(Some([-180.0, -90.0, 180.0, 90.0]))];
+        assert!(cells(&world, &mut figures).len() > MANY);
+    }
+}

@@ -1,0 +1,388 @@
+//! Tables that a team already has, published as they are: the three cases — a table with a code
+//! column, a view, a table without key or index —, edits, odd names.
+
+use crate::support::{
+    Site,
+    postgres::{self, Postgres},
+    root, said,
+};
+use proptest::{prelude::*, strategy::ValueTree};
+use serde_json::Value;
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+/// A site over a database of its own, with `[[tables]]`; the demo's communes are a table there.
+struct Place {
+    server: &'static Postgres,
+    database: String,
+    site: Site,
+}
+
+impl Place {
+    /// `None` where PostgreSQL is not installed.
+    fn new(sql: &str, tables: &str) -> Option<Self> {
+        let server = postgres::shared()?;
+        let database = server.database();
+        server.sql(&database, sql);
+        let site = Site::over(&server.url(&database), "lease_s = 1");
+        let place = Self { server, database, site };
+        place.tables(tables);
+        Some(place)
+    }
+
+    fn tables(&self, tables: &str) {
+        let path = self.site.path("socle.toml");
+        let main = fs::read_to_string(&path).unwrap();
+        fs::write(path, format!("{main}\n{tables}")).unwrap();
+    }
+
+    fn sql(&self, sql: &str) -> String {
+        self.server.sql(&self.database, sql)
+    }
+}
+
+/// Six town halls in Lambert 93 around Lille, Lens and Dunkerque, one without a place.
+const MAIRIES: &str = r#"
+CREATE SCHEMA gestion;
+CREATE TABLE gestion.mairies (
+  id integer PRIMARY KEY, code_insee varchar(5), nom text NOT NULL, ouverte boolean,
+  note numeric(4,2), posee date, vue timestamptz, agents jsonb, "LINE_NUMB-SEG" int,
+  geom geometry(Point, 2154));
+COMMENT ON TABLE gestion.mairies IS E'Mairies suivies\nTenues par le service SIG.';
+INSERT INTO gestion.mairies
+SELECT i, code, nom, true, 1.25, '2025-01-02', '2025-01-02T03:04:05.678Z', '{"a": [1]}', i,
+  ST_Transform(ST_SetSRID(ST_MakePoint(lon, lat), 4326), 2154)
+FROM (VALUES (1, '59350', 'Lille', 3.0573, 50.6305), (2, '62498', 'Lens', 2.8319, 50.4289),
+  (3, '59183', 'Dunkerque', 2.3768, 51.0345), (4, '59009', 'Villeneuve d''Ascq', 3.1446, 50.6225),
+  (5, '62041', 'Arras', 2.7772, 50.2910)) v (i, code, nom, lon, lat);
+INSERT INTO gestion.mairies (id, code_insee, nom) VALUES (6, '59599', 'Tourcoing');
+CREATE INDEX ON gestion.mairies USING gist (geom);
+"#;
+
+const MAIRIES_LAYER: &str = r#"
+[[tables]]
+table = "gestion.mairies"
+producer = "Service SIG"
+[tables.territory]
+level = "com"
+column = "code_insee"
+"#;
+
+fn ids(page: &Value) -> Vec<String> {
+    let features = page["features"].as_array().unwrap();
+    features.iter().map(|f| f["id"].as_str().unwrap().to_owned()).collect()
+}
+
+const SOON: Duration = Duration::from_secs(10);
+
+#[test]
+fn a_table_with_a_code_column_is_served_as_it_is() {
+    let Some(place) = Place::new(MAIRIES, MAIRIES_LAYER) else { return };
+    let server = place.site.serve();
+    let collection = server.json("/collections/mairies");
+    assert_eq!(collection["title"], "Mairies suivies");
+    assert_eq!(collection["description"], "Tenues par le service SIG.");
+    assert_eq!(collection["itemCount"], 6);
+    let bbox: Vec<f64> =
+        serde_json::from_value(collection["extent"]["spatial"]["bbox"][0].clone()).unwrap();
+    assert!((bbox[0] - 2.37).abs() < 0.1 && (bbox[3] - 51.03).abs() < 0.1, "{bbox:?}");
+
+    let page = server.json("/collections/mairies/items");
+    assert_eq!((page["numberMatched"].as_u64(), ids(&page).len()), (Some(6), 6));
+    let first = &page["features"][0];
+    assert_eq!(first["id"], "1");
+    let p = &first["properties"];
+    assert_eq!((&p["note"], &p["posee"]), (&1.25.into(), &"2025-01-02".into()));
+    assert_eq!(p["vue"], "2025-01-02T03:04:05.678Z");
+    assert_eq!((&p["agents"]["a"][0], &p["LINE_NUMB-SEG"]), (&1.into(), &1.into()));
+    let c = &first["geometry"]["coordinates"];
+    assert!((c[0].as_f64().unwrap() - 3.0573).abs() < 1e-6, "{c}");
+    assert!(page["features"][5]["geometry"].is_null() && p["ouverte"] == true);
+
+    // Paging, filters, one feature.
+    let page = server.json("/collections/mairies/items?limit=4");
+    let next = page["links"].as_array().unwrap().iter().find(|l| l["rel"] == "next").unwrap();
+    let next = next["href"].as_str().unwrap().split_once("/collections").unwrap().1;
+    assert_eq!(ids(&server.json(&format!("/collections{next}"))), ["5", "6"]);
+    assert_eq!(ids(&server.json("/collections/mairies/items?offset=4")), ["5", "6"]);
+    assert_eq!(ids(&server.json("/collections/mairies/items?nom=Lens")), ["2"]);
+    assert_eq!(ids(&server.json("/collections/mairies/items?LINE_NUMB-SEG=3")), ["3"]);
+    assert_eq!(
+        ids(&server.json("/collections/mairies/items?vue=2025-01-02T03:04:05.678Z&limit=2")),
+        ["1", "2"]
+    );
+    // Rows without geometry match every box.
+    assert_eq!(ids(&server.json("/collections/mairies/items?bbox=3,50.5,3.1,50.7")), ["1", "6"]);
+    assert_eq!(ids(&server.json("/collections/mairies/items?bbox=-180,-90,180,90")).len(), 6);
+    assert_eq!(server.json("/collections/mairies/items/2")["properties"]["nom"], "Lens");
+    for absent in ["02", "7", "x", "1%00", "99999999999999", "1;drop", "1,2"] {
+        assert_eq!(
+            server.get(&format!("/collections/mairies/items/{absent}")).status,
+            404,
+            "{absent}"
+        );
+    }
+
+    // Territories, once attachments are made.
+    assert!(
+        server.until(SOON, |s| s.get("/collections/mairies/items?territory=dep:59").status == 200)
+    );
+    assert_eq!(
+        ids(&server.json("/collections/mairies/items?territory=dep:59")),
+        ["1", "3", "4", "6"]
+    );
+    assert_eq!(ids(&server.json("/t/dep-62/collections/mairies/items")), ["2", "5"]);
+    assert_eq!(ids(&server.json("/t/dep-62-within/collections/mairies/items")), ["2", "5"]);
+    assert_eq!(server.json("/t/dep-62/collections/mairies")["itemCount"], 2);
+    assert_eq!(server.get("/t/dep-62/collections/mairies/items/2").status, 200);
+    assert_eq!(server.get("/t/dep-62/collections/mairies/items/1").status, 404);
+}
+
+#[test]
+fn an_announced_edit_changes_only_the_tiles_it_touches() {
+    let Some(place) = Place::new(MAIRIES, MAIRIES_LAYER) else { return };
+    // Prepared by a first look, then the table is watched.
+    let checked = place.site.run(&["layers"]);
+    assert!(said(&checked).contains("mairies"), "{}", said(&checked));
+    place.sql(
+        "INSERT INTO gestion.mairies (id, nom, geom) VALUES (7, 'Loin',
+        ST_Transform(ST_SetSRID(ST_MakePoint(-1.5, 43.5), 4326), 2154))",
+    );
+    place.sql("SELECT socle_store.watch_table('gestion.mairies', 'geom')");
+    let server = place.site.serve();
+    // Lille's tile and one over Biarritz, both of zoom 8.
+    let (near, far) =
+        ("/collections/mairies/tiles/8/130/86.mvt", "/collections/mairies/tiles/8/126/93.mvt");
+    let tag = |path: &str| {
+        let answer = server.get(path);
+        assert_eq!(answer.status, 200, "{path}");
+        answer.header("etag").unwrap().to_owned()
+    };
+    // The trigger itself was seen as a change of the whole.
+    let mut before = (tag(near), tag(far));
+    std::thread::sleep(Duration::from_millis(2500));
+    before = {
+        let _ = before;
+        (tag(near), tag(far))
+    };
+    let cached = server.get(near);
+    let cache = cached.header("cache-control").unwrap();
+    assert!(!cache.contains("immutable") && cache.contains("max-age=5"), "{cache}");
+    let page = server.json("/collections/mairies/items?limit=2");
+    let next = page["links"].as_array().unwrap().iter().find(|l| l["rel"] == "next").unwrap();
+    let next = format!(
+        "/collections{}",
+        next["href"].as_str().unwrap().split_once("/collections").unwrap().1
+    );
+
+    place.sql("UPDATE gestion.mairies SET nom = 'Lille bis' WHERE id = 1");
+    let edited = Instant::now();
+    assert!(server.until(SOON, |s| s.get(near).header("etag") != Some(before.0.as_str())));
+    println!("seen after {:?}", edited.elapsed());
+    assert_eq!(tag(far), before.1);
+    assert!(String::from_utf8_lossy(&server.get(near).body).contains("Lille bis"));
+    // The cursor names a revision that is gone: 410, with where to start again.
+    assert_eq!(server.get(&next).status, 410);
+    // Nothing more moves: an announced edit is not seen a second time by its figures.
+    let after = (tag(near), tag(far));
+    std::thread::sleep(Duration::from_millis(2500));
+    assert_eq!((tag(near), tag(far)), after);
+    // New rows and their territory; the far row leaves.
+    place.sql("INSERT INTO gestion.mairies (id, code_insee, nom, geom) VALUES (8, '59512', 'Roubaix',
+        ST_Transform(ST_SetSRID(ST_MakePoint(3.17, 50.69), 4326), 2154)); DELETE FROM gestion.mairies WHERE id = 7");
+    assert!(
+        server.until(SOON, |s| ids(&s.json("/collections/mairies/items?territory=com:59512"))
+            == ["8"])
+    );
+    assert_eq!(server.get(far).status, 204);
+    // A versioned address is not immutable either.
+    let at = server.json("/collections/mairies")["version"].as_str().unwrap().to_owned();
+    assert!(at.contains("-r"), "{at}");
+}
+
+#[test]
+fn an_edit_that_nobody_announces_and_new_columns_are_seen() {
+    let Some(place) = Place::new(MAIRIES, MAIRIES_LAYER) else { return };
+    let server = place.site.serve();
+    let version = |s: &crate::support::Server| s.json("/collections/mairies")["version"].clone();
+    let before = version(&server);
+    place.sql("UPDATE gestion.mairies SET nom = 'Lens bis' WHERE id = 2");
+    assert!(server.until(SOON, |s| version(s) != before));
+    assert_eq!(server.json("/collections/mairies/items/2")["properties"]["nom"], "Lens bis");
+    place.sql(r#"ALTER TABLE gestion.mairies ADD COLUMN "téléphone ""fixe""" text DEFAULT '03';
+        ALTER TABLE gestion.mairies DROP COLUMN note; COMMENT ON TABLE gestion.mairies IS 'Autre titre'"#);
+    let column = "téléphone \"fixe\"";
+    assert!(server.until(SOON, |s| {
+        let page = s.get("/collections/mairies/items/2");
+        page.status == 200 && page.json()["properties"][column] == "03"
+    }));
+    assert!(server.json("/collections/mairies/items/2")["properties"].get("note").is_none());
+    assert_eq!(server.json("/collections/mairies")["title"], "Autre titre");
+    assert!(server.json("/collections/mairies/schema")["properties"].get(column).is_some());
+    // The table goes, and comes back.
+    place.sql("ALTER TABLE gestion.mairies RENAME TO elsewhere");
+    assert!(server.until(SOON, |s| s.get("/collections/mairies").status == 503));
+    place.sql("ALTER TABLE gestion.elsewhere RENAME TO mairies");
+    assert!(server.until(SOON, |s| s.get("/collections/mairies").status == 200));
+}
+
+#[test]
+fn a_view_and_a_table_without_key_or_index_say_what_they_cost() {
+    let more = r#"
+CREATE VIEW gestion."Vue d'été" AS
+  SELECT id, nom, ST_Buffer(geom, 5000) AS zone FROM gestion.mairies WHERE geom IS NOT NULL;
+CREATE TABLE gestion.nue AS SELECT nom, geom FROM gestion.mairies UNION ALL SELECT nom, geom FROM gestion.mairies WHERE id = 1;
+CREATE TABLE gestion.grande AS SELECT (i % 1000)::float8 AS v, ST_SetSRID(ST_MakePoint(i % 90, 45), 4326) AS geom
+  FROM generate_series(1, 150000) i;
+ANALYZE gestion.grande;
+CREATE TABLE gestion.sans_srid (a int, b text, g geometry, PRIMARY KEY (b, a));
+INSERT INTO gestion.sans_srid VALUES (1, 'x,~', ST_MakePoint(700000, 6600000)), (2, 'x', ST_GeomFromText('LINESTRING(700000 6600000, 700100 6600000)'));
+"#;
+    let tables = r#"
+[[tables]]
+table = "gestion.Vue d'été"
+id = "vue"
+key = "id"
+title = "Zones"
+[[tables]]
+table = "gestion.nue"
+[[tables]]
+table = "gestion.grande"
+[[tables]]
+table = "gestion.sans_srid"
+id = "srid"
+srid = 2154
+[[tables]]
+table = "gestion.nulle"
+"#;
+    let Some(place) = Place::new(&format!("{MAIRIES}{more}"), tables) else { return };
+    let server = place.site.serve();
+    let vue = server.json("/collections/vue");
+    assert_eq!((vue["title"].as_str(), vue["itemCount"].as_u64()), (Some("Zones"), Some(5)));
+    assert!(vue["description"].as_str().unwrap().contains("sans index spatial"), "{vue}");
+    assert_eq!(server.get("/collections/vue/tiles/8/130/86.mvt").status, 200);
+    assert_eq!(ids(&server.json("/collections/vue/items?bbox=3.12,50.6,3.16,50.64")), ["1", "4"]);
+    // A table under a view is edited: the view moves.
+    let version = vue["version"].clone();
+    place.sql("DELETE FROM gestion.mairies WHERE id = 4");
+    assert!(server.until(SOON, |s| s.json("/collections/vue")["version"] != version));
+    assert_eq!(server.json("/collections/vue/items")["numberMatched"], 4);
+
+    let nue = server.json("/collections/nue");
+    assert!(nue["description"].as_str().unwrap().contains("sans clé"), "{nue}");
+    let all = ids(&server.json("/collections/nue/items"));
+    assert_eq!(all.len(), 7);
+    let twice = all.iter().find(|id| id.ends_with("-2")).unwrap();
+    assert_eq!(
+        server.json(&format!("/collections/nue/items/{twice}"))["properties"]["nom"],
+        "Lille"
+    );
+    let paged = ids(&server.json("/collections/nue/items?limit=3&offset=3"));
+    assert_eq!(paged, all[3..6]);
+
+    let grande = server.get("/collections/grande");
+    assert_eq!(grande.status, 503);
+    assert!(grande.text().contains("allow_slow"), "{}", grande.text());
+    let nulle = server.get("/collections/nulle");
+    assert!(nulle.status == 503 && nulle.text().contains("existe pas"), "{}", nulle.text());
+
+    let srid = server.json("/collections/srid/items");
+    assert_eq!(ids(&srid), ["x,2", "x~1~0,1"]);
+    let lon = srid["features"][1]["geometry"]["coordinates"][0].as_f64().unwrap();
+    assert!((lon - 3.0).abs() < 1e-6, "{lon}");
+    assert_eq!(server.get("/collections/srid/items/x~1~0,1").status, 200);
+    assert_eq!(server.get("/collections/srid/tiles/8/130/91.mvt").status, 200);
+}
+
+#[test]
+fn tables_are_attached_by_location_as_layers_are() {
+    let demo = root().join("config/demo/layers");
+    if !demo.exists() {
+        println!("skipped: the demo is absent");
+        return;
+    }
+    let tables =
+        MAIRIES_LAYER.replace("level = \"com\"\ncolumn = \"code_insee\"", "by_location = true");
+    let Some(place) = Place::new(MAIRIES, &tables) else { return };
+    let demo = fs::read_to_string(demo.join("communes.toml")).unwrap();
+    let data = root().join("config/demo/layers");
+    let demo = demo.replace("path = \"", &format!("path = \"{}/", data.display()));
+    let demo: String =
+        demo.lines().filter(|l| !l.starts_with("style")).map(|l| format!("{l}\n")).collect();
+    fs::write(place.site.path("layers/communes.toml"), demo).unwrap();
+    let harvested = place.site.run(&["harvest"]);
+    assert!(harvested.status.success(), "{}", said(&harvested));
+    let server = place.site.serve();
+    assert!(
+        server.until(SOON, |s| s.get("/collections/mairies/items?territory=dep:59").status == 200)
+    );
+    assert_eq!(ids(&server.json("/collections/mairies/items?territory=dep:59")), ["1", "3", "4"]);
+    assert_eq!(ids(&server.json("/collections/mairies/items?territory=com:62498")), ["2"]);
+    place.sql("UPDATE gestion.mairies SET geom = (SELECT geom FROM gestion.mairies WHERE id = 2) WHERE id = 1");
+    assert!(server.until(SOON, |s| ids(&s.json("/collections/mairies/items?territory=com:62498"))
+        == ["1", "2"]));
+}
+
+/// A name of the database: anything but nothing and U+0000, cut where it would be.
+fn name() -> impl Strategy<Value = String> {
+    let odd = prop::sample::select(vec![
+        "select",
+        "a\"b",
+        "\"",
+        "a'b",
+        "a.b",
+        "$1",
+        "{s}",
+        "{g}",
+        "; DROP TABLE x; --",
+        "é à",
+        "LINE_NUMB-SEG",
+        "t",
+        "%",
+        "\\",
+        "geom",
+        "fid",
+        "a\nb",
+        "socle hash",
+        "/*",
+        "日本",
+    ]);
+    prop_oneof![odd.prop_map(str::to_owned), "[^\0]{1,15}"]
+}
+
+#[test]
+fn hostile_names_are_only_ever_names() {
+    let Some(server) = postgres::shared() else { return };
+    let quoted = |n: &str| format!("\"{}\"", n.replace('"', "\"\""));
+    let names = prop::collection::hash_set(name(), 5);
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    for _ in 0..4 {
+        let names: Vec<String> =
+            names.new_tree(&mut runner).unwrap().current().into_iter().collect();
+        let [schema, table, key, column, geometry] = &names[..] else { panic!() };
+        let database = server.database();
+        server.sql(&database, &format!(
+            "CREATE SCHEMA {s}; CREATE TABLE {s}.{t} ({k} text PRIMARY KEY, {c} text, {g} geometry(Point, 4326));
+             INSERT INTO {s}.{t} VALUES ('k''1', 'v', ST_SetSRID(ST_MakePoint(3.05, 50.63), 4326)), ('k2', 'w', NULL)",
+            s = quoted(schema), t = quoted(table), k = quoted(key), c = quoted(column), g = quoted(geometry)));
+        let place = Place {
+            server,
+            database: database.clone(),
+            site: Site::over(&server.url(&database), ""),
+        };
+        let whole = toml::Value::String(format!("{}.{}", quoted(schema), quoted(table)));
+        place.tables(&format!("[[tables]]\nid = \"odd\"\ntable = {whole}\n"));
+        let served = place.site.serve();
+        let page = served.json("/collections/odd/items");
+        assert_eq!(ids(&page), ["k'1", "k2"], "{names:?}");
+        assert_eq!(page["features"][1]["properties"][column], "w", "{names:?}");
+        assert_eq!(served.get("/collections/odd/items/k'1").status, 200, "{names:?}");
+        assert_eq!(served.get("/collections/odd/tiles/8/130/86.mvt").status, 200, "{names:?}");
+        assert_eq!(
+            place.sql(&format!("SELECT count(*) FROM {}.{}", quoted(schema), quoted(table))),
+            "2"
+        );
+    }
+}
