@@ -4,7 +4,8 @@ use super::out;
 use crate::{
     config::{Settings, StoreKind},
     error::Result,
-    store::{embedded, postgis::PostgisStore},
+    model::LayerDef,
+    store::{Store, embedded, postgis::PostgisStore},
     text,
 };
 use std::process::ExitCode;
@@ -22,6 +23,10 @@ pub(super) async fn run(settings: &Settings) -> Result<ExitCode> {
     };
     for def in &settings.layers {
         let id = &def.id;
+        if let (true, Some(database)) = (def.is_live(), &database) {
+            failed |= !table(database, def).await?;
+            continue;
+        }
         let checked = match &database {
             None => embedded::check_layer(&settings.store.path, id),
             Some(database) => database.check_layer(id).await,
@@ -38,4 +43,22 @@ pub(super) async fn run(settings: &Settings) -> Result<ExitCode> {
         }
     }
     Ok(if failed { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+/// Says whether a published table can be served, and what that costs.
+async fn table(database: &PostgisStore, def: &LayerDef) -> Result<bool> {
+    let (id, lang) = (&def.id, out::lang());
+    let at = database.current().await?.remove(id);
+    let Some(at) = at else {
+        let why = database.refused(id).unwrap_or_default();
+        out::line(&format!("✗ {id} : {}", why.get(lang)));
+        return Ok(false);
+    };
+    let count = at.version.count;
+    let words = text!("✓ {id} : table de {count} lignes", "✓ {id}: a table of {count} rows");
+    out::line(words.get(lang));
+    for notice in at.version.live.iter().flat_map(|live| &live.notices) {
+        out::line(&format!("  {}", notice.get(lang)));
+    }
+    Ok(true)
 }

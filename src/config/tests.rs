@@ -413,3 +413,41 @@ proptest! {
         prop_assert!(read.is_some() || !problems.is_empty(), "a refusal is always explained");
     }
 }
+
+#[test]
+fn tables_are_layers_of_the_postgis_store() {
+    let main = r#"
+[store]
+kind = "postgis"
+[[tables]]
+table = "gestion.Écoles d'été"
+key = "id"
+srid = 2154
+properties = ["nom"]
+[tables.territory]
+level = "com"
+column = "insee"
+[[tables]]
+table = "communes"
+"#;
+    let settings = Folder::new(main).load().unwrap();
+    let ids: Vec<&str> = settings.layers.iter().map(|l| l.id.as_str()).collect();
+    assert_eq!(ids, ["communes", "ecoles-d-ete"]);
+    let StoreKind::Postgis(store) = &settings.store.kind else { panic!("not PostGIS") };
+    assert_eq!(store.tables.len(), 2);
+    let SourceLocation::Table(table) = &settings.layers[1].source.location else { panic!() };
+    assert_eq!((table.schema.as_str(), table.table.as_str()), ("gestion", "Écoles d'été"));
+    assert_eq!((table.srid, table.key.as_deref()), (Some(2154), Some("id")));
+    assert!(settings.layers[0].is_live() && !settings.layers[0].territory.by_location);
+
+    let twice = Folder::new(main).with("layers/communes.toml", LAYER).problems();
+    assert!(
+        twice.en.contains("socle.toml:12: ") && twice.en.contains("already defined"),
+        "{twice:?}"
+    );
+    let embedded = Folder::new("[[tables]]\ntable = \"a\"\ntabel = 1").problems();
+    assert!(
+        embedded.en.contains("postgis") && embedded.en.contains("unknown key \"tabel\""),
+        "{embedded:?}"
+    );
+}

@@ -127,10 +127,10 @@ impl Items {
         selection: Option<Arc<Selection>>,
     ) -> Result<Option<Vec<u8>>> {
         let at = layer.at()?;
-        if let Some(selection) = selection {
-            if !self.store.selects(at, id, &selection).await? {
-                return Ok(None);
-            }
+        if let Some(selection) = selection
+            && !self.store.selects(at, id, &selection).await?
+        {
+            return Ok(None);
         }
         self.feature(layer, id).await
     }

@@ -386,13 +386,9 @@ async fn costs(link: &mut Link, names: &Names, source: &TableSource, form: &mut 
     form.small = form.estimate < LARGE;
     let mut ways = Vec::new();
     if let Some(geometry) = &form.geometry {
-        let (w, s, e, n) = ("0.0::float8", "0.0::float8", "1.0::float8", "1.0::float8");
-        let mut sql =
-            format!("SELECT 1 FROM {} AS t WHERE {}", form.relation, geometry.meets(names, 1));
-        for (number, side) in [("$1", w), ("$2", s), ("$3", e), ("$4", n)] {
-            sql = sql.replace(number, side);
-        }
-        // A name may hold "$1": then the statement is wrong, and no index is seen.
+        let sides = ["0.0", "0.0", "1.0", "1.0"].map(|v| format!("{v}::float8"));
+        let meets = geometry.meets_sides(names, sides);
+        let sql = format!("SELECT 1 FROM {} AS t WHERE {meets}", form.relation);
         let found = explain(link, &sql, true).await.is_ok_and(|p| by_index(&p));
         if !found {
             ways.push(text!(
@@ -525,7 +521,7 @@ pub(super) async fn figures(link: &mut Link, names: &Names, form: &Form) -> Ran<
     let g = &names.gis;
     let kind = form.schema.geometry;
     let mut figures = Figures { count: form.estimate, exact: false, bbox: None, kind };
-    let mut list = vec!["count(*)".to_owned(), "NULL::text[]".to_owned()];
+    let mut list = ["count(*)".to_owned(), "NULL::text[]".to_owned()];
     if let (Some(geometry), true) = (&form.geometry, kind == GeometryKind::Geometry) {
         let c = &geometry.column;
         list[1] =

@@ -225,12 +225,16 @@ impl Geometry {
     /// The column meets a box in degrees, bound from `$next` on: west, south, east, north.
     /// Straight sides in degrees are bent in the column's CRS: they are cut in short pieces first.
     pub(super) fn meets(&self, names: &Names, next: usize) -> String {
+        self.meets_sides(names, [0, 1, 2, 3].map(|i| format!("${}", next + i)))
+    }
+
+    /// The same for sides that are expressions already.
+    pub(super) fn meets_sides(&self, names: &Names, [w, s, e, n]: [String; 4]) -> String {
         let g = &names.gis;
-        let [w, s, e, n] = [next, next + 1, next + 2, next + 3];
-        let mut envelope = format!("{g}ST_MakeEnvelope(${w}, ${s}, ${e}, ${n}, 4326)");
+        let mut envelope = format!("{g}ST_MakeEnvelope({w}, {s}, {e}, {n}, 4326)");
         if self.srid != 4326 {
             envelope = format!(
-                "{g}ST_Transform({g}ST_Segmentize({envelope}, greatest(${e} - ${w}, ${n} - ${s}) / 8 + 1e-9), {})",
+                "{g}ST_Transform({g}ST_Segmentize({envelope}, greatest({e} - {w}, {n} - {s}) / 8 + 1e-9), {})",
                 self.srid
             );
         }
@@ -238,5 +242,79 @@ impl Geometry {
             envelope = format!("{g}ST_SetSRID({envelope}, {})", self.native);
         }
         format!("{} OPERATOR({g}&&) {envelope}", self.column)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::GeometryKind;
+    use proptest::prelude::*;
+
+    fn form(name: &str) -> Form {
+        let c = column(name);
+        let geometry = Geometry { column: c.clone(), native: 2154, srid: 2154, curved: true };
+        let key =
+            KeyColumn { column: c.clone(), kind: "text".into(), held: Held::Text, sure: false };
+        let (column, kind) = (Column::Text, FieldKind::Text);
+        Form {
+            relation: format!("{}.{}", quoted(name), quoted(name)),
+            oid: 1,
+            relations: vec![1],
+            fields: vec![Property { column, kind, shown: format!("{c}::text"), compared: c }],
+            geometry: Some(geometry),
+            key: Key::Columns(vec![key.clone(), key]),
+            key_field: None,
+            schema: Schema { fields: Vec::new(), geometry: GeometryKind::Point },
+            hash: String::new(),
+            seen: String::new(),
+            title: None,
+            description: None,
+            notices: Vec::new(),
+            small: true,
+            estimate: 0,
+        }
+    }
+
+    /// A statement with all that stands between double quotes taken out.
+    fn bare(sql: &str) -> String {
+        let (mut out, mut inside) = (String::new(), false);
+        for c in sql.chars() {
+            inside ^= c == '"';
+            if !inside && c != '"' {
+                out.push(c);
+            }
+        }
+        assert!(!inside, "{sql}");
+        out
+    }
+
+    fn statement(form: &Form) -> String {
+        let names = Names::new("socle");
+        let geometry = form.geometry.as_ref().unwrap();
+        [
+            form.list(&names),
+            form.source(),
+            form.order(),
+            form.id(),
+            form.key_compared(">", 1),
+            form.with_key().unwrap_or_default(),
+            geometry.meets(&names, 3),
+        ]
+        .join(" ")
+    }
+
+    proptest! {
+        #[test]
+        fn names_are_nothing_but_quoted_names(name in "[^\0]{1,20}") {
+            prop_assert_eq!(bare(&statement(&form(&name))), bare(&statement(&form("plain"))));
+        }
+
+        #[test]
+        fn keys_of_several_columns_survive_their_id(a in "[^\0]{0,8}", b in "[^\0]{0,8}") {
+            let written = |s: &str| s.replace('~', "~0").replace(',', "~1");
+            let id = format!("{},{}", written(&a), written(&b));
+            prop_assert_eq!(form("k").key_parts(&id), Some(vec![a, b]));
+        }
     }
 }
