@@ -293,7 +293,7 @@ table = "gestion.nulle"
     let lon = srid["features"][1]["geometry"]["coordinates"][0].as_f64().unwrap();
     assert!((lon - 3.0).abs() < 1e-6, "{lon}");
     assert_eq!(server.get("/collections/srid/items/x~1~0,1").status, 200);
-    assert_eq!(server.get("/collections/srid/tiles/8/130/91.mvt").status, 200);
+    assert_eq!(server.get("/collections/srid/tiles/8/130/90.mvt").status, 200);
 }
 
 #[test]

@@ -295,5 +295,9 @@ pub(super) async fn state_named(
 ) -> Result<Option<At>> {
     let mut all = BTreeMap::new();
     current(inner, &mut all).await?;
-    Ok(all.remove(layer).filter(|at| at.key() == key))
+    // A page begun before there were attachments had no territory: those that came since do not
+    // change it.
+    Ok(all
+        .remove(layer)
+        .filter(|at| at.key() == key || key.strip_suffix('.') == Some(at.version.id.as_str())))
 }
