@@ -442,7 +442,7 @@ table = "communes"
 
     let twice = Folder::new(main).with("layers/communes.toml", LAYER).problems();
     assert!(
-        twice.en.contains("socle.toml:12: ") && twice.en.contains("already defined"),
+        twice.en.contains("socle.toml:13: ") && twice.en.contains("already defined"),
         "{twice:?}"
     );
     let embedded = Folder::new("[[tables]]\ntable = \"a\"\ntabel = 1").problems();
