@@ -172,3 +172,60 @@ fn triggers(db: &Connection, d: &Description, name: &str) -> Result<()> {
     }
     db.execute_batch(&text).map_err(sql)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::copy::tests::version;
+    use crate::store::embedded::layout::FORMAT;
+
+    /// A table's index over `count` scattered boxes, as a load makes it.
+    fn indexed(count: i64) -> (Connection, Vec<RowBox>) {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch(
+            "CREATE TABLE gpkg_extensions (t, c, e, d, s); CREATE TABLE \"a-b\" (fid, geom);",
+        )
+        .unwrap();
+        let description = Description {
+            format: FORMAT,
+            version: version("20260101T000000Z-00000000"),
+            table: "a-b".into(),
+            fid: "fid".into(),
+            geom: "geom".into(),
+            columns: Vec::new(),
+        };
+        // Scattered without chance: multiples of the golden ratio.
+        let at = |i: i64, k: f64| (i as f64 * k).fract() * 20.0;
+        let boxes: Vec<RowBox> = (1..=count)
+            .map(|i| {
+                let (x, y) = (at(i, 0.618_033_988_7), at(i, 0.754_877_666_2));
+                (i, [x, x + 0.3, y, y + 0.2])
+            })
+            .collect();
+        create(&db, &description, &boxes).unwrap();
+        (db, boxes)
+    }
+
+    #[test]
+    fn sqlite_judges_the_packed_tree_sound_and_finds_what_a_scan_finds() {
+        // One node, two levels, three levels, and the edges between them.
+        for count in [0, 1, 51, 52, 103, 2_601, 2_602, 9_000] {
+            let (db, boxes) = indexed(count);
+            let judged: String =
+                db.query_row("SELECT rtreecheck('rtree_a-b_geom')", [], |r| r.get(0)).unwrap();
+            assert_eq!(judged, "ok", "{count} boxes");
+            let found: i64 = db
+                .query_row(
+                    "SELECT count(*) FROM \"rtree_a-b_geom\"
+                     WHERE minx <= 6 AND maxx >= 4 AND miny <= 9 AND maxy >= 8",
+                    [],
+                    |r| r.get(0),
+                )
+                .unwrap();
+            let scanned = boxes
+                .iter()
+                .filter(|(_, b)| b[0] <= 6.0 && b[1] >= 4.0 && b[2] <= 9.0 && b[3] >= 8.0);
+            assert_eq!(found as usize, scanned.count(), "{count} boxes");
+        }
+    }
+}
