@@ -74,11 +74,9 @@ test: web ## run the tests, on their own and against GDAL, QGIS and nginx
 	$(CARGO) test --locked --no-fail-fast
 
 .PHONY: long
-long: web ## run the tests that take long (soak, fuzz, national data)
+long: web ## throw 100 times more hostile and random input at every parser and algorithm
 	@$(NEED) cc=build-essential
-	$(NEED) ogrinfo=gdal-bin nginx=nginx-light python3-gdal python3-qgis pgbouncer \
-	    postgresql postgresql-postgis || true
-	$(CARGO) test --locked --release --no-fail-fast -- --ignored
+	PROPTEST_CASES=25600 $(CARGO) test --locked --release --lib --no-fail-fast
 
 .PHONY: lint
 lint: web ## check format, lints and styles

@@ -419,26 +419,3 @@ fn tilejson_says_what_a_client_needs() {
         })
     );
 }
-
-/// Figures, printed: `cargo test --release -- --ignored --nocapture measure`.
-#[tokio::test]
-#[ignore = "prints figures"]
-async fn measure_hits() {
-    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
-    let _ = metrics::set_global_recorder(recorder);
-    let store = Arc::new(Squares::default());
-    let (tiles, layer, nord) = (roomy(&store), france(), selection("dep:59"));
-    let at = layer.at().unwrap();
-    let _ = tiles.tile(&layer, TILE, Some(&nord)).await;
-    let runs = 1_000_000;
-    let started = std::time::Instant::now();
-    for _ in 0..runs {
-        std::hint::black_box(tiles.tile(&layer, TILE, Some(&nord)).await.unwrap());
-    }
-    let hit = started.elapsed() / runs;
-    let started = std::time::Instant::now();
-    for _ in 0..runs {
-        std::hint::black_box(Tiles::etag(at, TILE, Some(&nord)));
-    }
-    println!("hit {hit:?}, etag {:?}", started.elapsed() / runs);
-}
