@@ -15,9 +15,11 @@ pub mod geojson_reader;
 pub mod geopackage;
 pub mod mvt;
 pub mod open;
+pub mod qgis;
 pub mod shapefile;
 pub mod types;
 pub mod wkb;
+pub mod xml;
 
 #[cfg(test)]
 mod tests;
