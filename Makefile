@@ -11,6 +11,8 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 CARGO ?= cargo
 CONFIG ?= config/demo/socle.toml
 SOCLE := $(or $(CARGO_TARGET_DIR),target)/release/socle
+# Python programs that tests run, in an environment of their own.
+TOOLS := $(or $(CARGO_TARGET_DIR),target)/tools
 
 # need WHAT...: makes sure of tools, each a Debian package, or `command=package` where the command
 # may come from elsewhere. Without root it says what is missing and returns 1.
@@ -66,11 +68,15 @@ web: ## gather the pages' script, style and MapLibre in web/dist
 	fi
 
 .PHONY: test
-test: web ## run the tests, on their own and against GDAL, QGIS and nginx
+test: web ## run the tests, on their own and against GDAL, QGIS, nginx and S3
 	@$(NEED) cc=build-essential
 	$(NEED) ogrinfo=gdal-bin nginx=nginx-light python3-gdal python3-qgis pgbouncer \
 	    postgresql postgresql-postgis ||
 	  echo "tests that need them are skipped, each by name" >&2
+	$(NEED) python3-venv && if [[ ! -x $(TOOLS)/bin/moto_server ]]; then
+	  python3 -m venv $(TOOLS) && $(TOOLS)/bin/pip install --quiet 'moto[server,s3]==5.*' ||
+	    echo "moto could not be installed: tests over object storage are skipped, each by name" >&2
+	fi
 	$(CARGO) test --locked --no-fail-fast
 
 .PHONY: long

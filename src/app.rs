@@ -1,6 +1,7 @@
 //! The long-lived parts, wired once by `main` and by tests.
 
 use crate::{
+    blobs::Blobs,
     catalog::Catalog,
     config::Settings,
     error::Result,
@@ -23,6 +24,8 @@ pub struct App {
     pub tiles: Tiles,
     /// The territory reference in force.
     pub reference: Arc<Reference>,
+    /// Files shared by replicas.
+    pub blobs: Blobs,
     /// The store, for readiness and versions.
     pub store: Arc<dyn Store>,
 }
@@ -42,6 +45,7 @@ impl App {
         );
         Ok(Self {
             catalog,
+            blobs: Blobs::open(&settings.blobs)?,
             items: Items::new(store.clone()),
             tiles,
             reference: Reference::builtin(),

@@ -4,9 +4,8 @@
 pub mod backup;
 
 use crate::{
-    config::HarvestSettings,
     error::{Error, Result},
-    harvest::{self, Fetch},
+    harvest::{self, Fetch, Harvester},
     import::{self, Borders, Importer, Job, Workdir},
     model::{Harvested, LayerDef, LayerId, Level, Progress, SourceLocation, Version, VersionId},
     store::{At, Claim, Store},
@@ -21,8 +20,8 @@ const SUSPICIOUS_SHARE: f64 = 0.5;
 pub struct Jobs {
     /// All declared layers.
     pub layers: Vec<LayerDef>,
-    /// Fetching limits and folders.
-    pub harvest: HarvestSettings,
+    /// Fetches sources.
+    pub harvest: Harvester,
     /// Where versions go.
     pub store: Arc<dyn Store>,
     /// Reads, checks and attaches under the territory reference in force.
@@ -88,7 +87,7 @@ impl Jobs {
         }
         if !options.dry_run {
             self.derive(&progress).await?;
-            self.prune_cache().await;
+            self.prune_sources().await;
         }
         Ok(runs)
     }
@@ -103,7 +102,7 @@ impl Jobs {
     ) -> Result<Done> {
         let mut def = self.named(std::slice::from_ref(layer))?.remove(0);
         def.source.location = SourceLocation::File(file);
-        let fetched = harvest::fetch(&def, &self.harvest, None, true, &*progress).await?;
+        let fetched = self.harvest.fetch(&def, None, true, &*progress).await?;
         let (Fetch::Unchanged(file) | Fetch::New(file)) = fetched;
         let done = self.one(&def, Some(file), options, &progress).await;
         progress.finish();
@@ -191,8 +190,7 @@ impl Jobs {
             Some(file) => file,
             None => {
                 let previous = current.as_ref().map(|at| &at.version.source);
-                let fetched =
-                    harvest::fetch(def, &self.harvest, previous, options.force, &**progress);
+                let fetched = self.harvest.fetch(def, previous, options.force, &**progress);
                 // Other options read other things from the same bytes: then they are read anew.
                 let hash = import::options_hash(def);
                 let same = current.as_ref().filter(|at| at.version.options_hash == hash);
@@ -244,7 +242,7 @@ impl Jobs {
     ) -> Result<crate::store::NewVersion> {
         let borders = self.borders().await?;
         let (def, importer, progress) = (def.clone(), self.importer.clone(), progress.clone());
-        let workdir = Workdir::create(&self.harvest.cache)?;
+        let workdir = Workdir::create(&self.harvest.settings.cache)?;
         blocking(move || {
             importer.import(&Job {
                 def: &def,
@@ -324,12 +322,12 @@ impl Jobs {
     }
 
     /// Fetched files that no version in force came from are removed.
-    async fn prune_cache(&self) {
+    async fn prune_sources(&self) {
         let Ok(current) = self.store.current().await else { return };
         let keep: Vec<String> =
             current.values().map(|at| at.version.source.sha256.clone()).collect();
-        if let Err(e) = harvest::prune_cache(&self.harvest, &keep) {
-            tracing::warn!("fetch cache not pruned: {}", e.chain());
+        if let Err(e) = self.harvest.prune(&keep).await {
+            tracing::warn!("fetched sources not pruned: {}", e.chain());
         }
     }
 }

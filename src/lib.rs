@@ -15,7 +15,8 @@
 //! - [`import`]: bytes become features, checked and attached, then a new version.
 //! - [`catalog`]: layers, versions and which is current: an immutable snapshot swapped whole.
 //! - [`territory`]: the COG: codes, hierarchy, carrying, search, selections.
-//! - [`store`]: the contract, and the embedded store.
+//! - [`store`]: the contract, and two stores: files, PostGIS.
+//! - [`blobs`]: files shared by replicas, in a folder or in object storage.
 //! - [`formats`]: reads and writes, one file per format.
 //! - [`geometry`]: CRS, validity, overviews with shared borders.
 //! - [`query`]: the query model.
@@ -34,6 +35,7 @@
 //! untouched if it fails.
 
 pub mod app;
+pub mod blobs;
 pub mod catalog;
 pub mod cli;
 pub mod config;

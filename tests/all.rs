@@ -8,6 +8,7 @@
 )]
 
 mod architecture;
+mod blobs;
 mod crash;
 mod gdal;
 mod harvest;

@@ -40,7 +40,10 @@ fn table() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("exports", services.clone()),
         ("stats", services),
         ("jobs", with(&["harvest", "import", "catalog", "store", "config"])),
-        ("app", with(&["items", "tiles", "catalog", "territory", "store", "config", "jobs"])),
+        (
+            "app",
+            with(&["items", "tiles", "catalog", "territory", "store", "blobs", "config", "jobs"]),
+        ),
         (
             "http",
             with(&[
@@ -67,6 +70,7 @@ fn table() -> BTreeMap<&'static str, Vec<&'static str>> {
                 "catalog",
                 "territory",
                 "store",
+                "blobs",
                 "config",
             ]),
         ),

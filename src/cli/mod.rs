@@ -15,8 +15,10 @@ mod serve;
 mod versions;
 
 use crate::{
+    blobs::Blobs,
     config::{Settings, StoreKind},
     error::{Error, Result},
+    harvest::Harvester,
     import::Importer,
     jobs::Jobs,
     store::{Store, embedded::EmbeddedStore, postgis::PostgisStore},
@@ -109,13 +111,13 @@ fn store(settings: &Settings) -> Result<Arc<dyn Store>> {
 }
 
 fn jobs(settings: &Settings) -> Result<Jobs> {
-    Ok(jobs_over(settings, store(settings)?))
+    Ok(jobs_over(settings, Blobs::open(&settings.blobs)?, store(settings)?))
 }
 
-fn jobs_over(settings: &Settings, store: Arc<dyn Store>) -> Jobs {
+fn jobs_over(settings: &Settings, blobs: Blobs, store: Arc<dyn Store>) -> Jobs {
     Jobs {
         layers: settings.layers.clone(),
-        harvest: settings.harvest.clone(),
+        harvest: Harvester { settings: settings.harvest.clone(), blobs },
         store,
         importer: Importer::new(Reference::builtin(), settings.harvest.max_unpacked).into(),
     }

@@ -51,7 +51,7 @@ fn follow_tables(app: &Arc<App>) {
     if !app.settings.layers.iter().any(LayerDef::is_live) {
         return;
     }
-    let jobs = super::jobs_over(&app.settings, app.store.clone());
+    let jobs = super::jobs_over(&app.settings, app.blobs.clone(), app.store.clone());
     tokio::spawn(async move {
         let progress: Arc<dyn Progress> = Arc::new(Silent);
         loop {

@@ -10,7 +10,7 @@ use std::{
 /// `[harvest]`.
 #[derive(Debug, Clone)]
 pub struct HarvestSettings {
-    /// Folder where fetched sources are kept. Default `data/sources` beside the configuration.
+    /// Folder where imports unpack. Default `data/sources` beside the configuration.
     pub cache: PathBuf,
     /// `User-Agent`, with a contact. Default `socle/<version>`.
     pub user_agent: String,

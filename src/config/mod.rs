@@ -7,6 +7,7 @@
 //! key by example.
 
 mod binding;
+mod blobs;
 mod document;
 mod files;
 mod harvest;
@@ -23,6 +24,7 @@ mod tables;
 mod tests;
 mod tiles;
 
+pub use blobs::{BlobSettings, S3Settings};
 pub use harvest::HarvestSettings;
 pub use server::ServerSettings;
 pub use store::{PostgisSettings, Secret, StoreKind, StoreSettings};
@@ -51,6 +53,8 @@ pub struct Settings {
     pub tiles: TileServiceSettings,
     /// Fetching.
     pub harvest: HarvestSettings,
+    /// Files shared by replicas.
+    pub blobs: BlobSettings,
     /// Folder of MapLibre style documents. Default `styles` beside the configuration, where it
     /// need not exist as long as no layer names a style.
     pub styles: PathBuf,
@@ -58,7 +62,8 @@ pub struct Settings {
     pub layers: Vec<LayerDef>,
 }
 
-const KEYS: &[&str] = &["server", "store", "tiles", "harvest", "layers", "styles", "tables"];
+const KEYS: &[&str] =
+    &["server", "store", "tiles", "harvest", "blobs", "layers", "styles", "tables"];
 
 /// Problems listed in one message; beyond, they are counted.
 const MAX_LISTED: usize = 30;
@@ -89,6 +94,7 @@ impl Settings {
                 store: main.store,
                 tiles: main.tiles,
                 harvest: main.harvest,
+                blobs: main.blobs,
                 styles: main.styles,
                 layers,
             }),
@@ -103,6 +109,7 @@ struct Main {
     store: StoreSettings,
     tiles: TileServiceSettings,
     harvest: HarvestSettings,
+    blobs: BlobSettings,
     styles: PathBuf,
     /// Whether the folder must be read: it was named, or exists where it would be.
     styles_here: bool,
@@ -116,6 +123,7 @@ impl Main {
         let store = table.table("store", store::KEYS);
         let tiles = table.table("tiles", tiles::KEYS);
         let harvest = table.table("harvest", harvest::KEYS);
+        let blobs = table.table("blobs", blobs::KEYS);
         let styles = relative(table, "styles", base).unwrap_or_else(|| base.join("styles"));
         let main = Self {
             server: server.map_or_else(ServerSettings::default, |t| ServerSettings::read(&t)),
@@ -127,20 +135,28 @@ impl Main {
                 || HarvestSettings::default_in(base),
                 |t| HarvestSettings::read(&t, base),
             ),
+            blobs: blobs
+                .map_or_else(|| BlobSettings::default_in(base), |t| BlobSettings::read(&t, base)),
             styles_here: table.has("styles") || styles.is_dir(),
             styles,
             layers: relative(table, "layers", base).unwrap_or_else(|| base.join("layers")),
             tables: table.tables("tables", tables::KEYS).iter().filter_map(tables::read).collect(),
         };
-        if main.store.path == main.harvest.cache {
-            // Each cleans its own folder: they must not meet.
-            table.report(
-                "harvest",
-                text!(
-                    "« cache » et « path » de [store] sont le même dossier",
-                    "\"cache\" and \"path\" of [store] are the same folder"
-                ),
-            );
+        // Each cleans its own folder: they must not meet.
+        let folders = [
+            ("harvest", "« cache »", "\"cache\"", &main.harvest.cache, &main.store.path),
+            ("blobs", "« path »", "\"path\"", &main.blobs.path, &main.store.path),
+        ];
+        for (key, fr, en, own, other) in folders {
+            if own == other {
+                table.report(
+                    key,
+                    text!(
+                        "{fr} et « path » de [store] sont le même dossier",
+                        "{en} and \"path\" of [store] are the same folder"
+                    ),
+                );
+            }
         }
         if matches!(main.store.kind, StoreKind::Embedded) && table.has("tables") {
             table.report(

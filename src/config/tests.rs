@@ -277,9 +277,10 @@ fn a_missing_variable_is_named_and_values_stay_secret() {
 fn limits_are_checked() {
     let main = "[server]\nadmin_listen = \"127.0.0.1:0\"\nmax_url = 100\nrequest_timeout_s = nan\n\
                 drain_s = 1e400\nmax_connections = 99999999999999999999999\n\
-                public_url = \"https://x/?a\"\n[harvest]\nuser_agent = \"é\"\ncache = \"data/store\"\n";
+                public_url = \"https://x/?a\"\n[harvest]\nuser_agent = \"é\"\ncache = \"data/store\"\n\
+                [blobs]\npath = \"data/store\"\ns3 = \"https://x/\"\n";
     let text = Folder::new(main).problems().en;
-    for line in [2, 3, 4, 5, 6, 7, 9] {
+    for line in [2, 3, 4, 5, 6, 7, 9, 13] {
         assert!(text.contains(&format!("socle.toml:{line}: ")), "line {line}:\n{text}");
     }
     assert!(text.contains("same folder"), "{text}");
@@ -308,7 +309,7 @@ fn a_long_list_of_problems_is_cut_and_counted() {
 fn the_default_configuration_documents_every_key() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(root.join("config/socle.toml")).unwrap();
-    for key in [server::KEYS, store::KEYS, tiles::KEYS, harvest::KEYS, KEYS].concat() {
+    for key in [server::KEYS, store::KEYS, tiles::KEYS, harvest::KEYS, blobs::KEYS, KEYS].concat() {
         assert!(text.contains(key), "config/socle.toml says nothing of {key}");
     }
     Settings::load(&root.join("config/socle.toml")).unwrap();
@@ -341,7 +342,7 @@ fn the_examples_of_the_documentation_load() {
             .load()
             .unwrap_or_else(|e| panic!("{e}\nin:\n{block}"));
     }
-    let main = [KEYS, server::KEYS, store::KEYS, tiles::KEYS, harvest::KEYS].concat();
+    let main = [KEYS, server::KEYS, store::KEYS, tiles::KEYS, harvest::KEYS, blobs::KEYS].concat();
     let layer = [layer::KEYS, layer::TILE_KEYS, source::KEYS, source::CSV_KEYS, binding::KEYS];
     for key in main.into_iter().chain(layer.concat()) {
         let said = [format!("`{key}`"), format!("`[{key}]`")].iter().any(|k| text.contains(k));

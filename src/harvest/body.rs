@@ -1,8 +1,9 @@
-//! The bytes of an answer, from the network to the cache: counted, hashed, limited in size and in
+//! The bytes of an answer, from the network to a draft: counted, hashed, limited in size and in
 //! silence, and refused when they are a page instead of data.
 
-use super::{cache::Partial, file::hex};
+use super::file::hex;
 use crate::{
+    blobs::Draft,
     error::{Error, Result},
     model::{Progress, Text},
     text,
@@ -30,10 +31,10 @@ pub(super) struct Received {
     pub(super) sha256: String,
 }
 
-/// Writes an answer's bytes to a file of the cache.
+/// Writes an answer's bytes to a draft.
 pub(super) async fn receive<B: AsRef<[u8]>>(
     stream: impl Stream<Item = reqwest::Result<B>>,
-    part: &mut Partial,
+    part: &mut Draft,
     limits: &Limits,
     progress: &dyn Progress,
 ) -> Result<Received> {

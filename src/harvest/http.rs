@@ -3,13 +3,13 @@
 //! in the request: messages name the host at most.
 
 use super::{
-    Fetch,
+    Fetch, Harvester,
     body::{Limits, page, receive},
-    cache::Cache,
-    headers,
+    headers, kept_as,
     redact::redact,
 };
 use crate::{
+    blobs::Blobs,
     config::{HarvestSettings, secrets},
     error::{Error, Result},
     model::{Harvested, Progress, SourceDef, Text},
@@ -22,20 +22,23 @@ use std::path::PathBuf;
 /// Redirects followed; catalogues use one or two.
 const MAX_REDIRECTS: usize = 5;
 
-/// Fetches an address into the cache.
+/// Fetches an address into the shared files.
 pub(super) async fn fetch(
     address: &str,
     source: &SourceDef,
-    settings: &HarvestSettings,
+    harvester: &Harvester,
     previous: Option<&Harvested>,
     progress: &dyn Progress,
 ) -> Result<Fetch> {
+    let Harvester { settings, blobs } = harvester;
     let origin = redact(address);
     let url = resolve(address)?;
-    let cache = Cache::open(&settings.cache)?;
     let previous = previous.filter(|p| p.origin == origin);
     // Conditions only when the bytes are at hand: an answer "not modified" must give a file.
-    let held = previous.and_then(|p| Some((p, cache.get(&p.sha256, p.bytes)?)));
+    let held = match previous {
+        Some(p) => held(blobs, p).await?.map(|path| (p, path)),
+        None => None,
+    };
     let response = ask(&url, settings, held.as_ref().map(|(p, _)| *p)).await?;
     match response.status() {
         StatusCode::OK => {}
@@ -48,15 +51,23 @@ pub(super) async fn fetch(
         stall: settings.stall,
         announced: response.content_length(),
     };
-    let mut part = cache.begin()?;
+    let mut part = blobs.begin(source.max_bytes)?;
     let received = receive(response.bytes_stream(), &mut part, &limits, progress).await?;
-    harvested.path = part.keep(&received.sha256).await?;
+    let key = kept_as(&received.sha256).ok_or_else(|| Error::broken("a checksum is no name"))?;
+    harvested.path = part.keep_here(&key).await?;
     harvested.bytes = received.bytes;
     harvested.sha256 = received.sha256;
     Ok(match previous.filter(|p| p.sha256 == harvested.sha256) {
         Some(p) => Fetch::Unchanged(Harvested { fetched_at: p.fetched_at, ..harvested }),
         None => Fetch::New(harvested),
     })
+}
+
+/// The local file of a source fetched before, by this replica or another.
+async fn held(blobs: &Blobs, source: &Harvested) -> Result<Option<PathBuf>> {
+    let Some(key) = kept_as(&source.sha256) else { return Ok(None) };
+    let whole = blobs.stat(&key).await?.is_some_and(|stat| stat.bytes == source.bytes);
+    if whole { blobs.local(&key).await } else { Ok(None) }
 }
 
 /// The address with the values of its variables.

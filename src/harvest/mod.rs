@@ -2,11 +2,11 @@
 //! source. It knows nothing of what the bytes mean, of layers' versions or of publishing.
 //!
 //! What leaves is a [`Harvested`] whose file is whole, at [`Harvested::path`], with its checksum;
-//! or a refusal that says what the source did. Nothing is ever kept half: a download is written
-//! aside in the cache, synced, and only then takes its name, which is its checksum.
+//! or a refusal that says what the source did. Nothing is ever kept half: a download is a draft of
+//! the shared files ([`crate::blobs`]) until it is whole, and only then takes its name, which is
+//! its checksum.
 
 mod body;
-mod cache;
 mod file;
 mod headers;
 mod http;
@@ -15,12 +15,13 @@ mod redact;
 mod tests;
 
 use crate::{
+    blobs::{Blobs, Key, Stat, Sweep},
     config::HarvestSettings,
     error::{Error, Result},
     model::{Harvested, LayerDef, Progress, SourceLocation},
     text,
 };
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 /// What a fetch found.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,44 +33,68 @@ pub enum Fetch {
     New(Harvested),
 }
 
-/// Fetches a layer's source. `previous` is what the current version was made from; `force`
-/// fetches without conditions and gives [`Fetch::New`] even when the bytes did not move.
-///
-/// In both answers the file at [`Harvested::path`] is there, whole.
-///
-/// # Errors
-/// [`Error::Refused`] when the source cannot be taken as it is: absent, too large, too slow, an
-/// error status, a page instead of data… [`Error::Fault`] when our own folder fails.
-pub async fn fetch(
-    def: &LayerDef,
-    settings: &HarvestSettings,
-    previous: Option<&Harvested>,
-    force: bool,
-    progress: &dyn Progress,
-) -> Result<Fetch> {
-    let source = &def.source;
-    let previous = previous.filter(|_| !force);
-    let fetching = async {
-        match &source.location {
-            SourceLocation::File(path) => file::fetch(path, source, previous, progress).await,
-            SourceLocation::Http(address) => {
-                http::fetch(address, source, settings, previous, progress).await
+/// Fetches sources.
+#[derive(Debug, Clone)]
+pub struct Harvester {
+    /// Limits and folders.
+    pub settings: HarvestSettings,
+    /// Where fetched sources are kept, for all replicas.
+    pub blobs: Blobs,
+}
+
+impl Harvester {
+    /// Fetches a layer's source. `previous` is what the current version was made from; `force`
+    /// fetches without conditions and gives [`Fetch::New`] even when the bytes did not move.
+    ///
+    /// In both answers the file at [`Harvested::path`] is there, whole.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when the source cannot be taken as it is: absent, too large, too slow, an
+    /// error status, a page instead of data… [`Error::Unavailable`] and [`Error::Fault`] when what
+    /// keeps fetched sources fails.
+    pub async fn fetch(
+        &self,
+        def: &LayerDef,
+        previous: Option<&Harvested>,
+        force: bool,
+        progress: &dyn Progress,
+    ) -> Result<Fetch> {
+        let source = &def.source;
+        let previous = previous.filter(|_| !force);
+        let fetching = async {
+            match &source.location {
+                SourceLocation::File(path) => file::fetch(path, source, previous, progress).await,
+                SourceLocation::Http(address) => {
+                    http::fetch(address, source, self, previous, progress).await
+                }
+                SourceLocation::Table(_) => Err(Error::Refused(text!(
+                    "c'est une table publiée telle quelle : rien à moissonner",
+                    "it is a table published as it is: there is nothing to harvest"
+                ))),
             }
-            SourceLocation::Table(_) => Err(Error::Refused(text!(
-                "c'est une table publiée telle quelle : rien à moissonner",
-                "it is a table published as it is: there is nothing to harvest"
-            ))),
-        }
-    };
-    let fetched = tokio::time::timeout(source.timeout, Box::pin(fetching)).await;
-    progress.finish();
-    fetched.unwrap_or_else(|_| {
-        let limit = source.timeout.as_secs_f64();
-        Err(Error::Refused(text!(
-            "la source n'a pas été récupérée en {limit} s (timeout_s)",
-            "the source was not fetched within {limit} s (timeout_s)"
-        )))
-    })
+        };
+        let fetched = tokio::time::timeout(source.timeout, Box::pin(fetching)).await;
+        progress.finish();
+        fetched.unwrap_or_else(|_| {
+            let limit = source.timeout.as_secs_f64();
+            Err(Error::Refused(text!(
+                "la source n'a pas été récupérée en {limit} s (timeout_s)",
+                "the source was not fetched within {limit} s (timeout_s)"
+            )))
+        })
+    }
+
+    /// Removes the fetched sources whose SHA-256 is not in `keep`. Files of the last hour stay:
+    /// another process may be importing them. Gives the number removed.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] and [`Error::Fault`] when what keeps fetched sources fails.
+    pub async fn prune(&self, keep: &[String]) -> Result<usize> {
+        forget_old_cache(&self.settings.cache);
+        let kept = |stat: &Stat| keep.iter().any(|k| k == stat.key.name());
+        let sweep = Sweep { grace: GRACE, keep: &kept, max_bytes: 0 };
+        self.blobs.sweep(SOURCES, &sweep).await
+    }
 }
 
 /// The place of a source for people and for provenance: an address without its secrets, or a
@@ -91,14 +116,28 @@ pub fn check_unmoved(harvested: &Harvested) -> Result<()> {
     file::check_unmoved(harvested)
 }
 
-/// Removes the fetched sources whose SHA-256 is not in `keep`, and what dead runs left. Files of
-/// the last hour stay: another process may be importing them. Gives the number removed.
-///
-/// # Errors
-/// [`Error::Fault`] when the folder cannot be read.
-pub fn prune_cache(settings: &HarvestSettings, keep: &[String]) -> Result<usize> {
-    if !Path::is_dir(&settings.cache) {
-        return Ok(0);
+/// Prefix of fetched sources among the shared files.
+const SOURCES: &str = "sources";
+
+/// Fetched sources younger than this are never pruned: their import may be under way.
+const GRACE: Duration = Duration::from_secs(3600);
+
+/// Where a source is kept; `None` when that is no SHA-256.
+fn kept_as(sha256: &str) -> Option<Key> {
+    is_sha256(sha256).then(|| format!("{SOURCES}/{sha256}").parse().ok()).flatten()
+}
+
+fn is_sha256(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
+/// Earlier programs kept fetched sources in the folder where imports unpack.
+fn forget_old_cache(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let age = entry.metadata().and_then(|m| m.modified()).map(|at| at.elapsed());
+        let old = matches!(age, Ok(Ok(age)) if age > GRACE);
+        if old && entry.file_name().to_str().is_some_and(is_sha256) {
+            let _ = std::fs::remove_file(entry.path());
+        }
     }
-    cache::Cache::open(&settings.cache)?.prune(keep)
 }

@@ -3,6 +3,7 @@
 mod server;
 
 use super::*;
+use crate::config::BlobSettings;
 use crate::model::{CsvOptions, Licence, Silent, SourceDef, TerritoryBinding, Text, TileOptions};
 use server::{Reply, Source, answer};
 use std::{
@@ -44,10 +45,10 @@ fn layer(location: SourceLocation) -> LayerDef {
     }
 }
 
-/// A cache folder with short patience.
+/// A folder of its own, with short patience.
 struct Bench {
     folder: tempfile::TempDir,
-    settings: HarvestSettings,
+    harvester: Harvester,
 }
 
 impl Bench {
@@ -55,19 +56,20 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         let mut settings = HarvestSettings::default_in(folder.path());
         settings.stall = Duration::from_secs(30);
-        Self { folder, settings }
+        let blobs = Blobs::open(&BlobSettings::default_in(folder.path())).unwrap();
+        Self { folder, harvester: Harvester { settings, blobs } }
     }
 
     /// For sources that fall silent: they are the only ones who wait for it.
     fn impatient() -> Self {
         let mut bench = Self::new();
-        bench.settings.stall = Duration::from_secs(1);
+        bench.harvester.settings.stall = Duration::from_secs(1);
         bench
     }
 
     async fn get(&self, url: &str, previous: Option<&Harvested>) -> Result<Fetch> {
         let def = layer(SourceLocation::Http(url.into()));
-        fetch(&def, &self.settings, previous, false, &Silent).await
+        self.harvester.fetch(&def, previous, false, &Silent).await
     }
 
     /// What a misbehaving source is refused for; nothing of it is left in the cache.
@@ -83,9 +85,11 @@ impl Bench {
         text.en
     }
 
+    /// What is kept, and what is under way.
     fn cached(&self) -> Vec<PathBuf> {
-        let entries = std::fs::read_dir(&self.settings.cache);
-        entries.map_or(Vec::new(), |e| e.map(|e| e.unwrap().path()).collect())
+        let blobs = self.folder.path().join("data/blobs");
+        let entries = [".parts", SOURCES].map(|name| std::fs::read_dir(blobs.join(name)));
+        entries.into_iter().flatten().flatten().map(|e| e.unwrap().path()).collect()
     }
 }
 
@@ -162,7 +166,7 @@ async fn conditions_are_sent_only_when_their_answer_is_usable() {
     let first = new(bench.get(&source.url("/a"), None).await);
     // Forced: no condition, and new whatever the bytes.
     let def = layer(SourceLocation::Http(source.url("/a")));
-    new(fetch(&def, &bench.settings, Some(&first), true, &Silent).await);
+    new(bench.harvester.fetch(&def, Some(&first), true, &Silent).await);
     // Another address: the validators of the first mean nothing there.
     new(bench.get(&source.url("/b"), Some(&first)).await);
     // The bytes are gone: they are fetched again, and are still the same.
@@ -204,7 +208,7 @@ async fn a_slow_source_is_given_up_at_its_time_limit() {
     let source = Source::start([Reply::Hang(String::new())]).await;
     let mut def = layer(SourceLocation::Http(source.url("/")));
     def.source.timeout = Duration::from_millis(150);
-    let refused = fetch(&def, &bench.settings, None, false, &Silent).await.unwrap_err();
+    let refused = bench.harvester.fetch(&def, None, false, &Silent).await.unwrap_err();
     assert!(refused.to_string().contains("0.15 s (timeout_s)"), "{refused}");
     assert!(bench.cached().is_empty());
 }
@@ -313,7 +317,7 @@ async fn a_local_file_is_checked_by_its_bytes() {
     std::fs::write(&path, DATA).unwrap();
     let def = layer(SourceLocation::File(path.clone()));
     let check = async |previous: Option<&Harvested>| {
-        fetch(&def, &bench.settings, previous, false, &Silent).await
+        bench.harvester.fetch(&def, previous, false, &Silent).await
     };
     let first = new(check(None).await);
     assert_eq!((first.origin.as_str(), first.status), ("communes.geojson", None));
@@ -337,7 +341,7 @@ async fn what_is_no_file_is_refused() {
     let refused = async |name: &str| {
         let mut def = layer(SourceLocation::File(bench.folder.path().join(name)));
         def.source.max_bytes = 1 << 20;
-        let error = fetch(&def, &bench.settings, None, false, &Silent).await.unwrap_err();
+        let error = bench.harvester.fetch(&def, None, false, &Silent).await.unwrap_err();
         assert!(matches!(error, Error::Refused(_)), "{error:?}");
         error.to_string()
     };
@@ -376,9 +380,9 @@ async fn fetches_side_by_side_share_the_cache() {
     let tasks: Vec<_> = (0..6)
         .map(|i| {
             let def = layer(SourceLocation::Http(source.url(&format!("/{i}.json"))));
-            let settings = bench.settings.clone();
+            let harvester = bench.harvester.clone();
             // Spawning also shows that the future may move between threads.
-            tokio::spawn(async move { fetch(&def, &settings, None, false, &Silent).await })
+            tokio::spawn(async move { harvester.fetch(&def, None, false, &Silent).await })
         })
         .collect();
     for task in tasks {
@@ -432,17 +436,30 @@ async fn progress_is_told_in_bytes() {
     let source = Source::start([answer("200 OK", "", "abcd")]).await;
     let def = layer(SourceLocation::Http(source.url("/")));
     let heard = Listening::default();
-    fetch(&def, &bench.settings, None, false, &heard).await.unwrap();
+    bench.harvester.fetch(&def, None, false, &heard).await.unwrap();
     let heard = heard.0.into_inner().unwrap();
     assert_eq!(heard.first().unwrap(), "Download Some(4)");
     assert_eq!(heard[heard.len() - 2..], ["4", "finish"]);
 }
 
-#[test]
-fn pruning_an_absent_cache_is_nothing_to_do() {
+#[tokio::test]
+async fn only_what_nobody_needs_is_pruned() {
     let bench = Bench::new();
-    assert_eq!(prune_cache(&bench.settings, &[]).unwrap(), 0);
-    assert!(!bench.settings.cache.exists());
+    assert_eq!(bench.harvester.prune(&[]).await.unwrap(), 0, "nothing there is nothing to do");
+    let source = Source::start([answer("200 OK", "", "abcd"), answer("200 OK", "", "efgh")]).await;
+    let kept = new(bench.get(&source.url("/a"), None).await);
+    let old = new(bench.get(&source.url("/b"), None).await);
+    assert_eq!(bench.harvester.prune(&[]).await.unwrap(), 0, "young files stay");
+    let earlier = bench.harvester.settings.cache.join(&old.sha256);
+    std::fs::create_dir_all(&bench.harvester.settings.cache).unwrap();
+    std::fs::write(&earlier, "as earlier programs kept it").unwrap();
+    for path in [&kept.path, &old.path, &earlier] {
+        let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+        file.set_modified(SystemTime::now() - 2 * GRACE).unwrap();
+    }
+    assert_eq!(bench.harvester.prune(std::slice::from_ref(&kept.sha256)).await.unwrap(), 1);
+    assert_eq!(bench.cached(), [kept.path]);
+    assert!(!earlier.exists());
 }
 
 #[test]

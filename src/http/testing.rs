@@ -4,7 +4,8 @@ use crate::{
     app::App,
     catalog::Snapshot,
     config::{
-        HarvestSettings, ServerSettings, Settings, StoreKind, StoreSettings, TileServiceSettings,
+        BlobSettings, HarvestSettings, ServerSettings, Settings, StoreKind, StoreSettings,
+        TileServiceSettings,
     },
     error::{Error, Result},
     model::{
@@ -321,6 +322,7 @@ pub fn settings() -> Settings {
             max_unpacked: 1,
             stall: Duration::from_secs(1),
         },
+        blobs: BlobSettings { path: "blobs".into(), s3: None },
         styles: "no-such-folder".into(),
         layers: vec![
             layer("communes", "Communes"),

@@ -230,11 +230,13 @@ pub struct Server {
 
 impl Server {
     pub fn start(config: &str) -> Self {
-        let mut child = command(&["serve", "--config", config, "--listen", "127.0.0.1:0"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("socle serve starts");
+        Self::of(command(&["serve", "--config", config, "--listen", "127.0.0.1:0"]))
+    }
+
+    /// Of a `socle serve` that is ready to run.
+    pub fn of(mut serve: Command) -> Self {
+        let mut child =
+            serve.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("socle serve starts");
         let mut lines = BufReader::new(child.stdout.take().expect("stdout")).lines();
         let line = lines.next().expect("an address").expect("UTF-8");
         let base = line.split_whitespace().last().expect("an address").to_owned();
