@@ -10,6 +10,8 @@ MAKEFLAGS += --no-print-directory
 export PATH := $(PATH):$(HOME)/.cargo/bin
 CARGO ?= cargo
 CONFIG ?= config/demo/socle.toml
+# The release of tipg that make bench-peers compares with.
+TIPG ?= 1.6.1
 SOCLE := $(or $(CARGO_TARGET_DIR),target)/release/socle
 # Python programs that tests run, in an environment of their own.
 TOOLS := $(or $(CARGO_TARGET_DIR),target)/tools
@@ -41,7 +43,7 @@ NEED := eval "$$need_sh"; need
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
 
 .PHONY: demo
 demo: web ## build, harvest three layers of Hauts-de-France and serve them
@@ -101,3 +103,16 @@ bench: ## measure the ratios of DESIGN and write target/bench.json
 	$(NEED) ogr2ogr=gdal-bin postgresql postgresql-postgis ||
 	  echo "ratios over ogr2ogr and PostGIS are left out" >&2
 	$(CARGO) bench --locked
+
+.PHONY: bench-peers
+bench-peers: ## measure Socle beside raw ST_AsMVT, tipg and (where installed) martin
+	@$(NEED) cc=build-essential
+	$(NEED) pgbench=postgresql postgresql-postgis python3-venv ||
+	  echo "what is missing is left out" >&2
+	if [[ ! -x target/peers/bin/uvicorn ]]; then
+	  python3 -m venv target/peers
+	  target/peers/bin/pip install -q 'tipg==$(TIPG)' 'uvicorn[standard]' ||
+	    echo "tipg could not be installed: its rows are left out" >&2
+	fi
+	if [[ -x target/peers/bin/uvicorn ]]; then export TIPG_BIN=$$PWD/target/peers/bin; fi
+	$(CARGO) bench --locked -- peers

@@ -2,11 +2,13 @@
 //! headers: throughput, server CPU per request, p99 at a fixed arrival rate. Each server is a
 //! process of its own; the load comes from this one.
 
-use crate::{report::Report, site::Site};
+use crate::{
+    client::{Client, Server, request},
+    report::Report,
+    site::Site,
+};
 use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
-    process::{Child, Command, Stdio},
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -15,7 +17,7 @@ const CONNECTIONS: usize = 8;
 /// Seconds of load per round.
 const SECONDS: f64 = 2.0;
 /// Rounds, alternating, of which the best counts.
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 5;
 
 /// The bare server: the least an axum handler can do for the same answer.
 pub fn bare(port: u16) {
@@ -66,84 +68,6 @@ pub fn bare(port: u16) {
             });
         }
     });
-}
-
-/// A server under measurement; killed when done.
-struct Server {
-    child: Child,
-    address: String,
-}
-
-impl Server {
-    fn start(mut command: Command) -> Self {
-        let mut child =
-            command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("starts");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("stdout"))
-            .read_line(&mut line)
-            .expect("an address");
-        let url = line.split_whitespace().last().expect("an address");
-        let address = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
-        Self { child, address }
-    }
-
-    /// Seconds of CPU used so far.
-    fn cpu(&self) -> f64 {
-        let stat =
-            std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("stat");
-        let fields: Vec<&str> =
-            stat.rsplit(')').next().expect("fields").split_whitespace().collect();
-        let ticks: f64 = [11, 12].iter().filter_map(|i| fields[*i].parse::<f64>().ok()).sum();
-        ticks / 100.0
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// One keep-alive connection.
-struct Client {
-    stream: TcpStream,
-    buffer: Vec<u8>,
-}
-
-impl Client {
-    fn new(address: &str) -> Self {
-        let stream = TcpStream::connect(address).expect("connects");
-        stream.set_nodelay(true).expect("nodelay");
-        Self { stream, buffer: vec![0; 64 * 1024] }
-    }
-
-    /// Sends a request, reads the whole answer, gives its head and body length.
-    fn ask(&mut self, request: &[u8]) -> (String, usize) {
-        self.stream.write_all(request).expect("sends");
-        let mut have = 0;
-        loop {
-            have += self.stream.read(&mut self.buffer[have..]).expect("reads");
-            if let Some(end) = self.buffer[..have].windows(4).position(|w| w == b"\r\n\r\n") {
-                let head = String::from_utf8_lossy(&self.buffer[..end]).into_owned();
-                let length = head
-                    .lines()
-                    .find_map(|l| {
-                        l.to_ascii_lowercase().strip_prefix("content-length: ").map(str::to_owned)
-                    })
-                    .and_then(|l| l.trim().parse().ok())
-                    .unwrap_or(0);
-                let body = if head.starts_with("HTTP/1.1 304") { 0 } else { length };
-                while have < end + 4 + body {
-                    if self.buffer.len() < end + 4 + body {
-                        self.buffer.resize(end + 4 + body, 0);
-                    }
-                    have += self.stream.read(&mut self.buffer[have..]).expect("reads");
-                }
-                return (head, body);
-            }
-        }
-    }
 }
 
 /// What a round measured.
@@ -225,12 +149,10 @@ pub fn run(site: &Site, report: &mut Report) {
     let path = tiles
         .iter()
         .map(|t| format!("/collections/communes/tiles/{t}.mvt"))
-        .min_by_key(|p| {
-            let (_, body) = client.ask(request(p, "").as_bytes());
-            body.abs_diff(10_000)
-        })
+        .min_by_key(|p| client.ask(request(p, "").as_bytes()).body.abs_diff(10_000))
         .expect("a tile");
-    let (head, size) = client.ask(request(&path, "").as_bytes());
+    let answer = client.ask(request(&path, "").as_bytes());
+    let (head, size) = (answer.head, answer.body);
     println!("request headers: {:?}; tile {path}, {size} bytes gzipped", request(&path, ""));
     let headers: Vec<(String, String)> = head
         .lines()
@@ -282,8 +204,11 @@ pub fn run(site: &Site, report: &mut Report) {
             "µs/request",
         );
         let rate = b.per_second * 0.3;
-        let ours_p99 = (0..3).map(|_| p99(&ours, &request, rate)).fold(f64::MAX, f64::min);
-        let bare_p99 = (0..3).map(|_| p99(&bare, &request, rate)).fold(f64::MAX, f64::min);
+        let (mut ours_p99, mut bare_p99) = (f64::MAX, f64::MAX);
+        for _ in 0..ROUNDS {
+            ours_p99 = ours_p99.min(p99(&ours, &request, rate));
+            bare_p99 = bare_p99.min(p99(&bare, &request, rate));
+        }
         report.row(
             &format!("{name}-p99"),
             ours_p99 / bare_p99,
@@ -293,8 +218,4 @@ pub fn run(site: &Site, report: &mut Report) {
             "µs",
         );
     }
-}
-
-fn request(path: &str, more: &str) -> String {
-    format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept-Encoding: gzip\r\n{more}\r\n")
 }

@@ -11,7 +11,7 @@ pub fn run(site: &Site, report: &mut Report) {
     // Each run waits for the next second, so that two versions never share a name: that wait is
     // not the harvest's, and is slept away before the clock starts.
     let ours = best(3, || {
-        site.socle(&["harvest", "--force"]);
+        site.socle(&["harvest", "communes", "--force"]);
     });
     if !has_ogr2ogr() {
         report.figure("harvest-communes", ours, None, "s");

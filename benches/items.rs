@@ -17,11 +17,16 @@ use std::{ops::ControlFlow, sync::Arc};
 
 /// Opens the site's layer as the server does.
 pub async fn open(site: &Site) -> (Arc<dyn Store>, Arc<Layer>) {
+    open_layer(site, site.layer).await
+}
+
+/// Opens a layer of the site as the server does.
+pub async fn open_layer(site: &Site, layer: &str) -> (Arc<dyn Store>, Arc<Layer>) {
     let settings = Settings::load(&site.path("socle.toml")).expect("settings");
     let store: Arc<dyn Store> =
         Arc::new(EmbeddedStore::open(&settings.store.path).expect("a store"));
     let catalog = Catalog::open(settings.layers, store.clone()).await.expect("a catalogue");
-    let layer = catalog.snapshot().layer("communes").expect("communes").clone();
+    let layer = catalog.snapshot().layer(layer).expect("the layer").clone();
     (store, layer)
 }
 

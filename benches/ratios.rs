@@ -12,13 +12,17 @@
 )]
 
 mod cached;
+mod client;
 mod cold;
 mod harvest;
 mod items;
+mod peers;
+mod points;
 mod postgis;
 mod report;
 mod site;
 mod start;
+mod versus;
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
@@ -28,27 +32,47 @@ fn main() {
     }
     let wanted = |name: &str| args.is_empty() || args.iter().any(|a| name.contains(a.as_str()));
     let mut report = report::Report::default();
-    let site = site::national();
-    println!("layer: {} ({} features)", site.name, site.count);
-    if wanted("harvest") {
-        harvest::run(&site, &mut report);
+    println!("load of the machine before: {:.1}", report::load());
+    // Only when asked for: other programs are installed for it.
+    if args.iter().any(|a| a == "peers") {
+        peers::run(&mut report);
+        report.write();
+        return;
     }
-    if wanted("page") || wanted("export") {
-        items::run(&site, &mut report);
-    }
-    if wanted("cold") {
-        cold::run(&site, &mut report);
-    }
-    if wanted("postgis") {
-        postgis::run(&site, &mut report);
-    }
-    if wanted("cached") {
-        cached::run(&site, &mut report);
+    if wanted("points") {
+        points::run(&mut report);
     }
     if wanted("start") {
         start::run(&mut report);
     }
+    national(&wanted, &mut report);
+    println!("load of the machine after: {:.1}", report::load());
     report.write();
+}
+
+/// The rows of the national communes.
+fn national(wanted: &dyn Fn(&str) -> bool, report: &mut report::Report) {
+    let rows = ["harvest", "page", "export", "cold", "postgis", "cached"];
+    if !rows.iter().any(|row| wanted(row)) {
+        return;
+    }
+    let site = site::national();
+    println!("layer: {} ({} features)", site.name, site.count);
+    if wanted("harvest") {
+        harvest::run(&site, report);
+    }
+    if wanted("page") || wanted("export") {
+        items::run(&site, report);
+    }
+    if wanted("cold") {
+        cold::run(&site, report);
+    }
+    if wanted("postgis") {
+        postgis::run(&site, report);
+    }
+    if wanted("cached") {
+        cached::run(&site, report);
+    }
 }
 
 /// `--bare PORT`: this binary as the bare server to compare with, in a process of its own.

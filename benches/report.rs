@@ -44,13 +44,30 @@ impl Report {
         self.rows.push(json!({ "name": name, "left_out": why }));
     }
 
-    /// Writes `target/bench.json`.
-    pub fn write(&self) {
-        let commit = Command::new("git").args(["rev-parse", "--short", "HEAD"]).output();
+    /// Writes `target/bench.json`: rows measured now take the place of those of the same name,
+    /// so that parts measured one by one gather there, each with the commit it speaks of.
+    pub fn write(self) {
+        let commit = Command::new("git").args(["describe", "--always", "--dirty"]).output();
         let commit = commit.map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned());
-        let all = json!({ "commit": commit.unwrap_or_default(), "rows": self.rows });
-        let text = serde_json::to_string_pretty(&all).expect("JSON");
+        let commit = commit.unwrap_or_default();
+        let path = "target/bench.json";
+        let before = std::fs::read(path).ok();
+        let before = before.and_then(|b| serde_json::from_slice::<serde_json::Value>(&b).ok());
+        let mut rows = before.and_then(|b| b["rows"].as_array().cloned()).unwrap_or_default();
+        rows.retain(|old| self.rows.iter().all(|new| new["name"] != old["name"]));
+        for mut row in self.rows {
+            row["commit"] = json!(commit);
+            row["load"] = json!(load());
+            rows.push(row);
+        }
+        let text = serde_json::to_string_pretty(&json!({ "rows": rows })).expect("JSON");
         std::fs::create_dir_all("target").expect("target/");
-        std::fs::write("target/bench.json", text).expect("target/bench.json");
+        std::fs::write(path, text).expect("target/bench.json");
     }
+}
+
+/// How busy the machine is: processes that run or wait to, over the last minute.
+pub fn load() -> f64 {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().and_then(|l| l.parse().ok()).unwrap_or(f64::NAN)
 }

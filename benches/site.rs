@@ -8,10 +8,12 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// A configuration with one harvested layer, `communes`.
+/// A configuration with a harvested layer to measure, and those it needs.
 pub struct Site {
     /// What it is.
     pub name: &'static str,
+    /// The layer's id.
+    pub layer: &'static str,
     /// Features.
     pub count: u64,
     /// The source, plain GeoJSON.
@@ -27,7 +29,7 @@ impl Site {
 
     /// The GeoPackage of the current version.
     pub fn gpkg(&self) -> PathBuf {
-        let folder = self.path("store/layers/communes/versions");
+        let folder = self.path(&format!("store/layers/{}/versions", self.layer));
         fs::read_dir(folder)
             .expect("versions")
             .map(|e| e.expect("a file").path())
@@ -52,15 +54,15 @@ impl Site {
 
     /// Runs `socle` with another of the site's settings.
     pub fn socle_with(&self, settings: &str, args: &[&str]) {
-        let status = Command::new(env!("CARGO_BIN_EXE_socle"))
-            .args(args)
-            .arg("--config")
-            .arg(self.path(settings))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .expect("socle runs");
-        assert!(status.success(), "socle {args:?}");
+        assert!(self.command(settings, args).status().is_ok_and(|s| s.success()), "{args:?}");
+    }
+
+    /// `socle` on this site, silent.
+    pub fn command(&self, settings: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_socle"));
+        command.args(args).arg("--config").arg(self.path(settings));
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command
     }
 }
 
@@ -90,7 +92,7 @@ pub fn national() -> Site {
                  [source]\npath = \"../communes.geojson\"\n[territory]\nlevel = \"com\"\ncolumn = \"code\"\nborders = \"com\"\n\
                  [tiles]\nmax_zoom = 14\n";
     fs::write(dir.path().join("layers/communes.toml"), layer).expect("a layer");
-    let mut site = Site { name, count: 0, source, dir };
+    let mut site = Site { name, layer: "communes", count: 0, source, dir };
     site.socle(&["harvest"]);
     let index = site.path("store/layers/communes/current");
     let current: serde_json::Value =
@@ -125,4 +127,43 @@ pub fn best(times: usize, mut work: impl FnMut()) -> f64 {
             start.elapsed().as_secs_f64()
         })
         .fold(f64::INFINITY, f64::min)
+}
+
+/// Seconds of the fastest of at most `times` runs that fit into a few seconds; at least one.
+pub fn best_within(times: usize, seconds: f64, mut work: impl FnMut()) -> f64 {
+    let (start, mut fastest) = (std::time::Instant::now(), f64::INFINITY);
+    for _ in 0..times {
+        fastest = fastest.min(best(1, &mut work));
+        if start.elapsed().as_secs_f64() > seconds {
+            break;
+        }
+    }
+    fastest
+}
+
+/// What one run of a program took.
+#[derive(Debug, Clone, Copy)]
+pub struct Cost {
+    pub seconds: f64,
+    /// Most memory it held (resident).
+    pub peak_mib: f64,
+}
+
+/// Runs a program to its end, looking at its memory meanwhile.
+pub fn cost(mut command: Command) -> Cost {
+    let start = std::time::Instant::now();
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts");
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0.0f64;
+    loop {
+        let text = fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|l| l.trim().trim_end_matches(" kB").parse::<f64>().ok());
+        peak = peak.max(kib.unwrap_or(0.0) / 1024.0);
+        if let Some(ended) = child.try_wait().expect("a child") {
+            assert!(ended.success(), "{command:?}");
+            return Cost { seconds: start.elapsed().as_secs_f64(), peak_mib: peak };
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
 }

@@ -72,8 +72,7 @@ pub struct Snapshot {
 impl Snapshot {
     /// A layer by the text of its id.
     pub fn layer(&self, id: &str) -> Result<&Arc<Layer>> {
-        let known = id.parse::<LayerId>().ok().and_then(|id| self.layers.get(&id));
-        known.ok_or_else(|| {
+        self.layers.get(id).ok_or_else(|| {
             let id: String = id.chars().take(80).collect();
             let list: Vec<&str> = self.layers.keys().map(LayerId::as_str).take(50).collect();
             let list = list.join(", ");
@@ -128,6 +127,11 @@ impl Catalog {
     /// The snapshot in force.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshot.load_full()
+    }
+
+    /// A layer of the snapshot in force: what a tile needs, without a hold on the rest.
+    pub fn layer(&self, id: &str) -> Result<Arc<Layer>> {
+        self.snapshot.load().layer(id).cloned()
     }
 
     /// The declared layers.

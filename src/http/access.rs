@@ -11,7 +11,7 @@ use super::{
     reply, router, tiles,
     visit::{Entry, Visit},
 };
-use crate::{error::Error, text};
+use crate::{error::Error, model::push_hex, text};
 use axum::{
     Router,
     extract::{FromRequestParts, Request},
@@ -105,7 +105,7 @@ impl Front {
         };
         let mut entered = Entered::default();
         let mut response = match enter(site, request, &kept, &mut entered) {
-            Ok(request) => self.work(request).await,
+            Ok(request) => self.work(request, entered.path(&kept)).await,
             Err(response) => *response,
         };
         if let Some(failure) = problem::pending(&mut response) {
@@ -131,8 +131,8 @@ impl Front {
     }
 
     /// Routes and handler, within the time limit; a panic is a fault of ours like any other.
-    async fn work(&self, request: Request) -> Response {
-        let work = AssertUnwindSafe(self.handle(request)).catch_unwind();
+    async fn work(&self, request: Request, path: &str) -> Response {
+        let work = AssertUnwindSafe(self.handle(request, path)).catch_unwind();
         match tokio::time::timeout(self.site.app.settings.server.request_timeout, work).await {
             Ok(Ok(response)) => response,
             Ok(Err(_)) => Failure::Domain(Error::broken("a handler panicked")).into_response(),
@@ -142,18 +142,16 @@ impl Front {
 }
 
 impl Front {
-    /// A tile at once, anything else by the router.
-    async fn handle(&self, request: Request) -> Response {
-        if request.method() == Method::GET && tiles::plain(request.uri().path()).is_some() {
+    /// A tile at once, anything else by the router. `path` is the request's own.
+    async fn handle(&self, request: Request, path: &str) -> Response {
+        if request.method() == Method::GET
+            && let Some((id, tile)) = tiles::plain(path)
+        {
             let (mut parts, _) = request.into_parts();
-            let visit = match Visit::from_request_parts(&mut parts, &self.site).await {
-                Ok(visit) => visit,
-                Err(failure) => return failure.into_response(),
+            return match Visit::from_request_parts(&mut parts, &self.site).await {
+                Ok(visit) => tiles::answer(id, tile, &visit).await.into_response(),
+                Err(failure) => failure.into_response(),
             };
-            if let Some((id, tile)) = tiles::plain(parts.uri.path()) {
-                return tiles::answer(id, tile, &visit).await.into_response();
-            }
-            return Failure::NoRoute.into_response();
         }
         self.routes.clone().oneshot(request).map(|Ok(response)| response).await
     }
@@ -367,5 +365,21 @@ fn next_id() -> String {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^= z >> 31;
-    format!("{:08x}{z:016x}", drawn >> 32)
+    let mut id = String::with_capacity(24);
+    push_hex(drawn >> 32, 8, &mut id);
+    push_hex(z, 16, &mut id);
+    id
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_24_hexadecimal_digits_and_differ() {
+        let (first, second) = (next_id(), next_id());
+        assert_ne!(first, second);
+        assert_eq!(first[..8], second[..8]);
+        assert!(first.len() == 24 && first.bytes().all(|b| b.is_ascii_hexdigit()), "{first}");
+    }
 }

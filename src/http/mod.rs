@@ -18,6 +18,7 @@ pub mod negotiate;
 mod openapi;
 mod pages;
 pub mod params;
+mod patience;
 mod problem;
 mod reply;
 pub mod router;

@@ -70,7 +70,7 @@ impl Visit {
         };
         add(&self.site.stamp);
         add(&self.root());
-        add(&self.path);
+        add(self.path());
         add(self.lang().tag());
         add(self.format().map_or("", |f| f.id()));
         let mut query: Vec<(&str, &str)> =

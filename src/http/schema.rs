@@ -73,7 +73,7 @@ fn document(visit: &Visit, layer: &Layer, roles: bool) -> Result<Value> {
     }
     Ok(json!({
         "$schema": DRAFT,
-        "$id": visit.url(&visit.path),
+        "$id": visit.url(visit.path()),
         "type": "object",
         "title": visit.say(&layer.def.title),
         "properties": properties,

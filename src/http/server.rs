@@ -1,7 +1,10 @@
 //! The server's life: listening, one task per connection, limits, draining at the end; beside it
 //! the watch on the store and the listener for metrics. What is answered is [`super::router`]'s.
 
-use super::access::{Front, Peer};
+use super::{
+    access::{Front, Peer},
+    patience::Patience,
+};
 use crate::{
     app::App,
     error::{Error, Result},
@@ -212,15 +215,16 @@ fn connection(
             Ok::<_, std::convert::Infallible>(response)
         }
     });
+    let patience = Patience::new(HEADER_TIMEOUT);
     let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(patience.clone())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size((max_url + HEADER_ROOM).max(64 * 1024))
         .serve_connection(TokioIo::new(stream), service);
     let watched = graceful.watch(connection);
     tokio::spawn(async move {
         let _permit = permit;
-        if let Err(error) = watched.await {
+        if let Err(error) = patience.over(watched).await {
             tracing::debug!(%error, "connection ended");
         }
     });

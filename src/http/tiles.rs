@@ -187,6 +187,7 @@ fn full(tile: &Tile, gzip: bool) -> Response {
     let bytes = if gzip { tile.gzip.clone() } else { tile.plain.clone() };
     let mut response = Response::new(Body::from(bytes));
     let headers = response.headers_mut();
+    headers.reserve(HEADERS);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media::MVT));
     if gzip {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));

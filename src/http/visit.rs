@@ -16,7 +16,7 @@ use crate::{
 };
 use axum::{
     extract::FromRequestParts,
-    http::{HeaderMap, HeaderName, header, request::Parts},
+    http::{HeaderMap, HeaderName, Uri, header, request::Parts},
 };
 use std::sync::Arc;
 
@@ -35,8 +35,8 @@ pub struct Visit {
     pub params: Params,
     /// The scope of `/t/{scope}/…`.
     pub scope: Option<Arc<Scope>>,
-    /// Path below the service (and scope) root, without leading slash, still encoded.
-    pub path: String,
+    /// The address below the service (and scope) root.
+    uri: Uri,
     headers: HeaderMap,
 }
 
@@ -48,13 +48,18 @@ impl FromRequestParts<Arc<Site>> for Visit {
             site: site.clone(),
             params: Params::parse(parts.uri.query())?,
             scope: parts.extensions.get::<Entry>().and_then(|e| e.scope.clone()),
-            path: parts.uri.path().trim_start_matches('/').to_owned(),
+            uri: parts.uri.clone(),
             headers: std::mem::take(&mut parts.headers),
         })
     }
 }
 
 impl Visit {
+    /// Path below the service (and scope) root, without leading slash, still encoded.
+    pub fn path(&self) -> &str {
+        self.uri.path().trim_start_matches('/')
+    }
+
     /// A request header, when it is readable text.
     pub fn header(&self, name: HeaderName) -> Option<&str> {
         self.headers.get(name).and_then(|v| v.to_str().ok())
@@ -99,7 +104,7 @@ impl Visit {
 
     /// A layer by its id in the path.
     pub fn layer(&self, id: &str) -> Result<Arc<Layer>> {
-        self.snapshot().layer(id).cloned()
+        self.site.app.catalog.layer(id)
     }
 
     /// The layer as documents of the scope describe it: with the extent of what is selected.
@@ -139,7 +144,7 @@ impl Visit {
     /// This resource's own address with the parameters received, but for credentials and those
     /// in `without`; `with` is added at the end.
     pub fn address(&self, without: &[&str], with: &[(&str, &str)]) -> String {
-        let mut url = self.url(&self.path);
+        let mut url = self.url(self.path());
         let kept = self.params.iter().filter(|(n, _)| {
             !super::params::SECRETS.contains(n)
                 && !without.contains(n)

@@ -49,6 +49,13 @@ impl LayerDef {
     }
 }
 
+/// Maps by id are looked into with text; what is no id is in none.
+impl std::borrow::Borrow<str> for LayerId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl TryFrom<String> for LayerId {
     type Error = NotALayerId;
     fn try_from(s: String) -> Result<Self, NotALayerId> {

@@ -19,7 +19,7 @@ pub mod version;
 
 pub use bbox::BBox;
 pub use geometry_kind::GeometryKind;
-pub use hash::stable_hash;
+pub use hash::{push_hex, stable_hash};
 pub use layer::{
     CsvOptions, Format, LayerDef, LayerId, Licence, SourceDef, SourceLocation, TerritoryBinding,
     TileOptions,

@@ -1,7 +1,7 @@
 //! What names a tile in the cache: every input that changes its bytes.
 
 use crate::{
-    model::{LayerId, Selection, TileId, live::reach_basis},
+    model::{LayerId, Selection, TileId, live::reach_basis, push_hex},
     store::At,
 };
 use rustc_hash::FxHasher;
@@ -72,7 +72,10 @@ impl<'a> Lookup<'a> {
             self.hash(&mut hasher);
             hasher.finish()
         };
-        format!("{:016x}{:016x}", half(0), half(1))
+        let mut tag = String::with_capacity(32);
+        push_hex(half(0), 16, &mut tag);
+        push_hex(half(1), 16, &mut tag);
+        tag
     }
 }
 
