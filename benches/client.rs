@@ -2,7 +2,7 @@
 //! the measurements need.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, Error, ErrorKind, Read, Result, Write},
     net::TcpStream,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -111,10 +111,15 @@ impl Client {
 
     /// Sends a request and reads the whole answer.
     pub fn ask(&mut self, request: &[u8]) -> Answer {
-        self.stream.write_all(request).expect("sends");
+        self.try_ask(request).expect("an answer")
+    }
+
+    /// The same, of a server that may break.
+    pub fn try_ask(&mut self, request: &[u8]) -> Result<Answer> {
+        self.stream.write_all(request)?;
         let mut have = 0;
         loop {
-            have += self.read(have);
+            have += self.read(have)?;
             let Some(end) = self.buffer[..have].windows(4).position(|w| w == b"\r\n\r\n") else {
                 continue;
             };
@@ -123,46 +128,47 @@ impl Client {
             let header = |name: &str| lower.lines().find_map(|l| l.strip_prefix(name));
             let empty = [" 304", " 204"].iter().any(|s| head[..14].contains(s));
             let body = if header("transfer-encoding: chunked").is_some() && !empty {
-                self.chunks(end + 4, have)
+                self.chunks(end + 4, have)?
             } else {
                 let length = header("content-length: ").and_then(|l| l.trim().parse().ok());
                 let body = if empty { 0 } else { length.unwrap_or(0) };
                 while have < end + 4 + body {
-                    have += self.read(have);
+                    have += self.read(have)?;
                 }
                 body
             };
-            return Answer { head, body };
+            return Ok(Answer { head, body });
         }
     }
 
     /// Reads what there is behind the `have` first bytes.
-    fn read(&mut self, have: usize) -> usize {
+    fn read(&mut self, have: usize) -> Result<usize> {
         if have == self.buffer.len() {
             self.buffer.resize(have * 2, 0);
         }
-        let read = self.stream.read(&mut self.buffer[have..]).expect("reads");
-        assert!(read > 0, "the server hung up");
-        read
+        match self.stream.read(&mut self.buffer[have..])? {
+            0 => Err(Error::new(ErrorKind::UnexpectedEof, "the server hung up")),
+            read => Ok(read),
+        }
     }
 
     /// Reads a chunked body that begins at `start`.
-    fn chunks(&mut self, start: usize, mut have: usize) -> usize {
+    fn chunks(&mut self, start: usize, mut have: usize) -> Result<usize> {
         let (mut at, mut body) = (start, 0);
         loop {
             let line = self.buffer[at..have].windows(2).position(|w| w == b"\r\n");
             let Some(line) = line else {
-                have += self.read(have);
+                have += self.read(have)?;
                 continue;
             };
             let size = std::str::from_utf8(&self.buffer[at..at + line]).expect("a size");
             let size = usize::from_str_radix(size.trim(), 16).expect("a size");
             let next = at + line + 2 + size + 2;
             while have < next {
-                have += self.read(have);
+                have += self.read(have)?;
             }
             if size == 0 {
-                return body;
+                return Ok(body);
             }
             (at, body) = (next, body + size);
         }

@@ -62,9 +62,11 @@ fn layer(site: &Site, server: &postgres::Postgres, bands: &Bands, report: &mut R
     match tipg(&url, buffer) {
         Some(tipg) => {
             let path = format!("/collections/public.{}/tiles/WebMercatorQuad/{{}}", site.layer);
-            let times = ask(&tipg, &path, bands);
             // It keeps no tiles: warm and cold are the same.
-            peers.push(("tipg", times.clone(), times));
+            match ask(&tipg, &path, bands) {
+                Ok(times) => peers.push(("tipg", times.clone(), times)),
+                Err(why) => report.left_out(&format!("peers-{}-over-tipg", site.layer), &why),
+            }
             page = Some(paged(&tipg, &pages));
         }
         None => report.left_out(&format!("peers-{}-tipg", site.layer), "tipg is not installed"),
@@ -72,17 +74,22 @@ fn layer(site: &Site, server: &postgres::Postgres, bands: &Bands, report: &mut R
     match (martin(&url, false), martin(&url, true)) {
         (Some(cold), Some(warm)) => {
             let path = format!("/{}/{{}}", site.layer);
-            let cold = ask(&cold, &path, bands);
-            ask(&warm, &path, bands);
-            peers.push(("martin", cold, ask(&warm, &path, bands)));
+            let times = ask(&cold, &path, bands).and_then(|cold| {
+                ask(&warm, &path, bands)?;
+                Ok((cold, ask(&warm, &path, bands)?))
+            });
+            match times {
+                Ok((cold, warm)) => peers.push(("martin", cold, warm)),
+                Err(why) => report.left_out(&format!("peers-{}-over-martin", site.layer), &why),
+            }
         }
         _ => report.left_out(&format!("peers-{}-martin", site.layer), "martin is not on the PATH"),
     }
     let path = format!("/collections/{}/tiles/{{}}.mvt", site.layer);
-    let cold = ask(&socle(site, 0), &path, bands);
+    let cold = ask(&socle(site, 0), &path, bands).expect("Socle answers");
     let warm = socle(site, 4096);
-    ask(&warm, &path, bands);
-    let kept = ask(&warm, &path, bands);
+    ask(&warm, &path, bands).expect("Socle answers");
+    let kept = ask(&warm, &path, bands).expect("Socle answers");
     for (name, theirs_cold, theirs_warm) in &peers {
         compare(site, name, "cold", &cold, theirs_cold, report);
         compare(site, name, "warm", &kept, theirs_warm, report);
@@ -157,11 +164,11 @@ fn median(mut times: Vec<f64>) -> f64 {
     times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// Asks a server for all tiles, [`CLIENTS`] at once, several rounds.
-fn ask(server: &Server, path: &str, bands: &Bands) -> Times {
+/// Asks a server for all tiles, [`CLIENTS`] at once, several rounds; says at which tile it broke.
+fn ask(server: &Server, path: &str, bands: &Bands) -> Result<Times, String> {
     let tiles = tiles(bands);
     let started = Instant::now();
-    let mut found: Vec<(usize, f64)> = std::thread::scope(|scope| {
+    let found: Vec<Result<Vec<(usize, f64)>, String>> = std::thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS)
             .map(|c| {
                 let mine: Vec<_> = tiles.iter().enumerate().skip(c).step_by(CLIENTS).collect();
@@ -172,8 +179,12 @@ fn ask(server: &Server, path: &str, bands: &Bands) -> Times {
                         for ((_, (_, tile)), times) in mine.iter().zip(&mut times) {
                             let start = Instant::now();
                             let asked = request(&path.replace("{}", tile), "");
-                            let answer = client.ask(asked.as_bytes());
-                            assert!([200, 204].contains(&answer.status()), "{}", answer.head);
+                            let answer = client
+                                .try_ask(asked.as_bytes())
+                                .map_err(|e| format!("it broke at tile {tile}: {e}"))?;
+                            if ![200, 204].contains(&answer.status()) {
+                                return Err(format!("{} at tile {tile}", answer.status()));
+                            }
                             // The first round opens connections and prepares statements.
                             if round > 0 {
                                 times.push(start.elapsed().as_secs_f64() * 1e3);
@@ -184,14 +195,16 @@ fn ask(server: &Server, path: &str, bands: &Bands) -> Times {
                         }
                     }
                     let medians = times.into_iter().map(median);
-                    mine.iter().map(|(at, _)| *at).zip(medians).collect::<Vec<_>>()
+                    Ok(mine.iter().map(|(at, _)| *at).zip(medians).collect())
                 })
             })
             .collect();
-        clients.into_iter().flat_map(|c| c.join().expect("a client")).collect()
+        clients.into_iter().map(|c| c.join().expect("a client")).collect()
     });
+    let found: Result<Vec<_>, _> = found.into_iter().collect();
+    let mut found = found?.concat();
     found.sort_by_key(|(at, _)| *at);
-    Times(tiles.iter().zip(found).map(|((z, _), (_, ms))| (*z, ms)).collect())
+    Ok(Times(tiles.iter().zip(found).map(|((z, _), (_, ms))| (*z, ms)).collect()))
 }
 
 /// Features per second of pages of a layer, one client, pages apart.
@@ -228,6 +241,8 @@ fn tipg(url: &str, buffer: u16) -> Option<Server> {
     command
         .args(["tipg.main:app", "--host", "127.0.0.1", "--workers", "2", "--log-level", "error"])
         .args(["--port", &port.to_string()])
+        // Seconds spent on one tile are no reason to hang up, nor to be taken for dead.
+        .args(["--timeout-keep-alive", "300", "--timeout-worker-healthcheck", "300"])
         .env("DATABASE_URL", url)
         .env("TIPG_DB_SCHEMAS", "[\"public\"]")
         .env("TIPG_TILE_BUFFER", buffer.to_string())

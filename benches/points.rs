@@ -28,8 +28,8 @@ use std::{
 
 /// Points of the large layer.
 pub const MANY: usize = 1_500_000;
-/// Points of the small one.
-const FEW: usize = 35_000;
+/// Points of the small one, beside those of the deep tiles.
+const FEW: usize = 33_000;
 /// Where the random numbers start.
 const SEED: u64 = 20_261_124;
 
@@ -167,7 +167,7 @@ fn write(dir: &Path) -> usize {
             let (activity, staff) = (random.next() >> 8, (1.0 / random.unit()) as u64);
             let point = Point { number, lon, lat, hall, activity, staff };
             point.write(&mut many);
-            if number % (MANY / (FEW / 2)) == 0 || deep.iter().any(|t| point.inside(*t)) {
+            if number % (MANY / FEW) == 0 || deep.iter().any(|t| point.inside(*t)) {
                 point.write(&mut few);
                 kept += 1;
             }
