@@ -10,7 +10,7 @@ use crate::{
 };
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// MVT ids stay below what JavaScript counts exactly.
 const ID_BITS: u64 = (1 << 53) - 1;
@@ -18,24 +18,25 @@ const ID_BITS: u64 = (1 << 53) - 1;
 /// Names the rows, in source order. A declared key that is null or repeats refuses the row; an
 /// undeclared identity numbers identical rows `-2`, `-3`….
 pub(super) fn name(
-    rows: Vec<Checked>,
+    rows: Vec<Vec<Checked>>,
     schema: &Schema,
     key: Option<&str>,
     report: &mut Report,
 ) -> Result<Vec<Feature>> {
-    let named = match key {
-        Some(key) => by_key(rows, schema, key, report)?,
-        None => by_content(rows, report),
-    };
-    Ok(number(named))
+    let named = Named::with_room_for(rows.iter().map(Vec::len).sum());
+    match key {
+        Some(key) => by_key(rows, schema, key, named, report),
+        None => Ok(by_content(rows, named, report)),
+    }
 }
 
 fn by_key(
-    rows: Vec<Checked>,
+    rows: Vec<Vec<Checked>>,
     schema: &Schema,
     key: &str,
+    mut named: Named,
     report: &mut Report,
-) -> Result<Vec<(String, Checked)>> {
+) -> Result<Vec<Feature>> {
     let Some(field) = schema.index(key) else {
         let known: Vec<&str> = schema.fields.iter().map(|f| f.name.as_str()).collect();
         let known = known.join(", ");
@@ -44,9 +45,8 @@ fn by_key(
             "The declared key \"{key}\" is not a column of the source. Columns: {known}."
         )));
     };
-    let mut seen: HashMap<String, u64> = HashMap::with_capacity(rows.len());
-    let mut named = Vec::with_capacity(rows.len());
-    for row in rows {
+    let mut seen: HashMap<String, u64> = HashMap::with_capacity(named.features.capacity());
+    for row in rows.into_iter().flatten() {
         let refuse = |value: Option<String>, reason, text: Text| Refusal {
             line: row.line,
             column: Some(key.to_owned()),
@@ -71,9 +71,9 @@ fn by_key(
             continue;
         }
         seen.insert(id.clone(), row.line);
-        named.push((id, row));
+        named.push(id, row);
     }
-    Ok(named)
+    Ok(named.features)
 }
 
 /// A value as an id; `None` when it is null or blank.
@@ -92,15 +92,16 @@ fn key_text(value: &Value) -> Option<String> {
     }
 }
 
-fn by_content(rows: Vec<Checked>, report: &mut Report) -> Vec<(String, Checked)> {
-    let hashes: Vec<String> = rows.par_iter().map(content_hash).collect();
-    let mut seen: HashMap<String, u64> = HashMap::with_capacity(rows.len());
-    let mut named = Vec::with_capacity(rows.len());
-    for (hash, row) in hashes.into_iter().zip(rows) {
-        let times = seen.entry(hash.clone()).and_modify(|n| *n += 1).or_insert(1);
-        let id = if *times == 1 { hash } else { format!("{hash}-{times}") };
-        report.identical += u64::from(*times > 1);
-        named.push((id, row));
+fn by_content(rows: Vec<Vec<Checked>>, mut named: Named, report: &mut Report) -> Vec<Feature> {
+    let mut seen: HashMap<String, u64> = HashMap::with_capacity(named.features.capacity());
+    for batch in rows {
+        let hashes: Vec<String> = batch.par_iter().map(content_hash).collect();
+        for (hash, row) in hashes.into_iter().zip(batch) {
+            let times = seen.entry(hash.clone()).and_modify(|n| *n += 1).or_insert(1);
+            let id = if *times == 1 { hash } else { format!("{hash}-{times}") };
+            report.identical += u64::from(*times > 1);
+            named.push(id, row);
+        }
     }
     if report.identical > 0 {
         let n = report.identical;
@@ -109,7 +110,7 @@ fn by_content(rows: Vec<Checked>, report: &mut Report) -> Vec<(String, Checked)>
             "{n} rows identical to another one: their id ends in -2, -3…"
         ));
     }
-    named
+    named.features
 }
 
 /// 16 hexadecimal digits over values and geometry.
@@ -131,18 +132,27 @@ fn content_hash(row: &Checked) -> String {
     super::hex(&hash.finalize(), 16)
 }
 
-/// Adds the MVT ids: a 53-bit hash of the id, the next free number where two meet.
-fn number(named: Vec<(String, Checked)>) -> Vec<Feature> {
-    let mut taken = std::collections::HashSet::with_capacity(named.len());
-    let mut features = Vec::with_capacity(named.len());
-    for (id, row) in named {
+/// The features named so far.
+struct Named {
+    features: Vec<Feature>,
+    /// MVT ids given.
+    taken: HashSet<u64>,
+}
+
+impl Named {
+    fn with_room_for(rows: usize) -> Self {
+        Self { features: Vec::with_capacity(rows), taken: HashSet::with_capacity(rows) }
+    }
+
+    /// Adds a row under its id, with its MVT id: a 53-bit hash of the id, the next free number
+    /// where two meet.
+    fn push(&mut self, id: String, row: Checked) {
         let mut mvt_id = mvt::feature_id(&id);
-        while mvt_id == 0 || !taken.insert(mvt_id) {
+        while mvt_id == 0 || !self.taken.insert(mvt_id) {
             mvt_id = (mvt_id + 1) & ID_BITS;
         }
-        features.push(Feature { id, mvt_id, values: row.values, geometry: row.geometry });
+        self.features.push(Feature { id, mvt_id, values: row.values, geometry: row.geometry });
     }
-    features
 }
 
 #[cfg(test)]
@@ -165,7 +175,7 @@ mod tests {
         let rows =
             vec![row(2, text("a")), row(3, Value::Null), row(4, text("a")), row(5, text(" b "))];
         let mut report = Report::default();
-        let features = name(rows, &schema(), Some("code"), &mut report).unwrap();
+        let features = name(vec![rows], &schema(), Some("code"), &mut report).unwrap();
         let ids: Vec<&str> = features.iter().map(|f| f.id.as_str()).collect();
         assert_eq!(ids, ["a", "b"]);
         let refused: Vec<_> = report.refusals.iter().map(|r| (r.line, r.reason)).collect();
@@ -178,11 +188,11 @@ mod tests {
         let text = |s: &str| Value::Text(s.into());
         let mut report = Report::default();
         let rows = vec![row(1, text("x")), row(2, text("y")), row(3, text("x"))];
-        let first = name(rows, &schema(), None, &mut report).unwrap();
+        let first = name(vec![rows], &schema(), None, &mut report).unwrap();
         assert_eq!(report.identical, 1);
         assert_eq!(first[2].id, format!("{}-2", first[0].id));
         let rows = vec![row(1, text("y")), row(2, text("x"))];
-        let second = name(rows, &schema(), None, &mut Report::default()).unwrap();
+        let second = name(vec![rows], &schema(), None, &mut Report::default()).unwrap();
         assert_eq!(second[0].id, first[1].id);
         assert_eq!(second[1].id, first[0].id);
     }
@@ -196,7 +206,7 @@ mod tests {
     #[test]
     fn mvt_ids_are_unique_and_fit_53_bits() {
         let rows: Vec<Checked> = (0..50_000).map(|i| row(i, Value::Int(i as i64))).collect();
-        let features = name(rows, &schema(), Some("code"), &mut Report::default()).unwrap();
+        let features = name(vec![rows], &schema(), Some("code"), &mut Report::default()).unwrap();
         let ids: std::collections::HashSet<u64> = features.iter().map(|f| f.mvt_id).collect();
         assert_eq!(ids.len(), features.len());
         assert!(ids.iter().all(|id| *id > 0 && *id <= ID_BITS));

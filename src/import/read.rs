@@ -21,7 +21,8 @@ const WAITING: usize = 16;
 
 /// Rows that passed the checks, in source order, with the fields they have.
 pub(super) struct Rows {
-    pub(super) checked: Vec<Checked>,
+    /// In the batches they were read in: whoever consumes them lets go of each in turn.
+    pub(super) checked: Vec<Vec<Checked>>,
     pub(super) schema: Schema,
 }
 
@@ -67,7 +68,7 @@ pub(super) fn read(job: &Job<'_>, limits: &OpenLimits, report: &mut Report) -> R
             "The file names another CRS than the declared one; the declared one ({declared}) was followed."
         ));
     }
-    checked.par_iter_mut().for_each(|row| {
+    checked.par_iter_mut().flatten().for_each(|row| {
         row.values.resize_with(finished.fields.len(), Default::default);
         for (value, field) in row.values.iter_mut().zip(&finished.fields) {
             let taken = std::mem::take(value);
@@ -113,8 +114,8 @@ fn receive(
     batches: Receiver<Batch>,
     declared: Option<&Crs>,
     report: &mut Report,
-) -> Result<Vec<Checked>> {
-    let mut kept = Vec::new();
+) -> Result<Vec<Vec<Checked>>> {
+    let mut all = Vec::new();
     let mut named: Option<(String, Crs)> = None;
     for batch in batches {
         let crs = match (declared, &batch.crs) {
@@ -129,6 +130,7 @@ fn receive(
         let results: Vec<_> =
             batch.records.into_par_iter().map(|record| check::check(record, &crs)).collect();
         let mut refusals = batch.refusals;
+        let mut kept = Vec::with_capacity(results.len());
         for result in results {
             match result {
                 Ok(row) => {
@@ -138,11 +140,12 @@ fn receive(
                 Err(refusal) => refusals.push(refusal),
             }
         }
+        all.push(kept);
         refusals.sort_by_key(|r| r.line);
         for refusal in refusals {
             report.refuse(refusal);
         }
         job.progress.advance(batch.position);
     }
-    Ok(kept)
+    Ok(all)
 }

@@ -56,6 +56,27 @@ fn values_take_the_form_clients_can_hold() {
 }
 
 #[test]
+fn values_that_never_repeat_are_kept_and_those_that_do_written_once() {
+    let keys = names(&["id", "kind"]);
+    let rows: Vec<[Value; 2]> =
+        (0..10_000).map(|i| [Value::Text(format!("n{i}")), Value::Int(i % 7)]).collect();
+    let tags: Vec<Vec<u8>> = rows.iter().map(|row| tags(0, row)).collect();
+    let mut layer = LayerWriter::new("layer", &keys);
+    for (id, tags) in (1..).zip(&tags) {
+        layer.feature(id, 1, &POINT, tags).unwrap();
+    }
+    let bytes = layer.finish().unwrap();
+    let layers = read(&bytes).unwrap();
+    assert_eq!(layers[0].features.len(), rows.len());
+    for (i, feature) in layers[0].features.iter().enumerate() {
+        let found: Vec<_> = layers[0].properties(feature).map(|(_, v)| v.clone()).collect();
+        let kind = u64::try_from(i % 7).unwrap();
+        assert_eq!(found, [DecodedValue::Text(format!("n{i}")), DecodedValue::Uint(kind)]);
+    }
+    assert_eq!(layers[0].values.len(), rows.len() + 7);
+}
+
+#[test]
 fn keys_and_values_are_written_once_and_only_when_used() {
     let keys = names(&["unused", "LINE_NUMB-SEG", "ünicode \"quoted\""]);
     let text = |t: &str| Value::Text(t.into());

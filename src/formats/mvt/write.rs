@@ -7,12 +7,35 @@ use super::{
 use rustc_hash::FxBuildHasher;
 use std::collections::HashMap;
 
+/// Values of a property before it is judged.
+const JUDGED: u32 = 4096;
+/// A property of whose values fewer than one in this many was met before is not looked up any
+/// more.
+const WORTH: u32 = 32;
+
+/// How often the values of a property were met before in the tile. Identifiers and names hardly
+/// ever are: looking each up among hundreds of thousands costs more than the rest of the drawing,
+/// and MVT allows a value to be written twice.
+#[derive(Debug, Clone, Copy, Default)]
+struct Repeats {
+    seen: u32,
+    met: u32,
+}
+
+impl Repeats {
+    fn hopeless(self) -> bool {
+        self.seen >= JUDGED && self.met < self.seen / WORTH
+    }
+}
+
 /// Builds a tile of one layer (MVT 2.1). Tags are borrowed from where the store left them.
 pub struct LayerWriter<'a> {
     name: &'a str,
     names: &'a [String],
     /// By index in `names`, the key's index in this tile plus one.
     key_index: Vec<u32>,
+    /// By index in `names`.
+    repeats: Vec<Repeats>,
     /// The keys of this tile, as indices in `names`.
     keys: Vec<u32>,
     values: Vec<&'a [u8]>,
@@ -35,6 +58,7 @@ impl<'a> LayerWriter<'a> {
             name,
             names,
             key_index: vec![0; names.len()],
+            repeats: vec![Repeats::default(); names.len()],
             keys: Vec::new(),
             values: Vec::new(),
             value_index: HashMap::default(),
@@ -93,10 +117,19 @@ impl<'a> LayerWriter<'a> {
                 *key = u32::try_from(self.keys.len()).ok()?;
             }
             let next = u32::try_from(self.values.len()).ok()?;
-            let value = *self.value_index.entry(value).or_insert_with(|| {
+            let repeats = self.repeats.get_mut(name as usize)?;
+            let value = if repeats.hopeless() {
                 self.values.push(value);
                 next
-            });
+            } else {
+                let known = *self.value_index.entry(value).or_insert_with(|| {
+                    self.values.push(value);
+                    next
+                });
+                repeats.seen += 1;
+                repeats.met += u32::from(known != next);
+                known
+            };
             wire::push_varint(&mut self.tags, (*key - 1).into());
             wire::push_varint(&mut self.tags, value.into());
         }

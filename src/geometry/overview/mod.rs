@@ -14,6 +14,7 @@ mod bands;
 mod encode;
 mod grid;
 mod hilbert;
+mod points;
 mod simplify;
 
 pub use encode::{Corrupt, Encoded, FirstMove, Kind, Paths, encode};
@@ -96,6 +97,14 @@ pub fn band_zooms(min_zoom: u8, max_zoom: u8) -> Vec<u8> {
 /// At most 2³² vertices in all.
 pub fn build(geometries: &[Option<&Geometry<f64>>], min_zoom: u8, max_zoom: u8) -> Overviews {
     let zooms = band_zooms(min_zoom, max_zoom);
+    if let Some(overviews) = points::build(geometries, &zooms) {
+        return overviews;
+    }
+    of_shapes(geometries, &zooms)
+}
+
+/// [`build`] for geometry of any kind.
+fn of_shapes(geometries: &[Option<&Geometry<f64>>], zooms: &[u8]) -> Overviews {
     let finest = zooms.last().copied().unwrap_or_default();
     let shapes = Shapes::of(geometries, finest);
     let topology = arcs::find(&shapes);

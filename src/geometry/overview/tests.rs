@@ -310,6 +310,30 @@ proptest::proptest! {
     }
 
     #[test]
+    fn points_are_written_as_among_other_shapes(
+        points in proptest::collection::vec(
+            proptest::option::of((-181.0..181.0f64, -91.0..91.0f64)), 0..60),
+        repeated in 0..4usize,
+        (min, max) in (0..17u8, 0..17u8),
+    ) {
+        let mut geometries: Vec<Option<Geometry<f64>>> = points
+            .into_iter()
+            .map(|p| p.map(|(x, y)| geo_types::Point::new(x, y).into()))
+            .collect();
+        for i in 0..repeated.min(geometries.len()) {
+            geometries.push(geometries[i].clone());
+        }
+        let all: Vec<_> = geometries.iter().map(Option::as_ref).collect();
+        let (quick, general) = (build(&all, min, max), of_shapes(&all, &band_zooms(min, max)));
+        proptest::prop_assert_eq!(quick.order, general.order);
+        proptest::prop_assert_eq!(quick.bounds, general.bounds);
+        for (a, b) in quick.bands.iter().zip(&general.bands) {
+            proptest::prop_assert_eq!((a.zoom, &a.offsets, &a.bytes), (b.zoom, &b.offsets, &b.bytes));
+        }
+        proptest::prop_assert_eq!(quick.bands.len(), general.bands.len());
+    }
+
+    #[test]
     fn any_geometry_is_taken(
         rings in proptest::collection::vec(
             proptest::collection::vec((-200.0..200.0f64, -100.0..100.0f64), 0..12), 1..4),

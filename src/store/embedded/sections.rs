@@ -52,14 +52,22 @@ impl Writer {
 
     /// Adds a section of little-endian `u32`.
     pub(super) fn u32s(&mut self, tag: Tag, values: impl IntoIterator<Item = u32>) -> Result<()> {
-        let bytes: Vec<u8> = values.into_iter().flat_map(u32::to_le_bytes).collect();
-        self.section(tag, &bytes)
+        let from = self.at;
+        for value in values {
+            self.put(&value.to_le_bytes())?;
+        }
+        self.table.push((tag, from, self.at - from));
+        Ok(())
     }
 
     /// Adds a section of little-endian `u64`.
     pub(super) fn u64s(&mut self, tag: Tag, values: impl IntoIterator<Item = u64>) -> Result<()> {
-        let bytes: Vec<u8> = values.into_iter().flat_map(u64::to_le_bytes).collect();
-        self.section(tag, &bytes)
+        let from = self.at;
+        for value in values {
+            self.put(&value.to_le_bytes())?;
+        }
+        self.table.push((tag, from, self.at - from));
+        Ok(())
     }
 
     /// Writes the table and flushes.

@@ -36,20 +36,24 @@ const BOX_WINDOW: u64 = 4096;
 /// Offsets and bytes of band `i` are the sections `BAND + 2i` and `BAND + 2i + 1`.
 const BAND: Tag = 0x100;
 
+/// Boxes of the tree that are kept in memory: its upper levels, which every tile reads.
+const UPPER: usize = 512;
+
 /// Writes the file.
 pub(super) fn write(
     path: &Path,
     features: &[Feature],
     schema: &Schema,
     key: Option<&str>,
-    overviews: &Overviews,
+    overviews: Overviews,
 ) -> Result<()> {
     let mut out = Writer::create(path)?;
     out.u32s(ORDER, overviews.order.iter().copied())?;
     out.section(TREE, &tree::pack(&overviews.bounds))?;
     out.u32s(BANDS, overviews.bands.iter().map(|b| u32::from(b.zoom)))?;
-    for (i, band) in (0..).zip(&overviews.bands) {
-        out.u64s(BAND + 2 * i, band.offsets.iter().copied())?;
+    // Each is let go as soon as it is written: together they may be as large as the features.
+    for (i, band) in (0..).zip(overviews.bands) {
+        out.u64s(BAND + 2 * i, band.offsets)?;
         out.section(BAND + 2 * i + 1, &band.bytes)?;
     }
     write_tags(&mut out, features, schema, key, &overviews.order)?;
@@ -115,6 +119,8 @@ pub(super) struct Sidecar {
     file: Sections,
     /// Zooms of the bands, coarse to fine.
     bands: Vec<u8>,
+    /// The upper levels of the tree, and where they begin in it.
+    upper: (u64, Vec<u8>),
     /// Features with geometry.
     positions: usize,
     /// Features in all.
@@ -130,7 +136,9 @@ impl Sidecar {
         let positions = file.len(ORDER) as usize / 4;
         let count = (file.len(ID_OFFSETS) / 8).saturating_sub(1);
         let keys = tile_keys(schema, key);
-        Ok(Some(Self { file, bands, positions, count, keys }))
+        let from = tree::upper(positions, UPPER);
+        let upper = (from, file.read(TREE, from..file.len(TREE))?);
+        Ok(Some(Self { file, bands, upper, positions, count, keys }))
     }
 
     /// The features of a tile, `buffer` in 1/4096 of a tile.
@@ -143,7 +151,7 @@ impl Sidecar {
         let Some(&finest) = self.bands.last() else { return Ok(None) };
         let index = self.bands.iter().position(|b| *b >= tile.z).unwrap_or(self.bands.len() - 1);
         let window = window(tile, buffer, finest);
-        let hits = tree::search(self.positions, window, |r| self.file.read(TREE, r))?;
+        let hits = tree::search(self.positions, window, |r| self.tree(r))?;
         let mut answer = TileFeatures {
             band: self.bands[index],
             keys: self.keys.clone(),
@@ -153,6 +161,19 @@ impl Sidecar {
             self.collect(&hits[run], BAND + 2 * index as u64, selected, &mut answer)?;
         }
         Ok((!answer.features.is_empty()).then_some(answer))
+    }
+
+    /// Bytes of the tree.
+    fn tree(&self, range: std::ops::Range<u64>) -> Result<Vec<u8>> {
+        let (from, upper) = &self.upper;
+        let kept = || {
+            let start = range.start.checked_sub(*from)? as usize;
+            upper.get(start..start + (range.end - range.start) as usize)
+        };
+        match kept() {
+            Some(bytes) => Ok(bytes.to_vec()),
+            None => self.file.read(TREE, range),
+        }
     }
 
     /// Reads one run of neighbouring positions.

@@ -23,6 +23,20 @@ fn levels(count: usize) -> Vec<usize> {
     levels
 }
 
+/// The byte of the packed tree from which its upper levels start: those of at most `most` boxes
+/// together. Every search begins there.
+pub(super) fn upper(count: usize, most: usize) -> u64 {
+    let levels = levels(count);
+    let mut kept = 0;
+    for boxes in levels.iter().rev() {
+        if kept + boxes > most {
+            break;
+        }
+        kept += boxes;
+    }
+    ((levels.iter().sum::<usize>() - kept) * BOX) as u64
+}
+
 /// All levels end to end, leaves first.
 pub(super) fn pack(bounds: &[[i32; 4]]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bounds.len() * BOX * 17 / 16 + BOX);
@@ -136,6 +150,16 @@ mod tests {
             }).collect();
             prop_assert_eq!(found, plain);
         }
+    }
+
+    #[test]
+    fn upper_levels_are_whole() {
+        // 1000 leaves, 63, 4, 1.
+        let place = |boxes: usize| (boxes * BOX) as u64;
+        assert_eq!(upper(1000, 0), place(1068));
+        assert_eq!(upper(1000, 67), place(1063));
+        assert_eq!(upper(1000, 68), place(1000));
+        assert_eq!(upper(1000, 5000), 0);
     }
 
     #[test]

@@ -66,7 +66,7 @@ fn write_sidecar(path: &Path, new: &NewVersion) -> Result<()> {
     let geometries: Vec<_> = new.features.iter().map(|f| f.geometry.as_ref()).collect();
     let v = &new.version;
     let overviews = overview::build(&geometries, v.min_zoom, v.max_zoom);
-    sidecar::write(path, &new.features, &v.schema, v.key.as_deref(), &overviews)
+    sidecar::write(path, &new.features, &v.schema, v.key.as_deref(), overviews)
 }
 
 /// Opens the finished file as a reader would and counts on SQLite to see damage.
