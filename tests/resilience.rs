@@ -176,6 +176,45 @@ fn a_database_that_hangs_makes_no_request_hang() {
     assert!(back, "not recovered");
 }
 
+#[test]
+fn requests_under_way_end_soon_when_the_database_freezes() {
+    let Some(server) = postgres::Postgres::start() else {
+        println!("skipped: PostgreSQL with PostGIS is not installed");
+        return;
+    };
+    // Far more than the connections, and far longer than the test: only the silence ends them.
+    let (site, _) = points(&server, "statement_timeout_s = 600\npool_size = 4\npool_wait_s = 20");
+    let web = site.serve();
+    let fresh = web.get(TILE);
+    assert_eq!((fresh.status, web.get(ITEMS).status), (200, 200));
+    server.freeze(true);
+    let started = Instant::now();
+    let waiting: Vec<_> = (0..24)
+        .map(|n| {
+            let address = web.address.clone();
+            let path = match n % 2 {
+                0 => uncached(n),
+                _ => format!("/collections/points/items?limit={}", 20 + n),
+            };
+            std::thread::spawn(move || send(&address, "GET", &path, &[]))
+        })
+        .collect();
+    let answers: Vec<Answer> = waiting.into_iter().map(|w| w.join().unwrap()).collect();
+    let took = started.elapsed();
+    let cached = web.get(TILE);
+    server.freeze(false);
+    for answer in answers {
+        assert_eq!(answer.status, 503, "{}", answer.text());
+        assert!(answer.header("retry-after").is_some());
+    }
+    assert!(took < Duration::from_secs(2) * SLACK, "{took:?}");
+    assert_eq!((cached.status, cached.body), (200, fresh.body));
+    let back = web.until(Duration::from_secs(2) * SLACK, |s| {
+        s.get(ITEMS).status == 200 && s.get(&uncached(1)).status == 200
+    });
+    assert!(back, "not recovered");
+}
+
 /// What a server without its database answers.
 fn away(web: &Server, fresh: &Answer) {
     let stale = web.get(TILE);

@@ -42,6 +42,9 @@ pub struct PostgisSettings {
     pub listen_url: Option<Secret>,
     /// Schema of the views; internal tables live in `<schema>_store`. Default `socle`.
     pub schema: String,
+    /// File of the authorities that certificates are checked against, with `sslmode=verify-full`;
+    /// `None`: the machine's.
+    pub ca_file: Option<PathBuf>,
     /// Role that loads; granted all on both schemas, when named.
     pub load_role: Option<String>,
     /// Role that only reads; granted what reading takes, when named.
@@ -109,6 +112,7 @@ pub(super) const KEYS: &[&str] = &[
     "url_file",
     "read_url_env",
     "listen_url_env",
+    "ca_file",
     "schema",
     "load_role",
     "read_role",
@@ -146,6 +150,7 @@ impl PostgisSettings {
             url: Secret::Variable(variable.to_owned()),
             read_url: None,
             listen_url: None,
+            ca_file: None,
             schema: "socle".to_owned(),
             load_role: None,
             read_role: None,
@@ -176,6 +181,7 @@ impl PostgisSettings {
             url: named("url_env").or(file).unwrap_or(d.url),
             read_url: named("read_url_env"),
             listen_url: named("listen_url_env"),
+            ca_file: relative(table, "ca_file", base),
             schema: table.parsed("schema", schema).unwrap_or(d.schema),
             load_role: table.string("load_role"),
             read_role: table.string("read_role"),

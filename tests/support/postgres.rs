@@ -5,7 +5,10 @@
 use std::{
     fs,
     net::{TcpListener, TcpStream},
-    os::unix::{fs::chown, process::CommandExt},
+    os::unix::{
+        fs::{PermissionsExt, chown},
+        process::CommandExt,
+    },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
@@ -79,6 +82,8 @@ fn as_user(program: &Path, user: Option<(u32, u32)>) -> Command {
     if let Some((uid, gid)) = user {
         command.uid(uid).gid(gid);
     }
+    // Not root's: libpq gives TLS up when it may not look there for a client's certificate.
+    command.env("HOME", "/");
     command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command
 }
@@ -129,6 +134,46 @@ impl Postgres {
         server.sql("postgres", &format!("CREATE DATABASE {TEMPLATE}"));
         let made = server.try_sql(TEMPLATE, "CREATE EXTENSION postgis");
         made.then_some(server)
+    }
+
+    /// A streaming replica of this server, which answers reads (hot standby).
+    pub fn standby(&self) -> Self {
+        let dir = folder(self.user);
+        let made = as_user(&self.bin.join("pg_basebackup"), self.user)
+            .arg("-D")
+            .arg(dir.join("data"))
+            .args(["-R", "-X", "stream", "-c", "fast", "--no-sync", "-U", USER])
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string()])
+            .status();
+        assert!(made.is_ok_and(|s| s.success()), "pg_basebackup");
+        let port = free_port();
+        let child = Self::spawn(&self.bin, &dir, self.user, port);
+        let server =
+            Self { dir, bin: self.bin.clone(), user: self.user, port, child: Mutex::new(child) };
+        server.wait();
+        assert_eq!(server.sql("postgres", "SELECT pg_is_in_recovery()"), "t");
+        server
+    }
+
+    /// Has the server offer TLS with a certificate and its key, PEM files.
+    pub fn offer_tls(&self, certificate: &Path, key: &Path) {
+        for (from, name) in [(certificate, "server.crt"), (key, "server.key")] {
+            let to = self.dir.join("data").join(name);
+            fs::copy(from, &to).expect("a copy");
+            fs::set_permissions(&to, fs::Permissions::from_mode(0o600)).expect("its mode");
+            if let Some((uid, gid)) = self.user {
+                chown(&to, Some(uid), Some(gid)).expect("the file changes hands");
+            }
+        }
+        self.sql("postgres", "ALTER SYSTEM SET ssl = on");
+        self.sql("postgres", "SELECT pg_reload_conf()");
+        let started = Instant::now();
+        while self.sql("postgres", "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+            != "t"
+        {
+            assert!(started.elapsed() < Duration::from_secs(20), "no TLS");
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     fn spawn(bin: &Path, dir: &Path, user: Option<(u32, u32)>, port: u16) -> Child {

@@ -1,7 +1,7 @@
 //! From an address to a pool of connections: the URL with libpq's `sslmode`, TLS by rustls,
 //! limits. The address may hold a password: it is in no message.
 
-use super::{fault, tls};
+use super::{fault, health::Health, tls};
 use crate::{
     config::PostgisSettings,
     error::{Error, Result},
@@ -11,7 +11,7 @@ use deadpool_postgres::{
     Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolConfig, QueueMode, RecyclingMethod,
     Runtime, Timeouts,
 };
-use std::{str::FromStr, time::Duration};
+use std::{str::FromStr, sync::Arc, time::Duration};
 use tokio_postgres::Config;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -36,6 +36,8 @@ pub(super) struct Connections {
     pub(super) statement: Duration,
     /// Whether a pooler in transaction mode stands in front.
     pub(super) pooled: bool,
+    /// Whether the server answers, as far as is known.
+    pub(super) health: Arc<Health>,
 }
 
 impl Address {
@@ -59,7 +61,7 @@ impl Address {
         config.connect_timeout(settings.wait);
         config.keepalives_idle(Duration::from_secs(30));
         config.tcp_user_timeout(Duration::from_secs(20));
-        Ok(Self { config, tls: tls::connector(&mode)? })
+        Ok(Self { config, tls: tls::connector(&mode.with_settings(settings))? })
     }
 }
 
@@ -93,14 +95,20 @@ impl Connections {
             .build()
             .map_err(|e| Error::fault("the database's pool", e))?;
         let (wait, statement) = (settings.wait, settings.statement);
-        Ok(Self { pool, address, wait, statement, pooled: settings.pgbouncer })
+        let health = Arc::default();
+        Ok(Self { pool, address, wait, statement, pooled: settings.pgbouncer, health })
     }
 
-    /// A connection, within the wait.
+    /// A connection, within the wait; none from a server that is known to be silent, for a request
+    /// that waits for it is a request that hangs.
     pub(super) async fn get(&self) -> Result<Object> {
         let started = std::time::Instant::now();
         // Waiting and connecting together take no longer than the wait.
-        let got = tokio::time::timeout(self.wait, self.pool.get()).await;
+        let got = tokio::select! {
+            biased;
+            () = self.health.falls_silent() => return Err(fault::unreachable()),
+            got = tokio::time::timeout(self.wait, self.pool.get()) => got,
+        };
         metrics::histogram!("socle_database_wait_seconds").record(started.elapsed());
         match got {
             Ok(Ok(object)) => Ok(object),

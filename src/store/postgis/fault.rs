@@ -65,6 +65,10 @@ pub(super) fn is_read_only(e: &Database) -> bool {
 
 /// The meaning of a failed statement; `what` says to the log what was being done.
 pub(super) fn of(what: &str, e: Database) -> Error {
+    if let Some(refusal) = super::tls::refusal(&e) {
+        tracing::error!(what, cause = chain(&e), "the database's certificate is refused");
+        return Error::Unavailable(refusal);
+    }
     if is_lost(&e) {
         tracing::debug!(what, cause = chain(&e), "the database is out of reach");
         return unreachable();

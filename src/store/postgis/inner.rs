@@ -4,7 +4,7 @@
 use super::{
     column::{self, Storage},
     connect::{Address, Connections},
-    fault, gone,
+    fault, gone, health,
     link::{Link, Param, cell},
     live, migrate,
     names::Names,
@@ -19,7 +19,7 @@ use crate::{
 };
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, Once, PoisonError, Weak},
     time::Duration,
 };
 use tokio::sync::OnceCell;
@@ -46,6 +46,8 @@ pub(super) struct Inner {
     pub(super) replica: Option<Connections>,
     /// Where to listen; `None` behind a pooler.
     pub(super) listen: Option<Address>,
+    /// Whether the servers are being looked at.
+    pub(super) watched: Once,
     pub(super) ready: OnceCell<Ready>,
     /// Whether the reading role was given its rights.
     pub(super) granted: OnceCell<()>,
@@ -64,6 +66,7 @@ pub(super) struct Inner {
 impl Inner {
     /// The database found ready: new enough, migrated. Looked at once.
     pub(super) async fn ready(self: &Arc<Self>) -> Result<&Ready> {
+        self.watched.call_once(|| self.watch());
         self.ready
             .get_or_try_init(async || {
                 let mut link = self.primary.link().await?;
@@ -73,6 +76,19 @@ impl Inner {
                 Ok(Ready { names })
             })
             .await
+    }
+
+    /// Has each server looked at from now on: the primary itself where its own address is known.
+    fn watch(self: &Arc<Self>) {
+        let (primary, pooled) = match &self.listen {
+            Some(direct) => (direct, false),
+            None => (&self.primary.address, self.primary.pooled),
+        };
+        let replica = self.replica.iter().map(|r| (r, &r.address, r.pooled));
+        for (connections, address, pooled) in replica.chain([(&self.primary, primary, pooled)]) {
+            let (health, address) = (connections.health.clone(), address.clone());
+            tokio::spawn(health::watch(health, address, pooled, Arc::downgrade(self)));
+        }
     }
 
     pub(super) fn role(&self) -> Option<&str> {
@@ -101,7 +117,7 @@ impl Inner {
         let sql = ready.names.sql(text);
         let mut again = true;
         loop {
-            let mut link = self.reading_link(&self.primary).await?;
+            let mut link = self.primary.link().await?;
             match link.hot(&sql, params).await {
                 Err(e) if again && e.is_lost() => again = false,
                 other => return other.map_err(|e| e.meaning(what)),
@@ -113,20 +129,12 @@ impl Inner {
         if let Some(fresh) = self.pulse.fresh() {
             return Ok(fresh);
         }
-        let looked = self.look().await;
-        match &looked {
-            Ok(generation) => {
-                self.pulse.answered(true);
-                self.pulse.read(*generation);
-            }
-            Err(Error::Unavailable(_)) => self.pulse.answered(false),
-            // Short of connections, for one: that is not silence.
-            Err(_) => {}
-        }
-        looked
+        let looked = self.look().await?;
+        self.pulse.read(looked);
+        Ok(looked)
     }
 
-    /// Asks the database for the generation, silent or not: so its coming back is noticed.
+    /// Asks the database for the generation.
     async fn look(self: &Arc<Self>) -> Result<i64> {
         let sql = self.ready().await?.names.sql("SELECT generation FROM {s}state");
         let mut again = true;
@@ -142,15 +150,6 @@ impl Inner {
                 }
             }
         }
-    }
-
-    /// A connection for a request's read: none at once to a primary known to be silent, for a
-    /// request that waits for it is a request that hangs.
-    pub(super) async fn reading_link(&self, connections: &Connections) -> Result<Link> {
-        if std::ptr::eq(connections, &self.primary) && self.pulse.silent() {
-            return Err(fault::unreachable());
-        }
-        connections.link().await
     }
 
     pub(super) async fn current(self: &Arc<Self>) -> Result<BTreeMap<LayerId, At>> {

@@ -25,6 +25,8 @@ pub(super) enum Failed {
     Database(Database),
     /// It took too long.
     Late,
+    /// The server fell silent meanwhile.
+    Silent,
     /// What came of it is of no use, for a reason that is already known.
     Known(Error),
 }
@@ -46,6 +48,7 @@ impl Failed {
         match self {
             Self::Database(e) => fault::of(what, e),
             Self::Late => fault::too_slow(),
+            Self::Silent => fault::unreachable(),
             Self::Known(e) => e,
         }
     }
@@ -59,7 +62,15 @@ impl Failed {
     }
 
     pub(super) fn is_lost(&self) -> bool {
-        matches!(self, Self::Database(e) if fault::is_lost(e))
+        match self {
+            Self::Database(e) => fault::is_lost(e),
+            other => matches!(other, Self::Silent),
+        }
+    }
+
+    /// Whether a replica cancelled it to go on following the primary.
+    pub(super) fn is_overtaken(&self) -> bool {
+        self.is(&tokio_postgres::error::SqlState::T_R_SERIALIZATION_FAILURE)
     }
 
     /// Whether it is the given SQLSTATE.
@@ -106,14 +117,26 @@ impl Link {
         self.running = true;
         let Some(object) = self.object.as_ref() else { return Err(Failed::Late) };
         let work = pin!(work(object));
+        // Late or silent: still running, so that dropping cancels it.
         let done = match limit {
-            Some(limit) => timeout(limit, work).await,
-            None => Some(work.await),
+            Some(limit) => self.patiently(limit, work).await?,
+            None => work.await,
         };
-        // Late: still running, so that dropping cancels it.
-        let done = done.ok_or(Failed::Late)?;
         self.running = false;
         done.map_err(Failed::Database)
+    }
+
+    /// Waits for an answer within `limit`, and as long as the server answers at all.
+    async fn patiently<F: Future>(
+        &self,
+        limit: Duration,
+        work: std::pin::Pin<&mut F>,
+    ) -> Ran<F::Output> {
+        tokio::select! {
+            biased;
+            done = tokio::time::timeout(limit, work) => done.map_err(|_| Failed::Late),
+            () = self.connections.health.falls_silent() => Err(Failed::Silent),
+        }
     }
 
     fn limit(&self) -> Option<Duration> {
@@ -160,13 +183,13 @@ impl Link {
         let Some(client) = self.object.as_ref() else { return Err(Failed::Late) };
         let owned = params.iter().map(|(v, t)| (*v, t.clone()));
         let stream = client.query_typed_raw(sql, owned);
-        let stream = timeout(limit, pin!(stream)).await.ok_or(Failed::Late)?;
+        let stream = self.patiently(limit, pin!(stream)).await?;
         let mut stream = pin!(stream.map_err(|e| {
             self.running = false;
             Failed::Database(e)
         })?);
         loop {
-            let next = timeout(limit, pin!(stream.try_next())).await.ok_or(Failed::Late)?;
+            let next = self.patiently(limit, pin!(stream.try_next())).await?;
             let row = match next {
                 Ok(Some(row)) => row,
                 Ok(None) => break,
@@ -256,9 +279,4 @@ impl Drop for Link {
             }
         });
     }
-}
-
-/// `None` when the time is over first.
-async fn timeout<F: Future>(limit: Duration, work: std::pin::Pin<&mut F>) -> Option<F::Output> {
-    tokio::time::timeout(limit, work).await.ok()
 }

@@ -12,6 +12,7 @@ mod column;
 mod connect;
 mod copy;
 mod fault;
+mod health;
 mod inner;
 mod link;
 mod live;
@@ -45,7 +46,7 @@ use link::{Failed, Ran};
 use pulse::Pulse;
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, Once, PoisonError},
 };
 use tokio::sync::OnceCell;
 use tokio_postgres::types::Type;
@@ -75,6 +76,7 @@ impl PostgisStore {
             primary: Connections::new(address, settings)?,
             replica,
             listen,
+            watched: Once::new(),
             settings: settings.clone(),
             ready: OnceCell::new(),
             granted: OnceCell::new(),
@@ -159,7 +161,7 @@ macro_rules! read {
         let mut answer = None;
         'tries: for connections in inner.readers() {
             for attempt in 0..2 {
-                let mut link = match inner.reading_link(connections).await {
+                let mut link = match connections.link().await {
                     Ok(link) => link,
                     Err(e) => {
                         last = e;
@@ -174,6 +176,11 @@ macro_rules! read {
                         break 'tries;
                     }
                     Err(e) if e.is_lost() && attempt == 0 => {}
+                    // The replica threw the read out to follow the primary.
+                    Err(e) if e.is_overtaken() => {
+                        last = e.meaning($what);
+                        continue 'tries;
+                    }
                     Err(e) if e.is_gone() => {
                         last = gone(at);
                         continue 'tries;

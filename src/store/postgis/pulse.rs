@@ -15,15 +15,12 @@ use tokio_postgres::AsyncMessage;
 
 /// For how long what was seen is taken for what is.
 const FRESH: Duration = Duration::from_millis(400);
-/// For how long silence is taken to last without another look: whoever serves looks sooner.
-const SILENCE: Duration = Duration::from_secs(3);
 
 /// The generation as last seen.
 #[derive(Default)]
 pub(super) struct Pulse {
     generation: AtomicI64,
     at: Mutex<Option<Instant>>,
-    silent: Mutex<Option<Instant>>,
     changed: Notify,
 }
 
@@ -41,18 +38,6 @@ impl Pulse {
         let at = *self.at.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = at.is_some_and(|at| at.elapsed() < FRESH);
         fresh.then(|| self.generation.load(Ordering::Acquire))
-    }
-
-    /// Notes whether the database answered a small question in time.
-    pub(super) fn answered(&self, well: bool) {
-        let silent = (!well).then(Instant::now);
-        *self.silent.lock().unwrap_or_else(PoisonError::into_inner) = silent;
-    }
-
-    /// Whether the last look found the database silent: a request had better not wait for it.
-    pub(super) fn silent(&self) -> bool {
-        let since = *self.silent.lock().unwrap_or_else(PoisonError::into_inner);
-        since.is_some_and(|since| since.elapsed() < SILENCE)
     }
 
     /// Sets it back: another database may be behind the same address (a restored backup).

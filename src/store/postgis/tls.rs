@@ -3,7 +3,9 @@
 //! the host's name, against the machine's authorities or the file of `sslrootcert`.
 
 use crate::{
+    config::PostgisSettings,
     error::{Error, Result},
+    model::Text,
     text,
 };
 use rustls::{
@@ -13,7 +15,10 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
 };
 use rustls_platform_verifier::BuilderVerifierExt;
-use std::sync::Arc;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -27,10 +32,18 @@ pub(super) enum Mode {
     /// TLS with anyone.
     Require,
     /// TLS with the host named in the address; authorities from a file, else the machine's.
-    Verify(Option<String>),
+    Verify(Option<PathBuf>),
 }
 
 impl Mode {
+    /// Authorities of the settings, where the address names none.
+    pub(super) fn with_settings(self, settings: &PostgisSettings) -> Self {
+        match self {
+            Self::Verify(None) => Self::Verify(settings.ca_file.clone()),
+            other => other,
+        }
+    }
+
     pub(super) fn driver(&self) -> SslMode {
         match self {
             Self::Disable => SslMode::Disable,
@@ -63,7 +76,9 @@ pub(super) fn take_mode(words: &str) -> (String, Mode) {
         (true, false) => format!("{head}?{rest}"),
         (false, _) => rest,
     };
-    let root = root.filter(|r| r != "system").map(|r| r.replace("%2F", "/").replace("%2f", "/"));
+    let root = root
+        .filter(|r| r != "system")
+        .map(|r| PathBuf::from(r.replace("%2F", "/").replace("%2f", "/")));
     let mode = match mode.as_deref() {
         Some("disable") => Mode::Disable,
         Some("require") => Mode::Require,
@@ -96,11 +111,11 @@ pub(super) fn connector(mode: &Mode) -> Result<MakeRustlsConnect> {
     Ok(MakeRustlsConnect::new(config))
 }
 
-fn roots(file: &str) -> Result<RootCertStore> {
+fn roots(file: &Path) -> Result<RootCertStore> {
     let refused = || {
         Error::Invalid(text!(
-            "« sslrootcert » : fichier illisible ou sans certificat",
-            "\"sslrootcert\": file unreadable or without a certificate"
+            "« ca_file » ou « sslrootcert » : fichier illisible ou sans certificat",
+            "\"ca_file\" or \"sslrootcert\": file unreadable or without a certificate"
         ))
     };
     let mut store = RootCertStore::empty();
@@ -109,6 +124,44 @@ fn roots(file: &str) -> Result<RootCertStore> {
         store.add(certificate).map_err(|_| refused())?;
     }
     if store.is_empty() { Err(refused()) } else { Ok(store) }
+}
+
+/// Why a certificate was refused, where that is what a failure to connect comes from.
+pub(super) fn refusal(e: &tokio_postgres::Error) -> Option<Text> {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(e);
+    while let Some(c) = cause {
+        // An I/O error shows the error it wraps as none of its causes.
+        let inner = c.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let tls = inner.and_then(|i| i.downcast_ref::<rustls::Error>());
+        if let Some(e) = tls.or_else(|| c.downcast_ref::<rustls::Error>()) {
+            return words(e);
+        }
+        cause = c.source();
+    }
+    None
+}
+
+fn words(e: &rustls::Error) -> Option<Text> {
+    use rustls::CertificateError as Bad;
+    let rustls::Error::InvalidCertificate(why) = e else { return None };
+    Some(match why {
+        Bad::UnknownIssuer => text!(
+            "Le certificat de la base de données n'est d'aucune autorité connue : donnez la sienne (« ca_file »).",
+            "The database's certificate is of no known authority: name its own (\"ca_file\")."
+        ),
+        Bad::NotValidForName | Bad::NotValidForNameContext { .. } => text!(
+            "Le certificat de la base de données est d'un autre hôte que celui de l'adresse.",
+            "The database's certificate is of another host than the address's."
+        ),
+        Bad::Expired | Bad::ExpiredContext { .. } => text!(
+            "Le certificat de la base de données a expiré.",
+            "The database's certificate has expired."
+        ),
+        _ => text!(
+            "Le certificat de la base de données est refusé ; le journal dit pourquoi.",
+            "The database's certificate is refused; the log says why."
+        ),
+    })
 }
 
 /// Accepts any certificate, as `sslmode=require` means; the handshake itself is checked.
@@ -160,7 +213,7 @@ mod tests {
         assert_eq!(take("postgres://h/db"), ("postgres://h/db".into(), Mode::Prefer));
         assert_eq!(
             take("postgres://h/db?sslmode=verify-full&application_name=x&sslrootcert=/ca.pem"),
-            ("postgres://h/db?application_name=x".into(), Mode::Verify(Some("/ca.pem".to_owned())))
+            ("postgres://h/db?application_name=x".into(), Mode::Verify(Some("/ca.pem".into())))
         );
         assert_eq!(take("host=h sslmode=disable").1, Mode::Disable);
         assert_eq!(take("postgres://h/db?sslmode=require").1.driver(), SslMode::Require);
