@@ -23,7 +23,7 @@ pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn nginx(site: &Site, port: u16, server: &Server) -> Nginx {
+fn nginx(site: &Site, port: u16, server: &Server, headers: &str) -> Nginx {
     let dir = site.path("nginx");
     fs::create_dir_all(dir.join("logs")).unwrap();
     let at = dir.to_str().unwrap();
@@ -34,7 +34,7 @@ fn nginx(site: &Site, port: u16, server: &Server) -> Nginx {
          http {{ access_log off; client_body_temp_path {at}/a; proxy_temp_path {at}/b;
            fastcgi_temp_path {at}/c; uwsgi_temp_path {at}/d; scgi_temp_path {at}/e;
            server {{ listen 127.0.0.1:{port}; server_name sig.example.fr;
-             location /socle/ {{ proxy_pass http://{upstream}/; proxy_set_header Host $host; }} }} }}"
+             location /socle/ {{ proxy_pass http://{upstream}/; proxy_set_header Host $host; {headers} }} }} }}"
     );
     let conf = dir.join("nginx.conf");
     fs::write(&conf, text).unwrap();
@@ -118,7 +118,8 @@ struct Crawl {
 impl Crawl {
     /// Visits one address and queues what it leads to.
     fn visit(&mut self, url: &str, accept: &'static str, inner: &str) {
-        let path = url.strip_prefix("http://sig.example.fr").unwrap();
+        let path = url.strip_prefix("http").unwrap().trim_start_matches('s');
+        let path = path.strip_prefix("://sig.example.fr").unwrap();
         let headers = [("Host", "sig.example.fr"), ("Accept", accept)];
         let answer = send(&self.proxy, "GET", path, &headers);
         let status = answer.status;
@@ -171,8 +172,12 @@ pub fn a_crawl_from_the_landing_page_stays_under_public_url() {
     site.harvest();
     let server = site.serve();
     let port = free_port();
-    let _nginx = nginx(&site, port, &server);
-    let root = "http://sig.example.fr/socle/";
+    let _nginx = nginx(&site, port, &server, "");
+    crawl("http://sig.example.fr/socle/", port, &server);
+}
+
+/// Follows links from the landing pages on; each stays below `root` and works.
+fn crawl(root: &'static str, port: u16, server: &Server) {
     let mut crawl = Crawl {
         root,
         proxy: format!("127.0.0.1:{port}"),
@@ -192,4 +197,72 @@ pub fn a_crawl_from_the_landing_page_stays_under_public_url() {
     let visited = crawl.seen.len();
     assert!(visited > 60, "only {visited} pages");
     assert!(crawl.outside.is_empty(), "{:#?}", crawl.outside);
+}
+
+#[test]
+pub fn a_crawl_through_a_trusted_proxy_stays_under_the_address_it_tells() {
+    if !has("nginx") {
+        return;
+    }
+    let site = Site::with("trusted_proxies = [\"127.0.0.1\"]");
+    demo_layers(&site);
+    site.harvest();
+    let server = site.serve();
+    let port = free_port();
+    // TLS would end at the proxy: here it only says that it did.
+    let headers = "proxy_set_header X-Forwarded-Proto https;
+             proxy_set_header X-Forwarded-Host $host;
+             proxy_set_header X-Forwarded-Prefix /socle;
+             proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;";
+    let _nginx = nginx(&site, port, &server, headers);
+    crawl("https://sig.example.fr/socle/", port, &server);
+    // What a client sends of its own does not pass the proxy.
+    let spoofed = [("Host", "sig.example.fr"), ("X-Forwarded-Host", "evil.example")];
+    let page = send(&format!("127.0.0.1:{port}"), "GET", "/socle/?f=json", &spoofed);
+    assert_eq!(page.status, 200);
+    assert!(!page.text().contains("evil.example"));
+    let vary: String = page
+        .headers
+        .iter()
+        .filter(|(n, _)| n.eq_ignore_ascii_case("vary"))
+        .map(|(_, v)| v.as_str())
+        .collect();
+    assert!(vary.contains("X-Forwarded-Host"), "{vary}");
+}
+
+/// Two addresses of one deployment: documents, tags and `304` of one are never the other's.
+#[test]
+pub fn addresses_told_by_a_trusted_proxy_are_never_mixed() {
+    let site = Site::with("trusted_proxies = [\"127.0.0.1\"]");
+    demo_layers(&site);
+    site.harvest();
+    let server = site.serve();
+    let ask = |host: &'static str, tag: &str| {
+        let headers =
+            [("X-Forwarded-Host", host), ("If-None-Match", tag), ("Accept", "application/json")];
+        server.send("GET", "/collections/communes", &headers)
+    };
+    let (one, two) = (ask("one.example", ""), ask("two.example", ""));
+    assert!(one.text().contains("http://one.example/") && !one.text().contains("two.example"));
+    assert!(two.text().contains("http://two.example/") && !two.text().contains("one.example"));
+    let tag = one.header("etag").unwrap();
+    assert_ne!(tag, two.header("etag").unwrap());
+    assert_eq!((ask("one.example", tag).status, ask("two.example", tag).status), (304, 200));
+}
+
+#[test]
+pub fn forwarding_headers_of_strangers_are_nothing() {
+    let site = Site::with("trusted_proxies = [\"192.0.2.0/24\"]");
+    demo_layers(&site);
+    site.harvest();
+    let server = site.serve();
+    let headers = [
+        ("X-Forwarded-Host", "evil.example"),
+        ("X-Forwarded-Proto", "https"),
+        ("X-Forwarded-Prefix", "/evil"),
+        ("Accept", "application/json"),
+    ];
+    let page = server.send("GET", "/collections", &headers);
+    assert_eq!(page.status, 200);
+    assert!(!page.text().contains("evil") && page.text().contains(&server.base));
 }

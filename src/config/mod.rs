@@ -13,6 +13,7 @@ mod files;
 mod harvest;
 mod layer;
 mod licence;
+mod network;
 pub mod secrets;
 mod server;
 mod source;
@@ -26,6 +27,7 @@ mod tiles;
 
 pub use blobs::{BlobSettings, S3Settings};
 pub use harvest::HarvestSettings;
+pub use network::Network;
 pub use server::ServerSettings;
 pub use store::{PostgisSettings, Secret, StoreKind, StoreSettings};
 pub use tiles::TileServiceSettings;

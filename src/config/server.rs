@@ -1,6 +1,6 @@
 //! `[server]`: where it listens, what it is called, and its limits.
 
-use super::{document::clip, table::Table};
+use super::{Network, document::clip, table::Table};
 use crate::{model::Text, text};
 // The client's URL type is the WHATWG parser that browsers follow: no second one is needed.
 use reqwest::Url;
@@ -16,6 +16,8 @@ pub struct ServerSettings {
     pub admin_listen: Option<SocketAddr>,
     /// The address clients see, ending in `/`; `None`: taken from the request's `Host`.
     pub public_url: Option<String>,
+    /// Proxies whose `X-Forwarded-*` headers are believed. Default: none.
+    pub trusted_proxies: Vec<Network>,
     /// Title of the service.
     pub title: Text,
     /// Description of the service.
@@ -36,6 +38,7 @@ pub(super) const KEYS: &[&str] = &[
     "listen",
     "admin_listen",
     "public_url",
+    "trusted_proxies",
     "title",
     "title_en",
     "description",
@@ -53,6 +56,7 @@ impl Default for ServerSettings {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             admin_listen: Some(SocketAddr::from(([127, 0, 0, 1], 8081))),
             public_url: None,
+            trusted_proxies: Vec::new(),
             title: Text::same("Socle"),
             description: Text::new(
                 "Couches territoriales de référence, filtrées par territoire.",
@@ -78,6 +82,7 @@ impl ServerSettings {
             listen: table.parsed("listen", address).unwrap_or(d.listen),
             admin_listen: table.parsed("admin_listen", admin_address).unwrap_or(d.admin_listen),
             public_url: table.parsed("public_url", public_url),
+            trusted_proxies: networks(table, "trusted_proxies"),
             title: bilingual(table, "title", "title_en", d.title),
             description: bilingual(table, "description", "description_en", d.description),
             max_connections: size("max_connections", 1..=1_000_000, d.max_connections),
@@ -98,6 +103,18 @@ pub(super) fn bilingual(table: &Table<'_>, fr: &str, en: &str, default: Text) ->
         Some(fr) => Text { en: english.unwrap_or_else(|| fr.clone()), fr },
         None => Text { en: english.unwrap_or(default.en), fr: default.fr },
     }
+}
+
+/// A list of networks; those that are none are reported, each.
+fn networks(table: &Table<'_>, key: &str) -> Vec<Network> {
+    let mut all = Vec::new();
+    for words in table.strings(key).unwrap_or_default() {
+        match words.parse() {
+            Ok(network) => all.push(network),
+            Err(what) => table.report(key, what),
+        }
+    }
+    all
 }
 
 fn address(words: &str) -> Result<SocketAddr, Text> {

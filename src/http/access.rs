@@ -5,6 +5,7 @@
 use super::{
     Site,
     access_log::Line,
+    forwarded::{self, Forwarded},
     negotiate::{self, Format},
     params,
     problem::{self, Asked, Failure},
@@ -22,7 +23,7 @@ use axum::{
 };
 use futures_util::FutureExt;
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     panic::AssertUnwindSafe,
     sync::{
         Arc,
@@ -85,7 +86,7 @@ struct Kept {
     accept: Option<HeaderValue>,
     language: Option<HeaderValue>,
     host: Option<HeaderValue>,
-    peer: Option<Peer>,
+    peer: Option<IpAddr>,
 }
 
 impl Front {
@@ -101,10 +102,12 @@ impl Front {
             accept: headers.get(header::ACCEPT).cloned(),
             language: headers.get(header::ACCEPT_LANGUAGE).cloned(),
             host: headers.get(header::HOST).cloned(),
-            peer: request.extensions().get().copied(),
+            peer: request.extensions().get().map(|Peer(address)| address.ip()),
         };
+        let told = told(site, headers, &kept);
         let mut entered = Entered::default();
-        let mut response = match enter(site, request, &kept, &mut entered) {
+        entered.entry.told = told.base.as_deref().map(Arc::from);
+        let mut response = match enter(site, request, &kept, told.prefix.as_deref(), &mut entered) {
             Ok(request) => self.work(request, entered.path(&kept)).await,
             Err(response) => *response,
         };
@@ -123,7 +126,7 @@ impl Front {
                 status: response.status().as_u16(),
                 bytes: axum::body::HttpBody::size_hint(response.body()).exact(),
                 micros: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
-                peer: kept.peer.map(|Peer(address)| address.ip()),
+                peer: told.client.or(kept.peer),
                 route: route.and_then(|i| router::path::ALL.get(i).copied()),
             });
         }
@@ -176,6 +179,7 @@ fn enter(
     site: &Site,
     mut request: Request,
     kept: &Kept,
+    prefix: Option<&str>,
     entered: &mut Entered,
 ) -> Result<Request, Box<Response>> {
     let fail = |failure: Failure| Box::new(failure.into_response());
@@ -183,7 +187,7 @@ fn enter(
     if request.uri().path_and_query().is_some_and(|p| p.as_str().len() > max) {
         return Err(fail(Failure::TooLong(max)));
     }
-    if !kept.host.as_ref().is_none_or(plain_host) {
+    if !kept.host.as_ref().is_none_or(|h| plain_host(h.as_bytes())) {
         return Err(fail(Failure::Domain(Error::Invalid(text!(
             "En-tête « Host » illisible.",
             "Unreadable \"Host\" header."
@@ -194,8 +198,8 @@ fn enter(
     }
     let path = request.uri().path();
     let mut rest = path;
-    if let Some(prefix) = &site.prefix {
-        let bare = prefix.trim_end_matches('/');
+    let prefix = site.prefix.as_deref().or(prefix);
+    if let Some(bare) = prefix.map(|p| p.trim_end_matches('/')) {
         rest = match path.strip_prefix(bare) {
             Some("") => "/",
             Some(below) if below.starts_with('/') => below,
@@ -214,7 +218,7 @@ fn enter(
         rest = below;
         if scope.is_carried() && wants_page(kept) {
             let query = kept.uri.query().map(|q| format!("?{q}")).unwrap_or_default();
-            let base = site.base(text_of(kept.host.as_ref()));
+            let base = site.base(entered.entry.told.as_deref(), text_of(kept.host.as_ref()));
             let to = format!("{base}t/{}{rest}{query}", scope.canonical());
             return Err(Box::new(reply::redirect(&to, "public, max-age=300")));
         }
@@ -230,15 +234,14 @@ fn enter(
         *request.uri_mut() = Uri::from(target);
         entered.path = Some(rest);
     }
-    if entered.entry.scope.is_some() {
+    if entered.entry.scope.is_some() || entered.entry.told.is_some() {
         request.extensions_mut().insert(entered.entry.clone());
     }
     Ok(request)
 }
 
 /// A host and port and nothing else: it is repeated in links.
-fn plain_host(host: &HeaderValue) -> bool {
-    let bytes = host.as_bytes();
+pub fn plain_host(bytes: &[u8]) -> bool {
     let plain =
         |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']' | b'_');
     !bytes.is_empty() && bytes.len() <= 255 && bytes.iter().all(plain)
@@ -269,9 +272,23 @@ fn options() -> Response {
     response
 }
 
+/// What a trusted proxy says of the request.
+fn told(site: &Site, headers: &HeaderMap, kept: &Kept) -> Forwarded {
+    let trusted = &site.app.settings.server.trusted_proxies;
+    if trusted.is_empty() {
+        return Forwarded::default();
+    }
+    let host = text_of(kept.host.as_ref()).filter(|h| plain_host(h.as_bytes()));
+    Forwarded::read(headers, kept.peer, trusted, host)
+}
+
+fn base(site: &Site, kept: &Kept, entered: &Entered) -> String {
+    let host = text_of(kept.host.as_ref()).filter(|h| plain_host(h.as_bytes()));
+    site.base(entered.entry.told.as_deref(), host)
+}
+
 fn asked<'a>(site: &Site, kept: &'a Kept, entered: &'a Entered) -> Asked<'a> {
-    let host = kept.host.as_ref().filter(|h| plain_host(h));
-    let base = site.base(text_of(host));
+    let base = base(site, kept, entered);
     let root = match &entered.entry.scope {
         Some(scope) => format!("{base}t/{}/", scope.written),
         None => base.clone(),
@@ -304,7 +321,7 @@ fn leave(site: &Site, kept: &Kept, entered: &Entered, response: &mut Response) {
         headers.insert(TERRITORY_NOTICE, notice);
     }
     if html {
-        let base = site.base(text_of(kept.host.as_ref().filter(|h| plain_host(h))));
+        let base = base(site, kept, entered);
         if let Ok(policy) = HeaderValue::from_str(&content_policy(&base)) {
             headers.insert(header::CONTENT_SECURITY_POLICY, policy);
         }
@@ -313,6 +330,12 @@ fn leave(site: &Site, kept: &Kept, entered: &Entered, response: &mut Response) {
     }
     if !success && !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    let server = &site.app.settings.server;
+    // Tiles hold no addresses.
+    let tile = || headers.get(header::CONTENT_TYPE).is_some_and(|t| t == super::links::media::MVT);
+    if !server.trusted_proxies.is_empty() && server.public_url.is_none() && !tile() {
+        headers.append(header::VARY, HeaderValue::from_static(forwarded::VARY));
     }
     if let Some(silent) = site.app.catalog.stale() {
         mark_stale(headers, silent);

@@ -9,6 +9,7 @@ pub mod access;
 mod access_log;
 mod assets;
 mod collections;
+mod forwarded;
 mod health;
 mod items;
 mod landing;
@@ -102,8 +103,12 @@ impl Site {
         }
     }
 
-    /// Root of the service, ending in `/`. `host` was checked by [`access`].
-    fn base(&self, host: Option<&str>) -> String {
+    /// Root of the service, ending in `/`: `public_url`, else what a trusted proxy told, else by
+    /// the `Host` asked for, which was checked by [`access`].
+    fn base(&self, told: Option<&str>, host: Option<&str>) -> String {
+        if let (None, Some(told)) = (&self.app.settings.server.public_url, told) {
+            return told.to_owned();
+        }
         match (&self.app.settings.server.public_url, host) {
             (Some(url), _) => format!("{}/", url.trim_end_matches('/')),
             (None, Some(host)) => format!("http://{host}/"),

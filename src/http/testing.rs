@@ -301,6 +301,7 @@ pub fn settings() -> Settings {
             listen: "127.0.0.1:8080".parse().unwrap(),
             admin_listen: None,
             public_url: None,
+            trusted_proxies: Vec::new(),
             title: Text::new("Référentiels", "Reference layers"),
             description: Text::new("Les couches.", "The layers."),
             max_connections: 16,

@@ -25,6 +25,8 @@ use std::sync::Arc;
 pub struct Entry {
     /// The scope of `/t/{scope}/…`.
     pub scope: Option<Arc<Scope>>,
+    /// Root of the service as a trusted proxy told it.
+    pub told: Option<Arc<str>>,
 }
 
 /// A request.
@@ -38,16 +40,19 @@ pub struct Visit {
     /// The address below the service (and scope) root.
     uri: Uri,
     headers: HeaderMap,
+    told: Option<Arc<str>>,
 }
 
 impl FromRequestParts<Arc<Site>> for Visit {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Failure> {
+        let Entry { scope, told } = parts.extensions.get::<Entry>().cloned().unwrap_or_default();
         Ok(Self {
             site: site.clone(),
             params: Params::parse(parts.uri.query())?,
-            scope: parts.extensions.get::<Entry>().and_then(|e| e.scope.clone()),
+            scope,
+            told,
             uri: parts.uri.clone(),
             headers: std::mem::take(&mut parts.headers),
         })
@@ -118,9 +123,10 @@ impl Visit {
         Ok(Arc::new(described))
     }
 
-    /// Root of the whole service, ending in `/`: `public_url`, else the `Host` asked for.
+    /// Root of the whole service, ending in `/`: `public_url`, else what a trusted proxy told, else
+    /// the `Host` asked for.
     pub fn base(&self) -> String {
-        self.site.base(self.header(header::HOST))
+        self.site.base(self.told.as_deref(), self.header(header::HOST))
     }
 
     /// Root of the service within the scope, ending in `/`.
