@@ -2,15 +2,16 @@
 
 use crate::{
     blobs::Blobs,
-    catalog::Catalog,
+    catalog::{Catalog, Layer},
     config::Settings,
     error::Result,
     items::Items,
+    model::{LayerId, Text, VersionId},
     store::Store,
     territory::Reference,
     tiles::{TileSettings, Tiles},
 };
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// Everything a request may need.
 pub struct App {
@@ -52,5 +53,63 @@ impl App {
             store,
             settings,
         })
+    }
+
+    /// Looks again at what the store does not own (published tables), and says what became of
+    /// each of them.
+    ///
+    /// # Errors
+    /// What the store fails with; what was served stays served.
+    pub async fn reload(&self) -> Result<Vec<Looked>> {
+        let before = self.catalog.snapshot();
+        self.store.reload().await?;
+        self.catalog.refresh().await?;
+        let after = self.catalog.snapshot();
+        let tables = after.layers.values().filter(|layer| layer.def.is_live());
+        Ok(tables.map(|now| Looked::of(before.layers.get(&now.def.id), now)).collect())
+    }
+}
+
+/// A published table that was looked at again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Looked {
+    /// The layer.
+    pub layer: LayerId,
+    /// Its state, when it is served.
+    pub version: Option<VersionId>,
+    /// Whether that, or the reason why there is none, is another than before.
+    pub changed: bool,
+    /// Columns that are new.
+    pub added: Vec<String>,
+    /// Columns that are no longer there.
+    pub removed: Vec<String>,
+    /// Why it is not served.
+    pub refused: Option<Text>,
+}
+
+impl Looked {
+    fn of(before: Option<&Arc<Layer>>, now: &Layer) -> Self {
+        let version = |layer: &Layer| layer.current.as_ref().map(|at| at.version.id.clone());
+        let columns = |layer: &Layer| -> BTreeSet<String> {
+            let fields = layer.current.iter().flat_map(|at| &at.version.schema.fields);
+            fields.map(|field| field.name.clone()).collect()
+        };
+        let (old, new) = (before.map(|l| columns(l)).unwrap_or_default(), columns(now));
+        let (was, is) = (before.and_then(|l| version(l)), version(now));
+        // A table that left or came back says so; its columns are no news.
+        let both = was.is_some() && is.is_some();
+        let only = |some: &BTreeSet<String>, other: &BTreeSet<String>| match both {
+            true => some.difference(other).cloned().collect(),
+            false => Vec::new(),
+        };
+        let refused = now.refused.clone();
+        Self {
+            layer: now.def.id.clone(),
+            changed: was != is || before.and_then(|l| l.refused.clone()) != refused,
+            added: only(&new, &old),
+            removed: only(&old, &new),
+            version: is,
+            refused,
+        }
     }
 }

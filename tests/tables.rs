@@ -1,10 +1,11 @@
 //! Tables that a team already has, published as they are: the three cases — a table with a code
 //! column, a view, a table without key or index —, edits, odd names.
 
+use crate::proxy::free_port;
 use crate::support::{
-    Site,
-    postgres::{self, Postgres},
-    root, said,
+    Answer, Server, Site,
+    postgres::{self, PgBouncer, Postgres},
+    root, said, send,
 };
 use proptest::{prelude::*, strategy::ValueTree};
 use serde_json::Value;
@@ -24,18 +25,49 @@ impl Place {
     /// `None` where PostgreSQL is not installed.
     fn new(sql: &str, tables: &str) -> Option<Self> {
         let server = postgres::shared()?;
-        let database = server.database();
+        Some(Self::over(server, &server.url(&server.database()), "", sql, tables))
+    }
+
+    /// Over the database at an address, with more keys of `[store]`.
+    fn over(server: &'static Postgres, url: &str, store: &str, sql: &str, tables: &str) -> Self {
+        let database = url.rsplit('/').next().unwrap().to_owned();
         server.sql(&database, sql);
-        let site = Site::over(&server.url(&database), "lease_s = 1");
+        let site = Site::over(url, &format!("lease_s = 1\n{store}"));
         let place = Self { server, database, site };
         place.tables(tables);
-        Some(place)
+        place
+    }
+
+    /// The same tables, as another login sees them.
+    fn seen_by(&self, login: &str, store: &str, tables: &str) -> Self {
+        let url = format!("postgres://{login}@127.0.0.1:{}/{}", self.server.port, self.database);
+        Self::over(self.server, &url, store, "SELECT 1", tables)
+    }
+
+    /// Logins of this database alone: one that loads, one that only reads.
+    fn logins(&self) -> (String, String) {
+        let (load, read) = (format!("{}_load", self.database), format!("{}_read", self.database));
+        let database = &self.database;
+        self.sql(&format!(
+            "CREATE ROLE {load} LOGIN; CREATE ROLE {read} LOGIN;
+             GRANT CREATE ON DATABASE {database} TO {load};
+             GRANT USAGE ON SCHEMA gestion TO {load}, {read}"
+        ));
+        (load, read)
     }
 
     fn tables(&self, tables: &str) {
         let path = self.site.path("socle.toml");
         let main = fs::read_to_string(&path).unwrap();
         fs::write(path, format!("{main}\n{tables}")).unwrap();
+    }
+
+    /// Has the figures and `/admin` answer on a port.
+    fn listen_inside(&self, port: u16) {
+        let path = self.site.path("socle.toml");
+        let main = fs::read_to_string(&path).unwrap();
+        let listen = format!("admin_listen = \"127.0.0.1:{port}\"");
+        fs::write(path, main.replace("admin_listen = \"off\"", &listen)).unwrap();
     }
 
     fn sql(&self, sql: &str) -> String {
@@ -80,6 +112,18 @@ const SOON: Duration = Duration::from_secs(10);
 #[test]
 fn a_table_with_a_code_column_is_served_as_it_is() {
     let Some(place) = Place::new(MAIRIES, MAIRIES_LAYER) else { return };
+    served_as_it_is(&place);
+}
+
+#[test]
+fn a_table_is_served_the_same_behind_pgbouncer() {
+    let Some(server) = postgres::shared() else { return };
+    let Some(pooler) = PgBouncer::start(server) else { return };
+    let url = pooler.url(&server.database());
+    served_as_it_is(&Place::over(server, &url, "pgbouncer = true", MAIRIES, MAIRIES_LAYER));
+}
+
+fn served_as_it_is(place: &Place) {
     let server = place.site.serve();
     let collection = server.json("/collections/mairies");
     assert_eq!(collection["title"], "Mairies suivies");
@@ -226,6 +270,138 @@ fn an_edit_that_nobody_announces_and_new_columns_are_seen() {
     assert!(server.until(SOON, |s| s.get("/collections/mairies").status == 503));
     place.sql("ALTER TABLE gestion.elsewhere RENAME TO mairies");
     assert!(server.until(SOON, |s| s.get("/collections/mairies").status == 200));
+}
+
+/// Sends a request to the listener for whoever runs the server.
+fn inner(port: u16, method: &str, path: &str) -> Answer {
+    send(&format!("127.0.0.1:{port}"), method, path, &[])
+}
+
+#[test]
+fn a_reload_shows_what_only_rights_hid_and_says_what_left() {
+    let Some(place) = Place::new(MAIRIES, "") else { return };
+    let (load, _) = place.logins();
+    place.sql(&format!("GRANT SELECT (id, code_insee, nom, geom) ON gestion.mairies TO {load}"));
+    let place = place.seen_by(&load, "", MAIRIES_LAYER);
+    let port = free_port();
+    place.listen_inside(port);
+    let server = place.site.serve();
+    let page = server.json("/collections/mairies/items?limit=2");
+    let properties = |page: &Value| -> Vec<String> {
+        page["features"][0]["properties"].as_object().unwrap().keys().cloned().collect()
+    };
+    assert_eq!(properties(&page), ["code_insee", "id", "nom"]);
+    let links = page["links"].as_array().unwrap().iter();
+    let next = links.clone().find(|l| l["rel"] == "next").unwrap()["href"].as_str().unwrap();
+    let next = next.split_once("/collections").unwrap().1;
+
+    // A right is no part of the table: only a reload looks at it.
+    place.sql(&format!("GRANT SELECT (note) ON gestion.mairies TO {load}"));
+    let told =
+        std::process::Command::new("kill").args(["-HUP", &server.pid().to_string()]).status();
+    assert!(told.unwrap().success());
+    let items = "/collections/mairies/items";
+    assert!(server.until(SOON, |s| properties(&s.json(items)).contains(&"note".to_owned())));
+    // The cursor was made for the form before.
+    assert_eq!(server.get(&format!("/collections{next}")).status, 410);
+
+    place.sql(&format!("GRANT SELECT (posee) ON gestion.mairies TO {load}"));
+    let answer = inner(port, "POST", "/admin/reload");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let table = &answer.json()["tables"][0];
+    assert_eq!((&table["id"], &table["served"]), (&"mairies".into(), &true.into()));
+    assert_eq!(table["columnsAdded"], serde_json::json!(["posee"]));
+    // What it says holds for the next request.
+    assert!(properties(&server.json(items)).contains(&"posee".to_owned()));
+
+    place.sql("ALTER TABLE gestion.mairies RENAME TO elsewhere");
+    let table = inner(port, "POST", "/admin/reload").json()["tables"][0].clone();
+    assert_eq!(table["served"], false);
+    assert!(table["reason"].as_str().unwrap().contains("gestion.mairies"), "{table}");
+    assert_eq!(server.get(items).status, 503);
+    place.sql("ALTER TABLE gestion.elsewhere RENAME TO mairies");
+    assert_eq!(inner(port, "POST", "/admin/reload").json()["tables"][0]["served"], true);
+    assert_eq!(server.get(items).status, 200);
+
+    // The figures are beside it; the public finds neither.
+    assert!(inner(port, "GET", "/metrics").text().contains("socle_http_requests_total"));
+    let wrong = inner(port, "GET", "/admin/reload");
+    assert_eq!((wrong.status, wrong.header("allow")), (405, Some("POST, OPTIONS")));
+    assert_eq!(inner(port, "GET", items).status, 404);
+    assert_eq!(server.send("POST", "/admin/reload", &[]).status, 404);
+}
+
+#[test]
+fn a_login_that_only_reads_serves_tables_attached_by_the_one_that_loads() {
+    let Some(place) = Place::new(MAIRIES, "") else { return };
+    let (load, read) = place.logins();
+    place.sql(&format!("GRANT SELECT ON gestion.mairies TO {load}, {read}"));
+    let roles = format!("read_role = \"{read}\"");
+    let loader = place.seen_by(&load, &roles, MAIRIES_LAYER);
+    let done = loader.site.run(&["harvest"]);
+    assert!(done.status.success(), "{}", said(&done));
+    let reader = place.seen_by(&read, "", MAIRIES_LAYER);
+    let server = reader.site.serve();
+    let of = |code: &str| format!("/collections/mairies/items?territory={code}");
+    assert_eq!(ids(&server.json(&of("dep:62"))), ["2", "5"]);
+    assert_eq!(server.get("/t/dep-59/collections/mairies/tiles/8/130/86.mvt").status, 200);
+    // An edit is seen by the reader alone; its territory once the loader has attached it.
+    place.sql("UPDATE gestion.mairies SET nom = 'Lens bis', code_insee = '59350' WHERE id = 2");
+    assert!(server.until(SOON, |s| {
+        s.json("/collections/mairies/items/2")["properties"]["nom"] == "Lens bis"
+    }));
+    let done = loader.site.run(&["harvest"]);
+    assert!(done.status.success(), "{}", said(&done));
+    assert!(server.until(SOON, |s| ids(&s.json(&of("dep:62"))) == ["5"]));
+    // It made nothing and owns nothing.
+    let owned = format!("SELECT count(*) FROM pg_class WHERE pg_get_userbyid(relowner) = '{read}'");
+    assert_eq!(place.sql(&owned), "0");
+}
+
+#[test]
+fn two_replicas_see_an_announced_edit_also_when_listening_was_cut() {
+    let Some(place) = Place::new(MAIRIES, MAIRIES_LAYER) else { return };
+    place.sql(
+        "INSERT INTO gestion.mairies (id, nom, geom) VALUES (7, 'Loin',
+        ST_Transform(ST_SetSRID(ST_MakePoint(-1.5, 43.5), 4326), 2154))",
+    );
+    let checked = place.site.run(&["layers"]);
+    assert!(checked.status.success(), "{}", said(&checked));
+    place.sql("SELECT socle_store.watch_table('gestion.mairies', 'geom')");
+    let replicas = [place.site.serve(), place.site.serve()];
+    let (near, far) =
+        ("/collections/mairies/tiles/8/130/86.mvt", "/collections/mairies/tiles/8/126/93.mvt");
+    let tags =
+        |path: &str| replicas.each_ref().map(|r| r.get(path).header("etag").map(str::to_owned));
+    // The trigger itself was a change of the whole.
+    let settled = |path: &str| {
+        let mut last = tags(path);
+        replicas[0].until(SOON, |_| {
+            std::thread::sleep(Duration::from_millis(1500));
+            std::mem::replace(&mut last, tags(path)) == tags(path)
+        })
+    };
+    assert!(settled(near));
+    for round in 0..3 {
+        let (before, untouched) = (tags(near), tags(far));
+        assert_eq!((&before[0], &untouched[0]), (&before[1], &untouched[1]));
+        assert!(before[0].is_some() && untouched[0].is_some());
+        if round > 0 {
+            let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                       WHERE datname = current_database() AND query LIKE 'LISTEN%'";
+            assert_ne!(place.sql(cut), "0");
+        }
+        place.sql(&format!("UPDATE gestion.mairies SET nom = 'Lille {round}' WHERE id = 1"));
+        let edited = Instant::now();
+        for replica in &replicas {
+            let seen = |s: &Server| {
+                String::from_utf8_lossy(&s.get(near).body).contains(&format!("Lille {round}"))
+            };
+            assert!(replica.until(SOON, seen));
+            println!("round {round}: seen after {:?}", edited.elapsed());
+        }
+        assert_eq!(tags(far), untouched);
+    }
 }
 
 #[test]

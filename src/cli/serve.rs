@@ -2,7 +2,7 @@
 
 use super::{out, store};
 use crate::{
-    app::App,
+    app::{App, Looked},
     config::Settings,
     error::{Error, Result},
     http,
@@ -70,16 +70,24 @@ fn reload_on_hangup(app: &Arc<App>) {
     let app = app.clone();
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
-            let reloaded = async {
-                app.store.reload().await?;
-                app.catalog.refresh().await
-            };
-            match reloaded.await {
-                Ok(_) => tracing::info!("tables were looked at again"),
+            match app.reload().await {
+                Ok(tables) => tables.iter().for_each(tell),
                 Err(e) => tracing::error!(cause = e.chain(), "tables were not looked at again"),
             }
         }
     });
+}
+
+/// Writes to the log what became of a table.
+fn tell(table: &Looked) {
+    let Looked { layer, added, removed, .. } = table;
+    match (&table.version, &table.refused) {
+        (Some(version), _) => {
+            tracing::info!(%layer, %version, changed = table.changed, ?added, ?removed, "looked at again");
+        }
+        (None, Some(why)) => tracing::warn!(%layer, "not served: {}", why.en),
+        (None, None) => tracing::warn!(%layer, "not served: nobody could look at it yet"),
+    }
 }
 
 /// Ready when the process is asked to stop: SIGTERM from a supervisor, Ctrl-C at a desk.

@@ -1,6 +1,11 @@
 //! `[server]`: where it listens, what it is called, and its limits.
 
-use super::{Network, document::clip, table::Table};
+use super::{
+    Network,
+    document::clip,
+    store::{Secret, variable},
+    table::Table,
+};
 use crate::{model::Text, text};
 // The client's URL type is the WHATWG parser that browsers follow: no second one is needed.
 use reqwest::Url;
@@ -14,6 +19,9 @@ pub struct ServerSettings {
     /// Where `/metrics` and `/admin` answer (port 0 is not allowed; `None`: nowhere).
     /// Default `127.0.0.1:8081`.
     pub admin_listen: Option<SocketAddr>,
+    /// Where the token is that opens `/metrics` and `/admin` on the public address as well;
+    /// `None`: they are not there.
+    pub admin_token: Option<Secret>,
     /// The address clients see, ending in `/`; `None`: taken from the request's `Host`.
     pub public_url: Option<String>,
     /// Proxies whose `X-Forwarded-*` headers are believed. Default: none.
@@ -37,6 +45,7 @@ pub struct ServerSettings {
 pub(super) const KEYS: &[&str] = &[
     "listen",
     "admin_listen",
+    "admin_token_env",
     "public_url",
     "trusted_proxies",
     "title",
@@ -55,6 +64,7 @@ impl Default for ServerSettings {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             admin_listen: Some(SocketAddr::from(([127, 0, 0, 1], 8081))),
+            admin_token: None,
             public_url: None,
             trusted_proxies: Vec::new(),
             title: Text::same("Socle"),
@@ -81,6 +91,7 @@ impl ServerSettings {
         Self {
             listen: table.parsed("listen", address).unwrap_or(d.listen),
             admin_listen: table.parsed("admin_listen", admin_address).unwrap_or(d.admin_listen),
+            admin_token: table.parsed("admin_token_env", variable).map(Secret::Variable),
             public_url: table.parsed("public_url", public_url),
             trusted_proxies: networks(table, "trusted_proxies"),
             title: bilingual(table, "title", "title_en", d.title),

@@ -208,14 +208,14 @@ fn kind(words: &str) -> Result<bool, Text> {
     }
 }
 
-/// The name of a variable. An address put here by mistake is not repeated: it may hold a secret.
-fn variable(words: &str) -> Result<String, Text> {
+/// The name of a variable. A value put here by mistake is not repeated: it may be a secret.
+pub(super) fn variable(words: &str) -> Result<String, Text> {
     if secrets::is_name(words) {
         return Ok(words.to_owned());
     }
     Err(text!(
-        "attendu le nom d'une variable d'environnement ; l'adresse elle-même n'a pas sa place ici",
-        "expected the name of an environment variable; the address itself has no place here"
+        "attendu le nom d'une variable d'environnement ; la valeur elle-même n'a pas sa place ici",
+        "expected the name of an environment variable; the value itself has no place here"
     ))
 }
 

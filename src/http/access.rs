@@ -58,12 +58,24 @@ pub struct Peer(pub SocketAddr);
 pub struct Front {
     site: Arc<Site>,
     routes: Router,
+    /// Whether it is the public one.
+    public: bool,
 }
 
 impl Front {
     /// Around these routes.
     pub fn new(site: Arc<Site>, routes: Router) -> Self {
-        Self { site, routes }
+        Self { site, routes, public: true }
+    }
+
+    /// Around routes that are not for the public: nothing else is answered.
+    pub fn inner(site: Arc<Site>, routes: Router) -> Self {
+        Self { site, routes, public: false }
+    }
+
+    /// The parts behind it.
+    pub fn site(&self) -> &Arc<Site> {
+        &self.site
     }
 
     /// Notes that the server is about to end: `/health/ready` says so from now on.
@@ -147,7 +159,8 @@ impl Front {
 impl Front {
     /// A tile at once, anything else by the router. `path` is the request's own.
     async fn handle(&self, request: Request, path: &str) -> Response {
-        if request.method() == Method::GET
+        if self.public
+            && request.method() == Method::GET
             && let Some((id, tile)) = tiles::plain(path)
         {
             let (mut parts, _) = request.into_parts();
@@ -194,7 +207,7 @@ fn enter(
         )))));
     }
     if kept.method == Method::OPTIONS {
-        return Err(Box::new(options()));
+        return Err(Box::new(options(router::methods(kept.uri.path()))));
     }
     let path = request.uri().path();
     let mut rest = path;
@@ -260,10 +273,10 @@ fn wants_page(kept: &Kept) -> bool {
     }
 }
 
-fn options() -> Response {
+fn options(methods: &'static str) -> Response {
     let mut response = StatusCode::OK.into_response();
     let headers = response.headers_mut();
-    headers.insert(header::ALLOW, HeaderValue::from_static(METHODS));
+    headers.insert(header::ALLOW, HeaderValue::from_static(methods));
     headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(METHODS));
     let allowed =
         "Accept, Accept-Language, Authorization, Content-Type, If-None-Match, X-Requested-With";

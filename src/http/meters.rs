@@ -2,9 +2,44 @@
 //! no look-up by name on the way of a request.
 
 use super::router::path;
+use crate::error::{Error, Result};
 use axum::http::StatusCode;
 use metrics::{Counter, Histogram, counter, histogram};
-use std::{sync::OnceLock, time::Duration};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use std::{future::Future, sync::OnceLock, time::Duration};
+
+/// Upper bounds of the latency histogram, seconds.
+const BUCKETS: [f64; 12] =
+    [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0];
+/// The one recorder of the process, installed at first use.
+static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
+
+/// Has all figures of the process recorded from now on; gives the upkeep, to be run as long as
+/// they are.
+pub fn record_all() -> Result<impl Future<Output = ()> + Send> {
+    let recorder = match RECORDER.get() {
+        Some(recorder) => recorder.clone(),
+        None => {
+            let builder = PrometheusBuilder::new()
+                .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &BUCKETS)
+                .map_err(|e| Error::fault("metrics buckets", e))?;
+            let made =
+                builder.install_recorder().map_err(|e| Error::fault("metrics recorder", e))?;
+            RECORDER.get_or_init(|| made).clone()
+        }
+    };
+    Ok(async move {
+        loop {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            recorder.run_upkeep();
+        }
+    })
+}
+
+/// All figures in Prometheus's text form; empty when nothing is recorded.
+pub fn shown() -> String {
+    RECORDER.get().map(PrometheusHandle::render).unwrap_or_default()
+}
 
 /// Statuses that have a handle of their own; any other is counted under its class.
 const STATUSES: [u16; 16] =

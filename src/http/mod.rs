@@ -7,6 +7,7 @@
 
 pub mod access;
 mod access_log;
+mod admin;
 mod assets;
 mod collections;
 mod forwarded;
@@ -71,6 +72,8 @@ pub struct Site {
     meters: meters::Meters,
     /// Path of `public_url`, with both slashes, when it is not `/`.
     prefix: Option<String>,
+    /// What opens `/metrics` and `/admin` to the public, when something does.
+    door: Option<admin::Door>,
     /// Whether the server is about to end: balancers are told to send no more.
     leaving: AtomicBool,
 }
@@ -96,6 +99,7 @@ impl Site {
             definitions: openapi::Definitions::default(),
             log: settings.server.access_log.then(access_log::AccessLog::to_stderr),
             meters: meters::Meters::new(),
+            door: settings.server.admin_token.as_ref().and_then(admin::Door::read),
             stamp,
             prefix,
             leaving: AtomicBool::new(false),

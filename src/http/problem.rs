@@ -35,6 +35,8 @@ pub enum Failure {
     TooLong(usize),
     /// The answer took too long.
     Timeout,
+    /// The token of the operator is missing or is not the one.
+    Unauthorized,
 }
 
 impl From<Error> for Failure {
@@ -123,8 +125,11 @@ const TIMEOUT: Kind = Kind::new(
     "The answer took too long",
 );
 
+const UNAUTHORIZED: Kind =
+    Kind::new("unauthorized", StatusCode::UNAUTHORIZED, "Jeton demandé", "Token required");
+
 /// Every kind of problem, for the API definition and `/problems/{id}`.
-pub const KINDS: [Kind; 11] = [
+pub const KINDS: [Kind; 12] = [
     INVALID,
     NOT_FOUND,
     METHOD,
@@ -136,6 +141,7 @@ pub const KINDS: [Kind; 11] = [
     BUSY,
     UNAVAILABLE,
     TIMEOUT,
+    UNAUTHORIZED,
 ];
 
 impl Failure {
@@ -156,6 +162,7 @@ impl Failure {
             Self::NotAcceptable => NOT_ACCEPTABLE,
             Self::TooLong(_) => TOO_LONG,
             Self::Timeout => TIMEOUT,
+            Self::Unauthorized => UNAUTHORIZED,
         }
     }
 
@@ -181,8 +188,12 @@ impl Failure {
                 text!("Aucune ressource à cette adresse.", "No resource at this address.")
             }
             Self::Method => text!(
-                "Cette ressource se lit seulement : GET, HEAD, OPTIONS.",
-                "This resource is read-only: GET, HEAD, OPTIONS."
+                "Méthode que cette ressource ne connaît pas : l'en-tête Allow donne celles qu'elle connaît.",
+                "A method this resource does not know: the Allow header lists those it knows."
+            ),
+            Self::Unauthorized => text!(
+                "Réservé à l'exploitant : donnez son jeton (Authorization: Bearer, mot de passe Basic, ou « key »).",
+                "For the operator: give the token (Authorization: Bearer, Basic password, or \"key\")."
             ),
             Self::NotAcceptable => text!(
                 "Aucun des formats demandés (en-tête Accept) n'est disponible. Formats : JSON et HTML.",
@@ -288,7 +299,14 @@ pub fn finish(site: &Site, failure: &Failure, asked: &Asked<'_>) -> Response {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     if matches!(failure, Failure::Method) {
-        headers.insert(header::ALLOW, HeaderValue::from_static(super::access::METHODS));
+        let allowed = super::router::methods(asked.path);
+        headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
+    }
+    if matches!(failure, Failure::Unauthorized) {
+        // Basic, so that browsers and spreadsheets ask their user; the token is the password.
+        for way in ["Bearer realm=\"socle\"", "Basic realm=\"socle\", charset=\"UTF-8\""] {
+            headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static(way));
+        }
     }
     let listed: Vec<String> = problem.links.iter().map(Link::header).collect();
     if let Ok(value) = HeaderValue::from_str(&listed.join(", "))

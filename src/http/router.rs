@@ -4,11 +4,15 @@
 //! before it gets here.
 
 use super::{
-    Site, access, assets, collections, health, items, landing, openapi, problem::Failure, schema,
-    styles, territories, tiles, tilesets, versions,
+    Site, access, admin, assets, collections, health, items, landing, openapi, problem::Failure,
+    schema, styles, territories, tiles, tilesets, versions,
 };
 use crate::app::App;
-use axum::{Router, extract::Request, routing::get};
+use axum::{
+    Router,
+    extract::Request,
+    routing::{get, post},
+};
 use std::sync::{Arc, LazyLock};
 
 /// Addresses, as the router, the API definition, the metrics and 404 answers know them.
@@ -61,13 +65,17 @@ pub mod path {
     pub const LIVE: &str = "/health/live";
     /// Whether it can serve.
     pub const READY: &str = "/health/ready";
+    /// Figures of the process, for whoever runs it.
+    pub const METRICS: &str = "/metrics";
+    /// Published tables looked at again, likewise.
+    pub const RELOAD: &str = "/admin/reload";
     /// Kinds of problems.
     pub const PROBLEM: &str = "/problems/{kind}";
     /// Scripts and styles of pages.
     pub const ASSET: &str = "/assets/{file}";
 
     /// All of them.
-    pub const ALL: [&str; 26] = [
+    pub const ALL: [&str; 28] = [
         LANDING,
         CONFORMANCE,
         API,
@@ -92,6 +100,8 @@ pub mod path {
         TERRITORY,
         LIVE,
         READY,
+        METRICS,
+        RELOAD,
         PROBLEM,
         ASSET,
     ];
@@ -101,6 +111,17 @@ pub mod path {
 pub fn front(app: Arc<App>) -> Arc<access::Front> {
     let site = Arc::new(Site::new(app));
     Arc::new(access::Front::new(site.clone(), routes().with_state(site)))
+}
+
+/// What only whoever runs the service may reach, over the same parts as the public front.
+pub fn inner_front(front: &access::Front) -> Arc<access::Front> {
+    let site = front.site().clone();
+    Arc::new(access::Front::inner(site.clone(), admin::routes().with_state(site)))
+}
+
+/// Methods of the resource at a path.
+pub fn methods(path: &str) -> &'static str {
+    if path == path::RELOAD { "POST, OPTIONS" } else { access::METHODS }
 }
 
 /// The same as a router, for tests and for programs that put it into a larger one.
@@ -144,6 +165,8 @@ fn routes() -> Router<Arc<Site>> {
         // The service itself
         .route(path::LIVE, get(health::live))
         .route(path::READY, get(health::ready))
+        .route(path::METRICS, get(admin::public_metrics))
+        .route(path::RELOAD, post(admin::public_reload))
         .route(path::PROBLEM, get(landing::problem))
         .route(path::ASSET, get(assets::asset))
         .fallback(async || Failure::NoRoute)
@@ -195,7 +218,7 @@ pub fn near(path: &str) -> Vec<String> {
     let asked: Vec<&str> = path.trim_matches('/').split('/').take(8).collect();
     let mut scored: Vec<(f64, String)> = path::ALL
         .iter()
-        .filter(|t| !matches!(**t, path::PROBLEM | path::ASSET))
+        .filter(|t| !matches!(**t, path::PROBLEM | path::ASSET | path::METRICS | path::RELOAD))
         .map(|template| {
             let mut score = 0.0;
             let mut built = Vec::new();

@@ -1,5 +1,6 @@
 //! The server's life: listening, one task per connection, limits, draining at the end; beside it
-//! the watch on the store and the listener for metrics. What is answered is [`super::router`]'s.
+//! the watch on the store and the listener for whoever runs it. What is answered is
+//! [`super::router`]'s.
 
 use super::{
     access::{Front, Peer},
@@ -10,20 +11,10 @@ use crate::{
     error::{Error, Result},
     text,
 };
-use axum::{Router, body::Body};
+use axum::body::Body;
 use hyper::body::Incoming;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
-    service::TowerToHyperService,
-};
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use std::{
-    future::Future,
-    net::SocketAddr,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
@@ -39,9 +30,8 @@ const LINGER: Duration = Duration::from_millis(400);
 const WATCH: Duration = Duration::from_millis(500);
 /// Room for headers beside the longest address.
 const HEADER_ROOM: usize = 32 * 1024;
-/// Upper bounds of the latency histogram, seconds.
-const BUCKETS: [f64; 12] =
-    [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0];
+/// Connections at once to the listener for whoever runs the service.
+const INNER_CONNECTIONS: usize = 64;
 
 /// Opens a listening socket; a port in use is the operator's to settle, said in words.
 pub async fn listen(address: SocketAddr) -> Result<TcpListener> {
@@ -75,19 +65,27 @@ pub async fn serve(
 ) -> Result<()> {
     let settings = app.settings.server.clone();
     let mut beside = tokio::task::JoinSet::new();
-    if let Some(address) = settings.admin_listen {
-        let metrics = metrics_handle()?;
-        beside.spawn(admin(open(address, "server.admin_listen").await?, metrics));
+    if let Some(secret) = &settings.admin_token {
+        secret.read()?; // a token that is not there is said at start, not at its first use
+    }
+    if settings.admin_listen.is_some() || settings.admin_token.is_some() {
+        beside.spawn(super::meters::record_all()?);
     }
     let front = super::router::front(app.clone());
-    beside.spawn(watch(app));
-    let door = Door {
+    let door = |listener, front, connections| Door {
         listener,
-        front: front.clone(),
-        limit: Arc::new(Semaphore::new(settings.max_connections)),
+        front,
+        limit: Arc::new(Semaphore::new(connections)),
         max_url: settings.max_url,
         graceful: GracefulShutdown::new(),
     };
+    if let Some(address) = settings.admin_listen {
+        let listener = open(address, "server.admin_listen").await?;
+        let inner = door(listener, super::router::inner_front(&front), INNER_CONNECTIONS);
+        beside.spawn(async move { inner.open_until(std::future::pending()).await });
+    }
+    beside.spawn(watch(app));
+    let door = door(listener, front.clone(), settings.max_connections);
     door.open_until(shutdown).await;
     front.leave();
     let linger = LINGER.min(settings.drain / 3);
@@ -264,49 +262,6 @@ async fn watch(app: Arc<App>) {
                 failing = true;
             }
         }
-    }
-}
-
-/// The one recorder of the process, installed at first use.
-fn metrics_handle() -> Result<PrometheusHandle> {
-    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
-    if let Some(handle) = HANDLE.get() {
-        return Ok(handle.clone());
-    }
-    let builder = PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &BUCKETS)
-        .map_err(|e| Error::fault("metrics buckets", e))?;
-    let handle = builder.install_recorder().map_err(|e| Error::fault("metrics recorder", e))?;
-    Ok(HANDLE.get_or_init(|| handle).clone())
-}
-
-/// `/metrics`, on a listener of its own.
-async fn admin(listener: TcpListener, metrics: PrometheusHandle) {
-    let upkeep = metrics.clone();
-    tokio::spawn(async move {
-        loop {
-            tokio::time::sleep(Duration::from_secs(5)).await;
-            upkeep.run_upkeep();
-        }
-    });
-    let page = axum::routing::get(move || {
-        let text = metrics.render();
-        async move { ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], text) }
-    });
-    let router: Router = Router::new().route("/metrics", page);
-    loop {
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            continue;
-        };
-        let service = TowerToHyperService::new(router.clone());
-        let connection = hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_TIMEOUT)
-            .serve_connection(TokioIo::new(stream), service);
-        tokio::spawn(async move {
-            let _ = tokio::time::timeout(Duration::from_secs(60), connection).await;
-        });
     }
 }
 

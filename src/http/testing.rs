@@ -300,6 +300,7 @@ pub fn settings() -> Settings {
         server: ServerSettings {
             listen: "127.0.0.1:8080".parse().unwrap(),
             admin_listen: None,
+            admin_token: None,
             public_url: None,
             trusted_proxies: Vec::new(),
             title: Text::new("Référentiels", "Reference layers"),
