@@ -405,6 +405,74 @@ fn two_replicas_see_an_announced_edit_also_when_listening_was_cut() {
 }
 
 #[test]
+fn a_row_without_a_place_on_the_map_fails_neither_its_page_nor_its_tile() {
+    let more = r#"
+CREATE TABLE gestion.degres (id int PRIMARY KEY, nom text, geom geometry(Point, 4326));
+INSERT INTO gestion.degres VALUES (1, 'Lille', ST_SetSRID(ST_MakePoint(3.06, 50.63), 4326)),
+  (2, 'au loin', ST_SetSRID(ST_MakePoint(999, 50.63), 4326));
+CREATE TABLE gestion.brisees (id int PRIMARY KEY, geom geometry(LineString, 2154));
+INSERT INTO gestion.brisees VALUES
+  (1, ST_GeomFromText('LINESTRING(704000 7059000, 705000 7060000)', 2154)),
+  (2, ST_SetSRID(ST_MakeLine(ST_MakePoint(704000, 7059000), ST_MakePoint('Infinity', 7060000)), 2154)),
+  (3, ST_GeomFromText('LINESTRING(704000 7059500, 705000 7060500)', 2154));
+CREATE TABLE gestion.ntf (id int PRIMARY KEY, geom geometry(Point, 4275));
+INSERT INTO gestion.ntf VALUES (1, ST_SetSRID(ST_MakePoint(3.06, 50.63), 4275)),
+  (2, ST_SetSRID(ST_MakePoint(3, 999), 4275)), (3, ST_SetSRID(ST_MakePoint(3.07, 50.63), 4275));
+"#;
+    let tables = "[[tables]]\ntable = \"gestion.degres\"\n[[tables]]\ntable = \"gestion.brisees\"\n[[tables]]\ntable = \"gestion.ntf\"\n";
+    let tables = format!("{MAIRIES_LAYER}{tables}");
+    let Some(place) = Place::new(&format!("{MAIRIES}{more}"), &tables) else { return };
+    let port = free_port();
+    place.listen_inside(port);
+    let server = place.site.serve();
+    let geometries = |layer: &str| -> Vec<bool> {
+        let page = server.json(&format!("/collections/{layer}/items"));
+        let features = page["features"].as_array().unwrap().iter();
+        features.map(|f| f["geometry"].is_object()).collect()
+    };
+    // The last is of a CRS whose transformation raises an error rather than giving infinities.
+    for (layer, placed) in [
+        ("degres", vec![true, false]),
+        ("brisees", vec![true, false, true]),
+        ("ntf", vec![true, false, true]),
+    ] {
+        assert_eq!(geometries(layer), placed, "{layer}");
+        let tile = server.get(&format!("/collections/{layer}/tiles/8/130/86.mvt"));
+        assert_eq!(tile.status, 200, "{layer}");
+        // The whole world's: short lines are no more seen on it.
+        let world = server.get(&format!("/collections/{layer}/tiles/0/0/0.mvt"));
+        assert_eq!(world.status, if layer == "brisees" { 204 } else { 200 }, "{layer}");
+        let collection = server.json(&format!("/collections/{layer}"));
+        let bbox = &collection["extent"]["spatial"]["bbox"][0];
+        assert!((bbox[0].as_f64().unwrap() - 3.06).abs() < 0.05, "{bbox}");
+        let words = collection["description"].as_str().unwrap();
+        assert!(words.contains("1 lignes ont une géométrie"), "{words}");
+        assert_eq!(server.get(&format!("/collections/{layer}/items/2")).status, 200);
+        let near = server.json(&format!("/collections/{layer}/items?bbox=3,50.6,3.1,50.7"));
+        assert!(!ids(&near).contains(&"2".to_owned()), "{near}");
+    }
+    // One comes while the table is served: it fails nothing, and is told of.
+    assert_eq!(geometries("mairies"), [true, true, true, true, true, false]);
+    place.sql("UPDATE gestion.mairies SET geom = ST_SetSRID(ST_MakePoint('Infinity', 0), 2154) WHERE id = 3");
+    let told = |s: &Server| {
+        let words = s.json("/collections/mairies")["description"].as_str().unwrap().to_owned();
+        words.contains("1 lignes ont une géométrie")
+    };
+    assert!(server.until(SOON, |s| {
+        assert_eq!(s.get("/collections/mairies/items").status, 200);
+        assert_ne!(s.get("/collections/mairies/tiles/8/130/86.mvt").status, 500);
+        told(s)
+    }));
+    assert_eq!(geometries("mairies"), [true, true, false, true, true, false]);
+    let figures = inner(port, "GET", "/metrics").text();
+    assert!(figures.contains("socle_table_rows_unplaced{layer=\"mairies\"} 1"), "{figures}");
+    // Mended, it is as before at the next reload.
+    place.sql("UPDATE gestion.mairies SET geom = (SELECT geom FROM gestion.mairies WHERE id = 1) WHERE id = 3");
+    assert!(server.until(SOON, |s| !told(s)));
+    assert_eq!(geometries("mairies"), [true, true, true, true, true, false]);
+}
+
+#[test]
 fn a_view_and_a_table_without_key_or_index_say_what_they_cost() {
     let more = r#"
 CREATE VIEW gestion."Vue d'été" AS

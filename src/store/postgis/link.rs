@@ -61,6 +61,13 @@ impl Failed {
         matches!(self, Self::Database(e) if fault::is_read_only(e))
     }
 
+    /// Whether a geometry could not be brought where it was wanted: PostGIS says so in no
+    /// narrower words than "internal error" or "invalid parameter".
+    pub(super) fn is_of_geometry(&self) -> bool {
+        self.is(&tokio_postgres::error::SqlState::INTERNAL_ERROR)
+            || self.is(&tokio_postgres::error::SqlState::INVALID_PARAMETER_VALUE)
+    }
+
     pub(super) fn is_lost(&self) -> bool {
         match self {
             Self::Database(e) => fault::is_lost(e),

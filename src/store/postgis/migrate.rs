@@ -15,8 +15,11 @@ use crate::{
 use tokio_postgres::{error::SqlState, types::Type};
 
 /// The migrations, oldest first; their place is their number.
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001_store.sql"), include_str!("migrations/0002_tables.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_store.sql"),
+    include_str!("migrations/0002_tables.sql"),
+    include_str!("migrations/0003_places.sql"),
+];
 
 /// PostgreSQL's `server_version_num` of the oldest served.
 const POSTGRESQL: i32 = 130_000;

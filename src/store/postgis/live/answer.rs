@@ -11,8 +11,9 @@ use super::{
     discover,
     form::{Form, Key},
     meaning,
+    placed::is_placed,
     select::Conditions,
-    unattached,
+    to_guard, unattached,
 };
 use crate::{
     error::{Error, Result},
@@ -51,9 +52,37 @@ pub(in super::super) async fn scan(
     sink: &mut RowSink,
 ) -> Result<ScanEnd> {
     let form = inner.tables.form_at(at)?;
+    let (mut rest, mut all) = (scan.clone(), ScanEnd::default());
+    loop {
+        let guarded = form.guarded();
+        let mut end = ScanEnd::default();
+        let read = part(inner, at, &form, &rest, sink, &mut end).await;
+        all = ScanEnd { returned: all.returned + end.returned, next: end.next };
+        match read {
+            Ok(()) => return Ok(all),
+            // Goes on from the row that failed.
+            Err(e) if to_guard(inner, at, &form, guarded, &e) => {
+                let (Start::Ordinal(from) | Start::Offset(from)) = rest.start;
+                rest.start = Start::Ordinal(from + end.returned);
+                rest.limit = rest.limit.map(|limit| limit - end.returned);
+            }
+            Err(e) => return Err(meaning(inner, "reading a published table", e)),
+        }
+    }
+}
+
+/// Shows the rows of a scan; `end` counts them, also when it fails.
+async fn part(
+    inner: &Arc<Inner>,
+    at: &At,
+    form: &Form,
+    scan: &Scan,
+    sink: &mut RowSink,
+    end: &mut ScanEnd,
+) -> Ran<()> {
     let names = &inner.ready().await?.names;
-    let Some(mut conditions) = conditions(inner, at, &form, names, &scan.filter)? else {
-        return Ok(ScanEnd::default());
+    let Some(mut conditions) = conditions(inner, at, form, names, &scan.filter)? else {
+        return Ok(());
     };
     let (Start::Ordinal(position) | Start::Offset(position)) = scan.start;
     let place = |position: u64| (at.key(), scan.filter.key(), position);
@@ -81,8 +110,7 @@ pub(in super::super) async fn scan(
         sql.push_str(&format!(" OFFSET ${}", conditions.next()));
         conditions.bind(i64::try_from(skip).unwrap_or(i64::MAX), Type::INT8);
     }
-    let mut end = ScanEnd::default();
-    let mut shower = Shower { form: &form, at, texts: Vec::new(), last: String::new() };
+    let mut shower = Shower { form, at, texts: Vec::new(), last: String::new() };
     let mut link = inner.primary.link().await?;
     let shown = link
         .each(&sql, &conditions.params(), |row| {
@@ -95,11 +123,11 @@ pub(in super::super) async fn scan(
             Ok(flow)
         })
         .await;
-    shown.map_err(|e| meaning(inner, "reading a published table", e))?;
-    if let (Some(next), Key::Columns(_)) = (end.next, &form.key) {
+    let goes_on = end.next.or(shown.is_err().then_some(position + end.returned));
+    if let (Some(next), Key::Columns(_), true) = (goes_on, &form.key, end.returned > 0) {
         inner.tables.ends.insert(place(next), shower.last.into());
     }
-    Ok(end)
+    shown
 }
 
 /// The conditions for one id; `None` when no row has such an id.
@@ -137,11 +165,16 @@ pub(in super::super) async fn feature(
     let form = inner.tables.form_at(at)?;
     let names = &inner.ready().await?.names;
     let Some(conditions) = one(&form, id) else { return Ok(false) };
-    let sql = format!("SELECT {} FROM {}{}", form.list(names), form.source(), conditions.text());
-    let mut link = inner.primary.link().await?;
-    let rows = match link.hot(&sql, &conditions.params()).await {
-        Err(e) if unlike(&e) => return Ok(false),
-        other => other.map_err(|e| meaning(inner, "reading a feature of a table", e))?,
+    let rows = loop {
+        let guarded = form.guarded();
+        let (list, source) = (form.list(names), form.source());
+        let sql = format!("SELECT {list} FROM {source}{}", conditions.text());
+        let mut link = inner.primary.link().await?;
+        match link.hot(&sql, &conditions.params()).await {
+            Err(e) if to_guard(inner, at, &form, guarded, &e) => {}
+            Err(e) if unlike(&e) => return Ok(false),
+            other => break other.map_err(|e| meaning(inner, "reading a feature of a table", e))?,
+        }
     };
     // The same key may be written in several ways (007): only one of them is the id.
     for row in &rows {
@@ -190,17 +223,23 @@ pub(in super::super) async fn count(
     }
     let form = inner.tables.form_at(at)?;
     let names = &inner.ready().await?.names;
-    let Some(conditions) = conditions(inner, at, &form, names, filter)? else {
-        return Ok(Some(0));
+    let rows = loop {
+        let guarded = form.guarded();
+        let Some(conditions) = conditions(inner, at, &form, names, filter)? else {
+            return Ok(Some(0));
+        };
+        let sql = format!("SELECT count(*) FROM {}{}", form.source(), conditions.text());
+        let mut link = inner.primary.link().await?;
+        let params = conditions.params();
+        // Given up, the statement is cancelled with its connection's loan.
+        let Ok(rows) = tokio::time::timeout(COUNTING, link.hot(&sql, &params)).await else {
+            return Ok(None);
+        };
+        match rows {
+            Err(e) if to_guard(inner, at, &form, guarded, &e) => {}
+            other => break other.map_err(|e| meaning(inner, "counting rows of a table", e))?,
+        }
     };
-    let sql = format!("SELECT count(*) FROM {}{}", form.source(), conditions.text());
-    let mut link = inner.primary.link().await?;
-    let params = conditions.params();
-    // Given up, the statement is cancelled with its connection's loan.
-    let Ok(rows) = tokio::time::timeout(COUNTING, link.hot(&sql, &params)).await else {
-        return Ok(None);
-    };
-    let rows = rows.map_err(|e| meaning(inner, "counting rows of a table", e))?;
     let row = rows.first().ok_or_else(|| Error::broken("a count gave no row"))?;
     let count = cell::<i64>(row, 0)?.unsigned_abs();
     inner.tables.counts.insert(key, count);
@@ -219,15 +258,22 @@ pub(in super::super) async fn extent(
     let reach = inner.tables.reach(at).ok_or_else(unattached)?;
     let mut conditions = Conditions::default();
     conditions.selection(names, &form, reach, selection);
-    let (shape, sides) = discover::extent(names, &geometry.column, geometry.srid);
-    let sql = format!(
-        "SELECT {sides} FROM (SELECT {shape} AS e FROM {}{}) AS x",
-        form.source(),
-        conditions.text()
-    );
-    let mut link = inner.primary.link().await?;
-    let read: Ran<_> = link.hot(&sql, &conditions.params()).await;
-    let rows = read.map_err(|e| meaning(inner, "the extent of rows of a table", e))?;
+    let rows = loop {
+        let guarded = form.guarded();
+        let (shape, sides) = discover::extent(names, geometry);
+        let sql = format!(
+            "SELECT {sides} FROM (SELECT {shape} AS e FROM {}{}) AS x",
+            form.source(),
+            conditions.text()
+        );
+        let mut link = inner.primary.link().await?;
+        match link.hot(&sql, &conditions.params()).await {
+            Err(e) if to_guard(inner, at, &form, guarded, &e) => {}
+            other => {
+                break other.map_err(|e| meaning(inner, "the extent of rows of a table", e))?;
+            }
+        }
+    };
     let Some(row) = rows.first() else { return Ok(None) };
     let side = |i| cell::<Option<f64>>(row, i);
     Ok(match (side(0)?, side(1)?, side(2)?, side(3)?) {
@@ -263,6 +309,7 @@ impl Shower<'_> {
             crate::model::GeometryKind::None => None,
             _ => cell(row, 1 + values.len())?,
         };
+        let wkb = wkb.filter(|wkb| is_placed(wkb));
         self.last.clear();
         self.last.push_str(id);
         Ok(sink(&Row { ordinal, id, values: &values, wkb }))

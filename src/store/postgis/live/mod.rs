@@ -10,6 +10,7 @@ mod answer;
 mod attach;
 mod discover;
 mod form;
+mod placed;
 mod select;
 mod tile;
 mod watch;
@@ -179,6 +180,26 @@ fn meaning(inner: &Inner, what: &str, e: Failed) -> Error {
     e.meaning(what)
 }
 
+/// Whether a read that failed, while rows were brought to degrees all at once, is to be tried again
+/// with each on its own: one of them has no place on the map.
+fn to_guard(inner: &Inner, at: &At, form: &Form, guarded: bool, e: &Failed) -> bool {
+    if guarded || form.geometry.is_none() || !e.is_of_geometry() {
+        return false;
+    }
+    tracing::warn!(layer = %at.layer, "some rows may have no place on the map: each is tried alone");
+    form.guard();
+    inner.tables.wake();
+    true
+}
+
+/// What people are told of rows that have no place on the map.
+fn unplaced(rows: u64) -> Text {
+    text!(
+        "{rows} lignes ont une géométrie qui n'a pas de place sur la carte (coordonnées hors du système de référence, ou géométrie cassée) : elles sont montrées sans géométrie, et sur aucune tuile.",
+        "{rows} rows have a geometry with no place on the map (coordinates outside the reference system, or a broken geometry): they are shown without geometry, and on no tile."
+    )
+}
+
 /// Attachments are being made.
 fn unattached() -> Error {
     Error::Unavailable(text!(
@@ -253,6 +274,14 @@ fn state(
     let name = source(def).map(|s| format!("{}.{}", s.schema, s.table)).unwrap_or_default();
     let mut schema = form.schema.clone();
     schema.geometry = figures.kind;
+    let mut notices = form.notices.clone();
+    let mut report = Report { read: figures.count, kept: figures.count, ..Report::default() };
+    metrics::gauge!("socle_table_rows_unplaced", "layer" => layer.to_string())
+        .set(figures.unplaced as f64);
+    if figures.unplaced > 0 {
+        notices.push(unplaced(figures.unplaced));
+        report.notes.push(unplaced(figures.unplaced));
+    }
     let version = Version {
         id: VersionId::revision(changed, live.revision, &form.hash),
         source: Harvested {
@@ -274,12 +303,12 @@ fn state(
         key: form.key_field.clone(),
         max_zoom: def.tiles.max_zoom,
         min_zoom: def.tiles.min_zoom,
-        report: Report { read: figures.count, kept: figures.count, ..Report::default() },
+        report,
         live: Some(Box::new(Live {
             exact: figures.exact,
             title: form.title.clone(),
             description: form.description.clone(),
-            notices: form.notices.clone(),
+            notices,
             form: form.hash.clone(),
             ..live
         })),

@@ -10,8 +10,9 @@ use super::{
     answer::{raws, values},
     form::Form,
     meaning,
+    placed::is_placed,
     select::{Conditions, widened, within},
-    unattached,
+    to_guard, unattached,
 };
 use crate::{
     error::{Error, Result},
@@ -23,6 +24,7 @@ use crate::{
     model::{BBox, Selection, TileId, ValueRef},
     store::{At, TileFeature, TileFeatures, tile_window::tile_keys},
 };
+use geo::CoordsIter;
 use geo_types::Geometry;
 use std::sync::Arc;
 use tokio_postgres::types::Type;
@@ -41,7 +43,6 @@ pub(in super::super) async fn tile(
     selection: Option<&Selection>,
 ) -> Result<Option<TileFeatures>> {
     let form = inner.tables.form_at(at)?;
-    let names = &inner.ready().await?.names;
     let (Some(geometry), Some(extent)) = (&form.geometry, &at.version.bbox) else {
         return Ok(None);
     };
@@ -49,20 +50,43 @@ pub(in super::super) async fn tile(
     if looked.is_empty() {
         return Ok(None);
     }
+    let rows = loop {
+        let guarded = form.guarded();
+        match read(inner, at, &form, geometry, tile, &looked, selection).await {
+            Err(e) if to_guard(inner, at, &form, guarded, &e) => {}
+            other => break other.map_err(|e| meaning(inner, "reading a tile of a table", e))?,
+        }
+    };
+    let at = at.clone();
+    let work = move || encode(&form, &at, &rows, tile);
+    tokio::task::spawn_blocking(work).await.map_err(|e| Error::fault("encoding a tile", e))?
+}
+
+/// The rows that meet a tile: id, properties, geometry.
+async fn read(
+    inner: &Arc<Inner>,
+    at: &At,
+    form: &Form,
+    geometry: &super::form::Geometry,
+    tile: TileId,
+    looked: &[BBox],
+    selection: Option<&Selection>,
+) -> Ran<Vec<tokio_postgres::Row>> {
+    let names = &inner.ready().await?.names;
     let mut conditions = Conditions::default();
-    conditions.bind(step(tile, &looked, in_metres(geometry.srid)), Type::FLOAT8);
+    conditions.bind(step(tile, looked, in_metres(geometry.srid)), Type::FLOAT8);
     if let Some(sql) = form.with_key() {
         conditions.push(sql);
     }
     let mut any = Vec::new();
-    for part in &looked {
+    for part in looked {
         any.push(geometry.meets(names, conditions.next()));
         conditions.bind_box(&widened(part));
     }
     conditions.push(format!("({})", any.join(" OR ")));
     if let Some(selection) = selection {
         let reach = inner.tables.reach(at).ok_or_else(unattached)?;
-        conditions.selection(names, &form, reach, selection);
+        conditions.selection(names, form, reach, selection);
     }
     let g = &names.gis;
     let shape = match at.version.schema.geometry.dimension() {
@@ -79,12 +103,7 @@ pub(in super::super) async fn tile(
         form.order()
     );
     let mut link = inner.primary.link().await?;
-    let rows: Ran<_> = link.hot(&sql, &conditions.params()).await;
-    let rows = rows.map_err(|e| meaning(inner, "reading a tile of a table", e))?;
-    drop(link);
-    let at = at.clone();
-    let work = move || encode(&form, &at, &rows, tile);
-    tokio::task::spawn_blocking(work).await.map_err(|e| Error::fault("encoding a tile", e))?
+    link.hot(&sql, &conditions.params()).await
 }
 
 /// The tile with its buffer, in degrees: two boxes where it reaches over the antimeridian.
@@ -130,11 +149,9 @@ fn encode(
     for row in rows {
         let bytes: Option<&[u8]> = cell(row, 1 + form.fields.len())?;
         // Snapped to nothing, or without a place on the map: not in this tile.
+        let bytes = bytes.filter(|b| is_placed(b));
         let shape = bytes.and_then(|b| wkb::read(b).ok());
-        geometries.push(shape.filter(|g| {
-            use geo::CoordsIter;
-            g.coords_count() > 0 && g.coords_iter().all(|c| c.x.is_finite() && c.y.is_finite())
-        }));
+        geometries.push(shape.filter(|g| g.coords_count() > 0));
     }
     let zoom = tile.z.min(MAX_GRID_ZOOM);
     let shapes: Vec<Option<&Geometry<f64>>> = geometries.iter().map(Option::as_ref).collect();

@@ -114,7 +114,9 @@ async fn table(
             "There is no table {schema}.{name} in the database."
         )));
     };
-    let form = match inner.tables.form(&def.id).filter(|f| f.seen == seen && !anew) {
+    let held = inner.tables.form(&def.id).filter(|f| f.seen == seen && !anew);
+    let found = held.is_none();
+    let form = match held {
         Some(form) => form,
         None => {
             let form = discover::discover(link, names, def, source, seen).await?;
@@ -126,7 +128,14 @@ async fn table(
     let counters = discover::counters(link, names, &form.relations).await?;
     let fingerprint = format!("{} {counters}", form.seen);
     let known = known(link, names, def).await?;
-    let same = known.as_ref().is_some_and(|k| k.fingerprint == fingerprint && !k.stale);
+    // A form just found looks for itself whether all its rows have a place.
+    if !found && known.as_ref().is_some_and(|k| k.figures.guarded) {
+        form.guard();
+    }
+    let same = known.as_ref().is_some_and(|k| {
+        let unguarded = form.guarded() && !k.figures.guarded;
+        k.fingerprint == fingerprint && !k.stale && !unguarded
+    });
     if same && edits.is_empty() {
         return Ok(());
     }
@@ -135,6 +144,10 @@ async fn table(
         (Some(known), false) => known.figures.clone(),
         _ => discover::figures(link, names, &form).await?,
     };
+    if figures.unplaced > 0 && known.as_ref().map(|k| k.figures.unplaced) != Some(figures.unplaced)
+    {
+        tracing::warn!(layer = %def.id, "{}", super::unplaced(figures.unplaced).en);
+    }
     let cells = cells(&edits, &mut figures);
     let moved = Moved { whole: whole || cells.len() > MANY, fingerprint, figures, cells };
     turn(inner, link, names, def, &form, known, &edits, moved).await
