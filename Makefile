@@ -75,10 +75,13 @@ test: web ## run the tests, on their own and against GDAL, QGIS, nginx and S3
 	$(NEED) ogrinfo=gdal-bin nginx=nginx-light python3-gdal python3-qgis pgbouncer \
 	    postgresql postgresql-postgis ||
 	  echo "tests that need them are skipped, each by name" >&2
-	$(NEED) python3-venv && if [[ ! -x $(TOOLS)/bin/moto_server ]]; then
-	  python3 -m venv $(TOOLS) && $(TOOLS)/bin/pip install --quiet 'moto[server,s3]==5.*' ||
+	$(NEED) python3-venv && {
+	  [[ -x $(TOOLS)/bin/pip ]] || python3 -m venv $(TOOLS)
+	  [[ -x $(TOOLS)/bin/moto_server ]] || $(TOOLS)/bin/pip install --quiet 'moto[server,s3]==5.*' ||
 	    echo "moto could not be installed: tests over object storage are skipped, each by name" >&2
-	fi
+	  $(TOOLS)/bin/python -c 'import pyarrow' 2>/dev/null || $(TOOLS)/bin/pip install --quiet pyarrow ||
+	    echo "pyarrow could not be installed: the test of GeoParquet is skipped, by name" >&2
+	} || echo "python3-venv is missing: tests that need Python packages are skipped, each by name" >&2
 	$(CARGO) test --locked --no-fail-fast
 
 .PHONY: long

@@ -2,10 +2,14 @@
 //! leaves no trace beside it. SQL is named here because a GeoPackage is an SQLite database.
 //!
 //! Rows come in batches by primary key, so that memory stays flat and no statement outlives a
-//! call.
+//! call. Writing is in [`write`](mod@write); [`form`] and [`rtree`] are what every file that is
+//! written here has, those of the embedded store included.
 
 mod blob;
+pub mod form;
+pub mod rtree;
 mod tables;
+pub mod write;
 
 use super::{Next, Reader, quoted, types, types::FieldSet};
 use crate::{

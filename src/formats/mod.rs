@@ -5,7 +5,8 @@
 //! its name says. Readers never panic, allocate no more than the file's own size suggests, and
 //! say in their notes whatever they had to detect, leave out or assume.
 //!
-//! Adding a format is one file here and one line in [`open`](mod@open).
+//! Adding a format to read is one file here and one line in [`open`](mod@open); one to write is one
+//! file in [`write`](mod@write) and one line in its table.
 
 pub mod archive;
 pub mod csv;
@@ -19,6 +20,7 @@ pub mod qgis;
 pub mod shapefile;
 pub mod types;
 pub mod wkb;
+pub mod write;
 pub mod xml;
 
 #[cfg(test)]

@@ -4,6 +4,10 @@
 //! dimension flags and an EWKB SRID; Z and M are dropped. [`Cursor`] walks bytes in place for
 //! those who only need to look at the coordinates. Curves, surfaces and TINs are not taken.
 
+mod in_place;
+
+pub use in_place::{Unmapped, bounds, map_in_place, promote};
+
 use geo_types::{
     Coord, Geometry, GeometryCollection, LineString, MultiLineString, MultiPoint, MultiPolygon,
     Point, Polygon,

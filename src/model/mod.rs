@@ -4,6 +4,7 @@
 pub mod bbox;
 pub mod geometry_kind;
 pub mod hash;
+pub mod hilbert;
 pub mod layer;
 pub mod live;
 pub mod progress;

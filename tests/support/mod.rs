@@ -41,6 +41,21 @@ pub fn has(program: &str) -> bool {
     found
 }
 
+/// A Python with pyarrow: the one `make test` sets up, else the system's; says so without one.
+pub fn pyarrow() -> Option<String> {
+    let made = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../tools/bin/python");
+    let set = std::env::var("SOCLE_PYTHON").ok();
+    let candidates = set.into_iter().chain([made.display().to_string(), "python3".to_owned()]);
+    for python in candidates {
+        let found = Command::new(&python).args(["-c", "import pyarrow"]).output();
+        if found.is_ok_and(|o| o.status.success()) {
+            return Some(python);
+        }
+    }
+    println!("skipped: pyarrow is not installed");
+    None
+}
+
 /// Runs `socle` with French messages.
 pub fn socle(args: &[&str]) -> Output {
     command(args).output().expect("socle runs")

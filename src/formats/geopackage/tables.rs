@@ -31,10 +31,7 @@ pub(super) struct Column {
     pub(super) kind: FieldKind,
 }
 
-/// An SQL identifier, quoted: names are data.
-pub(super) fn quote(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
+pub(super) use super::form::quoted as quote;
 
 /// A failure of SQLite on a file that is not ours: the file is at fault.
 pub(super) fn unreadable(e: rusqlite::Error) -> Error {

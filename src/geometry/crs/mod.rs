@@ -10,6 +10,7 @@
 //! grid file of the IGN is not used.
 
 mod datum;
+mod definition;
 mod known;
 mod projection;
 mod wkt;
@@ -18,6 +19,7 @@ mod wkt;
 mod tests;
 
 use crate::{model::Text, text};
+pub use definition::Definition;
 use geo_types::{Coord, Geometry};
 use known::{Entry, Params};
 use projection::Projection;

@@ -2,19 +2,19 @@
 //! metadata, nothing else, so that any GIS opens it as it is.
 
 use super::layout::Description;
+pub(super) use crate::formats::geopackage::form::{BLOB_HEADER, quoted};
 use crate::{
     error::{Error, Result},
-    model::{Feature, FieldKind, GeometryKind, Schema, Value},
+    formats::geopackage::{
+        form::{self, Columns},
+        rtree::{self, Cell},
+    },
+    model::{Feature, GeometryKind, Schema, Value},
     store::{NewVersion, stored_wkb},
 };
 use geo_types::Geometry;
 use rusqlite::{Connection, params, types::ToSqlOutput, types::ValueRef as Sql};
-use std::{collections::HashSet, path::Path};
-
-/// SQL's way to name anything: quoted, quotes doubled.
-pub(super) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
+use std::path::Path;
 
 fn sql(e: rusqlite::Error) -> Error {
     match e.sqlite_error_code() {
@@ -23,27 +23,16 @@ fn sql(e: rusqlite::Error) -> Error {
     }
 }
 
-/// Chooses table and column names: the fields' own, unless SQLite would take two for one.
+/// Chooses table and column names.
 pub(super) fn describe(new: &NewVersion, table: &str) -> Description {
-    let mut taken: HashSet<String> = HashSet::new();
-    let mut free = |wanted: &str| {
-        let mut name = wanted.to_owned();
-        let mut n = 2;
-        while !taken.insert(name.to_lowercase()) {
-            name = format!("{wanted}_{n}");
-            n += 1;
-        }
-        name
-    };
-    let schema = &new.version.schema;
-    let columns = schema.fields.iter().map(|f| free(&f.name)).collect();
+    let Columns { fid, geom, fields } = Columns::of(&new.version.schema);
     Description {
         format: super::layout::FORMAT,
         version: new.version.clone(),
         table: table.to_owned(),
-        fid: free("fid"),
-        geom: if schema.geometry == GeometryKind::None { String::new() } else { free("geom") },
-        columns,
+        fid,
+        geom,
+        columns: fields,
     }
 }
 
@@ -53,72 +42,41 @@ pub(super) fn write(path: &Path, d: &Description, new: &NewVersion) -> Result<()
     // The file is built aside and synced once at the end: no journal is needed meanwhile.
     db.execute_batch(
         "PRAGMA page_size=8192; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;
-         PRAGMA locking_mode=EXCLUSIVE; PRAGMA cache_size=-65536;
-         PRAGMA application_id=0x47504B47; PRAGMA user_version=10300;",
+         PRAGMA locking_mode=EXCLUSIVE; PRAGMA cache_size=-65536;",
     )
     .map_err(sql)?;
+    db.execute_batch(form::IDENTITY).map_err(sql)?;
     let tx = db.transaction().map_err(sql)?;
-    tx.execute_batch(include_str!("gpkg.sql")).map_err(sql)?;
-    create_table(&tx, d)?;
-    let boxes = insert_features(&tx, d, &new.features, new.version.schema.geometry)?;
+    tx.execute_batch(form::TABLES).map_err(sql)?;
+    let columns = columns(d);
+    tx.execute_batch(&columns.create(&d.table, &d.version.schema)).map_err(sql)?;
+    let insert = columns.insert(&d.table);
+    let cells = insert_features(&tx, d, &insert, &new.features)?;
     register(&tx, d, new)?;
     if !d.geom.is_empty() {
-        super::rtree::create(&tx, d, &boxes)?;
+        let indexed = rtree::Indexed { table: &d.table, geom: &d.geom, fid: &d.fid };
+        rtree::create(&tx, indexed, cells)?;
     }
     tx.commit().map_err(sql)?;
     db.execute_batch("PRAGMA optimize;").map_err(sql)?;
     db.close().map_err(|(_, e)| sql(e))
 }
 
-fn create_table(db: &Connection, d: &Description) -> Result<()> {
-    let schema = &d.version.schema;
-    let mut ddl = format!(
-        "CREATE TABLE {} ({} INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL",
-        quoted(&d.table),
-        quoted(&d.fid)
-    );
-    for (column, field) in d.columns.iter().zip(&schema.fields) {
-        ddl.push_str(&format!(", {} {}", quoted(column), sql_type(field.kind)));
-    }
-    if !d.geom.is_empty() {
-        // Last, so that reading attributes never walks through a geometry's overflow pages.
-        ddl.push_str(&format!(", {} {}", quoted(&d.geom), schema.geometry.ogc_name()));
-    }
-    ddl.push(')');
-    db.execute_batch(&ddl).map_err(sql)
+fn columns(d: &Description) -> Columns {
+    Columns { fid: d.fid.clone(), geom: d.geom.clone(), fields: d.columns.clone() }
 }
 
-fn sql_type(kind: FieldKind) -> &'static str {
-    match kind {
-        FieldKind::Bool => "BOOLEAN",
-        FieldKind::Int => "INTEGER",
-        FieldKind::Float => "REAL",
-        FieldKind::Text | FieldKind::Json => "TEXT",
-        FieldKind::Date => "DATE",
-        FieldKind::DateTime => "DATETIME",
-    }
-}
-
-/// The bounding box of a row, degrees: `(fid, [min x, max x, min y, max y])`.
-pub(super) type RowBox = (i64, [f64; 4]);
-
+/// Inserts all rows; gives the cells of the spatial index.
 fn insert_features(
     db: &Connection,
     d: &Description,
+    statement: &str,
     features: &[Feature],
-    kind: GeometryKind,
-) -> Result<Vec<RowBox>> {
+) -> Result<Vec<Cell>> {
+    let kind = d.version.schema.geometry;
     let columns = d.columns.len();
-    let names: Vec<String> = std::iter::once(&d.fid)
-        .chain(&d.columns)
-        .chain((!d.geom.is_empty()).then_some(&d.geom))
-        .map(|c| quoted(c))
-        .collect();
-    let marks = vec!["?"; names.len()].join(",");
-    let statement =
-        format!("INSERT INTO {} ({}) VALUES ({marks})", quoted(&d.table), names.join(","));
-    let mut insert = db.prepare(&statement).map_err(sql)?;
-    let mut boxes = Vec::with_capacity(features.len());
+    let mut insert = db.prepare(statement).map_err(sql)?;
+    let mut cells = Vec::with_capacity(features.len());
     let mut blob = Vec::new();
     for (ordinal, feature) in features.iter().enumerate() {
         let fid = ordinal as i64 + 1;
@@ -132,7 +90,7 @@ fn insert_features(
                 Some(geometry) => {
                     blob.clear();
                     let b = geometry_blob(geometry, kind, &mut blob);
-                    boxes.push((fid, b));
+                    cells.push(Cell::new(fid, b));
                     insert.raw_bind_parameter(columns + 2, Sql::Blob(&blob).sql()).map_err(sql)?;
                 }
                 None => {
@@ -142,7 +100,7 @@ fn insert_features(
         }
         insert.raw_execute().map_err(sql)?;
     }
-    Ok(boxes)
+    Ok(cells)
 }
 
 /// Lets a borrowed SQL value be bound.
@@ -174,17 +132,10 @@ fn to_sql(value: &Value) -> ToSqlOutput<'_> {
 /// The GeoPackage binary of a geometry (clause 2.1.3): header with envelope, then WKB.
 fn geometry_blob(geometry: &Geometry<f64>, kind: GeometryKind, out: &mut Vec<u8>) -> [f64; 4] {
     let b = bounds(geometry);
-    out.extend_from_slice(b"GP\x00\x03");
-    out.extend_from_slice(&4326i32.to_le_bytes());
-    for v in b {
-        out.extend_from_slice(&v.to_le_bytes());
-    }
+    form::blob_header(4326, b, out);
     stored_wkb::write(geometry, kind, out);
     b
 }
-
-/// Length of the header that [`geometry_blob`] writes.
-pub(super) const BLOB_HEADER: usize = 8 + 32;
 
 /// `[min x, max x, min y, max y]`, in the GeoPackage envelope's order.
 fn bounds(geometry: &Geometry<f64>) -> [f64; 4] {

@@ -10,7 +10,6 @@ mod gpkg;
 mod layout;
 mod reach;
 mod rows;
-mod rtree;
 mod sections;
 mod sidecar;
 mod snapshot;

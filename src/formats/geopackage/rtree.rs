@@ -3,10 +3,7 @@
 //! (<https://www.sqlite.org/rtree.html>, §"Shadow tables"); SQLite's `rtreecheck()` judges it in
 //! the tests.
 
-use super::{
-    gpkg::{RowBox, quoted},
-    layout::Description,
-};
+use super::form::quoted;
 use crate::error::{Error, Result};
 use rusqlite::{Connection, params};
 
@@ -25,8 +22,8 @@ fn sql(e: rusqlite::Error) -> Error {
 }
 
 /// A cell: what it points to (row or node) and its box, rounded outward to 32 bits.
-#[derive(Clone, Copy)]
-struct Cell {
+#[derive(Debug, Clone, Copy)]
+pub struct Cell {
     id: i64,
     min_x: f32,
     max_x: f32,
@@ -34,8 +31,22 @@ struct Cell {
     max_y: f32,
 }
 
+/// Names of the table to be indexed.
+#[derive(Debug, Clone, Copy)]
+pub struct Indexed<'a> {
+    /// The table.
+    pub table: &'a str,
+    /// Its geometry column.
+    pub geom: &'a str,
+    /// Its row number's column.
+    pub fid: &'a str,
+}
+
 /// Creates the index over the given boxes, and the triggers the extension demands.
-pub(super) fn create(db: &Connection, d: &Description, boxes: &[RowBox]) -> Result<()> {
+///
+/// # Errors
+/// A full disk, or SQLite's.
+pub fn create(db: &Connection, d: Indexed<'_>, cells: Vec<Cell>) -> Result<()> {
     let name = format!("rtree_{}_{}", d.table, d.geom);
     let create =
         format!("CREATE VIRTUAL TABLE {} USING rtree(id, minx, maxx, miny, maxy)", quoted(&name));
@@ -46,12 +57,12 @@ pub(super) fn create(db: &Connection, d: &Description, boxes: &[RowBox]) -> Resu
         params![d.table, d.geom],
     )
     .map_err(sql)?;
-    pack(db, &name, boxes)?;
+    pack(db, &name, cells)?;
     triggers(db, d, &name)
 }
 
-fn pack(db: &Connection, name: &str, boxes: &[RowBox]) -> Result<()> {
-    if boxes.is_empty() {
+fn pack(db: &Connection, name: &str, mut cells: Vec<Cell>) -> Result<()> {
+    if cells.is_empty() {
         return Ok(()); // the module made the empty root itself
     }
     let table = |suffix: &str| quoted(&format!("{name}_{suffix}"));
@@ -59,7 +70,6 @@ fn pack(db: &Connection, name: &str, boxes: &[RowBox]) -> Result<()> {
     let mut node = prepare(format!("INSERT OR REPLACE INTO {} VALUES (?,?)", table("node")))?;
     let mut parent = prepare(format!("INSERT INTO {} VALUES (?,?)", table("parent")))?;
     let mut rowid = prepare(format!("INSERT INTO {} VALUES (?,?)", table("rowid")))?;
-    let mut cells: Vec<Cell> = boxes.iter().map(|(id, b)| rounded(*id, b)).collect();
     let mut next_node = 2i64;
     let mut depth = 0u16;
     loop {
@@ -131,16 +141,19 @@ fn union(id: i64, cells: &[Cell]) -> Cell {
     })
 }
 
-fn rounded(id: i64, b: &[f64; 4]) -> Cell {
-    let down = |v: f64| {
-        let f = v as f32;
-        if f64::from(f) > v { f.next_down() } else { f }
-    };
-    let up = |v: f64| {
-        let f = v as f32;
-        if f64::from(f) < v { f.next_up() } else { f }
-    };
-    Cell { id, min_x: down(b[0]), max_x: up(b[1]), min_y: down(b[2]), max_y: up(b[3]) }
+impl Cell {
+    /// The cell of a row; `b`: min x, max x, min y, max y.
+    pub fn new(id: i64, b: [f64; 4]) -> Self {
+        let down = |v: f64| {
+            let f = v as f32;
+            if f64::from(f) > v { f.next_down() } else { f }
+        };
+        let up = |v: f64| {
+            let f = v as f32;
+            if f64::from(f) < v { f.next_up() } else { f }
+        };
+        Self { id, min_x: down(b[0]), max_x: up(b[1]), min_y: down(b[2]), max_y: up(b[3]) }
+    }
 }
 
 fn encode(depth: u16, cells: &[Cell]) -> Vec<u8> {
@@ -159,12 +172,12 @@ fn encode(depth: u16, cells: &[Cell]) -> Vec<u8> {
 
 /// The triggers of the R-tree extension (OGC 12-128r18, F.3), for whoever copies the file and
 /// edits the copy.
-fn triggers(db: &Connection, d: &Description, name: &str) -> Result<()> {
+fn triggers(db: &Connection, d: Indexed<'_>, name: &str) -> Result<()> {
     let text = include_str!("rtree_triggers.sql")
         .replace("{name}", &quoted(name))
-        .replace("{t}", &quoted(&d.table))
-        .replace("{c}", &quoted(&d.geom))
-        .replace("{i}", &quoted(&d.fid));
+        .replace("{t}", &quoted(d.table))
+        .replace("{c}", &quoted(d.geom))
+        .replace("{i}", &quoted(d.fid));
     let trigger = |suffix: &str| quoted(&format!("{name}_{suffix}"));
     let mut text = text;
     for suffix in ["insert", "update1", "update2", "update3", "update4", "delete"] {
@@ -176,8 +189,9 @@ fn triggers(db: &Connection, d: &Description, name: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::copy::tests::version;
-    use crate::store::embedded::layout::FORMAT;
+
+    /// Row and box.
+    type RowBox = (i64, [f64; 4]);
 
     /// A table's index over `count` scattered boxes, as a load makes it.
     fn indexed(count: i64) -> (Connection, Vec<RowBox>) {
@@ -186,14 +200,6 @@ mod tests {
             "CREATE TABLE gpkg_extensions (t, c, e, d, s); CREATE TABLE \"a-b\" (fid, geom);",
         )
         .unwrap();
-        let description = Description {
-            format: FORMAT,
-            version: version("20260101T000000Z-00000000"),
-            table: "a-b".into(),
-            fid: "fid".into(),
-            geom: "geom".into(),
-            columns: Vec::new(),
-        };
         // Scattered without chance: multiples of the golden ratio.
         let at = |i: i64, k: f64| (i as f64 * k).fract() * 20.0;
         let boxes: Vec<RowBox> = (1..=count)
@@ -202,7 +208,8 @@ mod tests {
                 (i, [x, x + 0.3, y, y + 0.2])
             })
             .collect();
-        create(&db, &description, &boxes).unwrap();
+        let cells = boxes.iter().map(|(id, b)| Cell::new(*id, *b)).collect();
+        create(&db, Indexed { table: "a-b", geom: "geom", fid: "fid" }, cells).unwrap();
         (db, boxes)
     }
 
