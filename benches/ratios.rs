@@ -14,6 +14,7 @@
 mod cached;
 mod client;
 mod cold;
+mod exports;
 mod harvest;
 mod items;
 mod peers;
@@ -63,6 +64,9 @@ fn national(wanted: &dyn Fn(&str) -> bool, report: &mut report::Report) {
     }
     if wanted("page") || wanted("export") {
         items::run(&site, report);
+    }
+    if wanted("export") {
+        exports::run(&site, report);
     }
     if wanted("cold") {
         cold::run(&site, report);

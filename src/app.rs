@@ -5,6 +5,7 @@ use crate::{
     catalog::{Catalog, Layer},
     config::Settings,
     error::Result,
+    exports::Exports,
     items::Items,
     model::{LayerId, Text, VersionId},
     store::Store,
@@ -23,6 +24,8 @@ pub struct App {
     pub items: Items,
     /// Tiles.
     pub tiles: Tiles,
+    /// Layers as files.
+    pub exports: Exports,
     /// The territory reference in force.
     pub reference: Arc<Reference>,
     /// Files shared by replicas.
@@ -44,9 +47,17 @@ impl App {
                 wait: settings.tiles.wait,
             },
         );
+        let blobs = Blobs::open(&settings.blobs)?;
+        let exports = Exports::new(
+            store.clone(),
+            blobs.clone(),
+            settings.exports.clone(),
+            settings.styles.clone(),
+        );
         Ok(Self {
             catalog,
-            blobs: Blobs::open(&settings.blobs)?,
+            blobs,
+            exports,
             items: Items::new(store.clone()),
             tiles,
             reference: Reference::builtin(),

@@ -39,6 +39,9 @@ pub enum Error {
     /// A source or a file cannot be taken as it is; nothing published was touched (exit 1).
     #[error("{0}")]
     Refused(Text),
+    /// There is no room left for our files (507, exit 1).
+    #[error("{0}")]
+    Full(Text),
     /// Ours or the machine's fault (500). The text is for the log.
     #[error("{what}")]
     Fault {
@@ -78,10 +81,28 @@ impl Error {
 
     /// There is no room left for our files.
     pub fn disk_full() -> Self {
-        Self::Refused(text!(
+        Self::Full(text!(
             "Le disque est plein : rien de publié n'a changé. Faites de la place, puis réessayez.",
             "The disk is full: nothing published has changed. Make room, then try again."
         ))
+    }
+
+    /// The same once more, for another who waited for the same work. The cause of a fault becomes
+    /// words.
+    pub fn again(&self) -> Self {
+        match self {
+            Self::Invalid(text) => Self::Invalid(text.clone()),
+            Self::NotFound(text) => Self::NotFound(text.clone()),
+            Self::Gone { text, follow } => {
+                Self::Gone { text: text.clone(), follow: follow.clone() }
+            }
+            Self::Conflict(text) => Self::Conflict(text.clone()),
+            Self::Busy { retry_after } => Self::Busy { retry_after: *retry_after },
+            Self::Unavailable(text) => Self::Unavailable(text.clone()),
+            Self::Refused(text) => Self::Refused(text.clone()),
+            Self::Full(text) => Self::Full(text.clone()),
+            Self::Fault { .. } => Self::broken(self.chain()),
+        }
     }
 
     /// The whole chain of causes in one line, for logs.

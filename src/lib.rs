@@ -10,6 +10,7 @@
 //! - [`http`]: the router (a table of contents), one file per API; the only place that names axum.
 //! - [`items`]: answers a query with a page of features.
 //! - [`tiles`]: answers a tile id with a tile.
+//! - [`exports`]: layers, selected for a territory, as a file.
 //! - [`jobs`]: the pipelines: harvest, import, publish.
 //! - [`harvest`]: a remote source becomes a local file with its provenance.
 //! - [`import`]: bytes become features, checked and attached, then a new version.
@@ -40,6 +41,7 @@ pub mod catalog;
 pub mod cli;
 pub mod config;
 pub mod error;
+pub mod exports;
 pub mod formats;
 pub mod geometry;
 pub mod harvest;

@@ -10,6 +10,7 @@
 mod architecture;
 mod blobs;
 mod crash;
+mod exports;
 mod formats_written;
 mod gdal;
 mod harvest;

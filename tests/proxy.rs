@@ -133,7 +133,10 @@ impl Crawl {
             }
             if let Some(below) = link.strip_prefix(self.root) {
                 let paged = link.contains("cursor=") || link.contains("offset=");
-                if below.matches('/').count() < 8 && !paged && self.queue.len() < 3_000 {
+                // Files hold no links of ours; `exports` looks into them.
+                let file = link.contains("export?f=") && !link.ends_with("f=html");
+                let leaf = paged || file;
+                if below.matches('/').count() < 8 && !leaf && self.queue.len() < 3_000 {
                     self.queue.push_back((link, accept));
                 }
             } else if link != self.root.trim_end_matches('/')

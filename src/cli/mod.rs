@@ -3,6 +3,7 @@
 
 mod backup;
 mod check;
+mod cut;
 mod harvest;
 mod import;
 mod layers;
@@ -50,6 +51,8 @@ enum Command {
     Harvest(harvest::Args),
     /// Load a local file as a new version of a layer.
     Import(import::Args),
+    /// Write layers, selected for a territory, into a file.
+    Cut(cut::Args),
     /// List the layers and what is published of each.
     Layers,
     /// List the versions kept of a layer.
@@ -90,6 +93,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Serve(args) => serve::run(settings, args).await,
         Command::Harvest(args) => harvest::run(&settings, args).await,
         Command::Import(args) => import::run(&settings, args).await,
+        Command::Cut(args) => cut::run(&settings, args).await,
         Command::Layers => layers::run(&settings).await,
         Command::Versions(args) => versions::run(&settings, args).await,
         Command::Rollback(args) => rollback::run(&settings, args).await,

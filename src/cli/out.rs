@@ -43,6 +43,7 @@ pub(super) fn words(error: &Error) -> Text {
         | Error::Conflict(t)
         | Error::Unavailable(t)
         | Error::Refused(t)
+        | Error::Full(t)
         | Error::Gone { text: t, .. } => t.clone(),
         Error::Busy { .. } => text!("occupé, réessayez plus tard", "busy, try again later"),
         Error::Fault { .. } => Text::same(error.chain()),

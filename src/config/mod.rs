@@ -9,6 +9,7 @@
 mod binding;
 mod blobs;
 mod document;
+mod exports;
 mod files;
 mod harvest;
 mod layer;
@@ -26,6 +27,7 @@ mod tests;
 mod tiles;
 
 pub use blobs::{BlobSettings, S3Settings};
+pub use exports::ExportSettings;
 pub use harvest::HarvestSettings;
 pub use network::Network;
 pub use server::ServerSettings;
@@ -57,6 +59,8 @@ pub struct Settings {
     pub harvest: HarvestSettings,
     /// Files shared by replicas.
     pub blobs: BlobSettings,
+    /// Exports.
+    pub exports: ExportSettings,
     /// Folder of MapLibre style documents. Default `styles` beside the configuration, where it
     /// need not exist as long as no layer names a style.
     pub styles: PathBuf,
@@ -65,7 +69,7 @@ pub struct Settings {
 }
 
 const KEYS: &[&str] =
-    &["server", "store", "tiles", "harvest", "blobs", "layers", "styles", "tables"];
+    &["server", "store", "tiles", "harvest", "blobs", "exports", "layers", "styles", "tables"];
 
 /// Problems listed in one message; beyond, they are counted.
 const MAX_LISTED: usize = 30;
@@ -97,6 +101,7 @@ impl Settings {
                 tiles: main.tiles,
                 harvest: main.harvest,
                 blobs: main.blobs,
+                exports: main.exports,
                 styles: main.styles,
                 layers,
             }),
@@ -112,6 +117,7 @@ struct Main {
     tiles: TileServiceSettings,
     harvest: HarvestSettings,
     blobs: BlobSettings,
+    exports: ExportSettings,
     styles: PathBuf,
     /// Whether the folder must be read: it was named, or exists where it would be.
     styles_here: bool,
@@ -126,6 +132,7 @@ impl Main {
         let tiles = table.table("tiles", tiles::KEYS);
         let harvest = table.table("harvest", harvest::KEYS);
         let blobs = table.table("blobs", blobs::KEYS);
+        let exports = table.table("exports", exports::KEYS);
         let styles = relative(table, "styles", base).unwrap_or_else(|| base.join("styles"));
         let main = Self {
             server: server.map_or_else(ServerSettings::default, |t| ServerSettings::read(&t)),
@@ -139,6 +146,10 @@ impl Main {
             ),
             blobs: blobs
                 .map_or_else(|| BlobSettings::default_in(base), |t| BlobSettings::read(&t, base)),
+            exports: exports.map_or_else(
+                || ExportSettings::default_in(base),
+                |t| ExportSettings::read(&t, base),
+            ),
             styles_here: table.has("styles") || styles.is_dir(),
             styles,
             layers: relative(table, "layers", base).unwrap_or_else(|| base.join("layers")),
@@ -148,6 +159,7 @@ impl Main {
         let folders = [
             ("harvest", "« cache »", "\"cache\"", &main.harvest.cache, &main.store.path),
             ("blobs", "« path »", "\"path\"", &main.blobs.path, &main.store.path),
+            ("exports", "« path »", "\"path\"", &main.exports.path, &main.store.path),
         ];
         for (key, fr, en, own, other) in folders {
             if own == other {

@@ -309,7 +309,9 @@ fn a_long_list_of_problems_is_cut_and_counted() {
 fn the_default_configuration_documents_every_key() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(root.join("config/socle.toml")).unwrap();
-    for key in [server::KEYS, store::KEYS, tiles::KEYS, harvest::KEYS, blobs::KEYS, KEYS].concat() {
+    let all =
+        [server::KEYS, store::KEYS, tiles::KEYS, harvest::KEYS, blobs::KEYS, exports::KEYS, KEYS];
+    for key in all.concat() {
         assert!(text.contains(key), "config/socle.toml says nothing of {key}");
     }
     Settings::load(&root.join("config/socle.toml")).unwrap();
@@ -342,7 +344,9 @@ fn the_examples_of_the_documentation_load() {
             .load()
             .unwrap_or_else(|e| panic!("{e}\nin:\n{block}"));
     }
-    let main = [KEYS, server::KEYS, store::KEYS, tiles::KEYS, harvest::KEYS, blobs::KEYS].concat();
+    let main =
+        [KEYS, server::KEYS, store::KEYS, tiles::KEYS, harvest::KEYS, blobs::KEYS, exports::KEYS]
+            .concat();
     let layer = [layer::KEYS, layer::TILE_KEYS, source::KEYS, source::CSV_KEYS, binding::KEYS];
     for key in main.into_iter().chain(layer.concat()) {
         let said = [format!("`{key}`"), format!("`[{key}]`")].iter().any(|k| text.contains(k));
@@ -379,6 +383,7 @@ fn toml_key() -> impl Strategy<Value = String> {
         store::KEYS,
         tiles::KEYS,
         harvest::KEYS,
+        exports::KEYS,
         source::KEYS,
         binding::KEYS,
         &["id", "title", "licence", "source", "territory", "csv", "x", "separator", "column"],

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     catalog::Layer,
     error::Result,
+    exports::FORMATS,
     model::{LayerDef, Version},
     query::Filter,
     text,
@@ -112,18 +113,9 @@ async fn collection(visit: &Visit, layer: &Layer, mut links: Vec<Link>) -> Resul
 pub fn dates(def: &LayerDef, version: &Version) -> Value {
     json!({
         "described": def.described_at.map(|d| d.to_string()),
-        "published": published(def, version),
+        "published": version.published(def),
         "fetched": version.source.fetched_at.to_string(),
         "checked": version.source.checked_at.to_string(),
-    })
-}
-
-/// When the producer published: declared, else what its server says; the date of a local file
-/// tells only when somebody copied it.
-pub fn published(def: &LayerDef, version: &Version) -> Option<String> {
-    def.published_at.map(|d| d.to_string()).or_else(|| {
-        let served = version.source.modified.filter(|_| version.source.status.is_some());
-        served.map(|m| m.strftime("%Y-%m-%d").to_string())
     })
 }
 
@@ -151,6 +143,10 @@ fn collection_links(visit: &Visit, def: &LayerDef, in_list: bool) -> Vec<Link> {
         Link::new("tilejson", media::JSON, url("/tilejson.json")),
         Link::new("version-history", media::JSON, url("/versions")),
     ]);
+    links.extend(FORMATS.iter().map(|kind| {
+        let href = url(&format!("/export?f={}", kind.id));
+        Link::new("enclosure", kind.media, href).titled(kind.title)
+    }));
     if let Some(style) = visit.site.styles.of(def) {
         links.push(Link::new("stylesheet", media::STYLE, visit.url(&format!("styles/{style}"))));
     }

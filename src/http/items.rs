@@ -17,7 +17,7 @@ use crate::{
     catalog::Layer,
     error::{Error, Result},
     items::{Page, PageQuery},
-    model::Text,
+    model::{Schema, Text},
     query::{Cursor, DEFAULT_LIMIT, Equals, Filter, Start, parse_bbox, parse_limit, typed_value},
     text,
 };
@@ -175,14 +175,29 @@ fn read(visit: &Visit, layer: &Layer, format: Format, cursor: Option<&Cursor>) -
     let default = if format == Format::Html { TABLE_LIMIT } else { DEFAULT_LIMIT };
     let limit = visit.params.get(name::LIMIT).map_or(Ok(default), parse_limit)?;
     let asked = visit.asked_territory()?;
+    let filter = filter(visit, schema, &Wanted { known: &KNOWN, asked: asked.as_ref() })?;
+    let start = start(visit, cursor)?;
+    Ok(Request { query: PageQuery { filter, start, limit }, asked, hits })
+}
+
+/// What a filter is read with.
+pub struct Wanted<'a> {
+    /// Parameters of the resource: properties of these names cannot be filtered by.
+    pub known: &'a [&'a str],
+    /// The `territory` parameter.
+    pub asked: Option<&'a Arc<Scope>>,
+}
+
+/// Which features a request selects: box, territory, properties.
+pub fn filter(visit: &Visit, schema: &Schema, wanted: &Wanted<'_>) -> Result<Filter> {
     let mut filter = Filter {
         bbox: visit.params.get(name::BBOX).map(parse_bbox).transpose()?,
-        selection: visit.selection(asked.as_ref()),
+        selection: visit.selection(wanted.asked),
         equals: Vec::new(),
     };
     for (field, position) in schema.fields.iter().zip(0..) {
         let name = field.name.as_str();
-        if KNOWN.contains(&name) || params::SECRETS.contains(&name) {
+        if wanted.known.contains(&name) || params::SECRETS.contains(&name) {
             continue; // the parameter of that name wins, as the API definition says
         }
         if let Some(value) = visit.params.get(&field.name) {
@@ -190,8 +205,7 @@ fn read(visit: &Visit, layer: &Layer, format: Format, cursor: Option<&Cursor>) -
             filter.equals.push(Equals { field: position, value });
         }
     }
-    let start = start(visit, cursor)?;
-    Ok(Request { query: PageQuery { filter, start, limit }, asked, hits })
+    Ok(filter)
 }
 
 /// Where the page starts.

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     catalog::{Layer, Snapshot},
+    exports::FORMATS,
     query::{DEFAULT_LIMIT, MAX_LIMIT},
     text,
 };
@@ -124,6 +125,30 @@ const JSON_HTML: &[&str] = &[media::JSON, media::HTML];
 const SCHEMA_HTML: &[&str] = &[media::SCHEMA, media::HTML];
 const GEO: &[&str] = &[media::GEOJSON, media::HTML];
 const TILE: &[&str] = &["territory", "territoire", "territory-mode"];
+/// Parameters of an export.
+const EXPORT: &[&str] = &[
+    "export-format",
+    "territory",
+    "territoire",
+    "territory-mode",
+    "export-crs",
+    "bbox",
+    "decimal",
+    "geometry",
+];
+const EXPORT_ALL: &[&str] = &[
+    "export-format",
+    "collections",
+    "territory",
+    "territoire",
+    "territory-mode",
+    "export-crs",
+    "bbox",
+    "decimal",
+    "geometry",
+];
+/// What an export may be; `application/octet-stream` stands for those without a common name.
+const FILES: &[&str] = &["application/octet-stream", media::JSON];
 /// Parameters of a page of features, by their names among the shared ones.
 const PAGE: &[&str] = &[
     "limit",
@@ -141,7 +166,7 @@ const PAGE: &[&str] = &[
 ];
 
 #[rustfmt::skip] // a table: one line per operation
-const OPERATIONS: [Operation; 24] = [
+const OPERATIONS: [Operation; 30] = [
     Operation { path: path::LANDING, id: "getLandingPage", fr: "Page d'accueil", en: "Landing page", refs: &["f"], types: JSON_HTML },
     Operation { path: path::CONFORMANCE, id: "getConformance", fr: "Classes de conformité", en: "Conformance classes", refs: &["f"], types: JSON_HTML },
     Operation { path: path::API, id: "getApi", fr: "Cette définition", en: "This definition", refs: &["f"], types: &[media::OPENAPI, media::HTML] },
@@ -158,6 +183,12 @@ const OPERATIONS: [Operation; 24] = [
     Operation { path: path::TILEJSON, id: "getTileJson", fr: "TileJSON", en: "TileJSON", refs: &[], types: &[media::JSON] },
     Operation { path: path::VERSIONS, id: "getVersions", fr: "Versions d'une couche", en: "Versions of a layer", refs: &["f"], types: JSON_HTML },
     Operation { path: path::REPORT, id: "getReport", fr: "Rapport d'une version", en: "Report of a version", refs: &["f"], types: JSON_HTML },
+    Operation { path: path::EXPORT, id: "getExport", fr: "Une couche en un fichier", en: "A layer as a file", refs: EXPORT, types: FILES },
+    Operation { path: path::EXPORT_ESTIMATE, id: "estimateExport", fr: "Taille d'un export", en: "Size of an export", refs: EXPORT, types: &[media::JSON] },
+    Operation { path: path::EXPORT_ALL, id: "getExportOfLayers", fr: "Plusieurs couches en un fichier", en: "Several layers as a file", refs: EXPORT_ALL, types: FILES },
+    Operation { path: path::EXPORT_ALL_ESTIMATE, id: "estimateExportOfLayers", fr: "Taille d'un export de plusieurs couches", en: "Size of an export of several layers", refs: EXPORT_ALL, types: &[media::JSON] },
+    Operation { path: path::ORDER, id: "getExportOrder", fr: "Avancement d'un export (DELETE : l'annuler)", en: "Progress of an export (DELETE: cancel it)", refs: &["f"], types: JSON_HTML },
+    Operation { path: path::ORDER_FILE, id: "getExportFile", fr: "Fichier d'un export", en: "File of an export", refs: &[], types: FILES },
     Operation { path: path::GRIDS, id: "getTileMatrixSets", fr: "Grilles de tuiles", en: "Tile matrix sets", refs: &["f"], types: JSON_HTML },
     Operation { path: path::GRID, id: "getTileMatrixSet", fr: "Une grille de tuiles", en: "A tile matrix set", refs: &["f"], types: JSON_HTML },
     Operation { path: path::STYLES, id: "getStyles", fr: "Styles", en: "Styles", refs: &["f"], types: JSON_HTML },
@@ -180,7 +211,7 @@ fn operation(id: &str, summary: &str, template: &str, refs: &[&str], types: &[&s
                 media::GEOJSON if id.ends_with("getFeature") => "featureGeoJSON",
                 media::GEOJSON => "featureCollectionGeoJSON",
                 media::HTML => "text",
-                media::MVT => "binary",
+                media::MVT | "application/octet-stream" => "binary",
                 _ => "document",
             };
             (
@@ -202,7 +233,9 @@ fn operation(id: &str, summary: &str, template: &str, refs: &[&str], types: &[&s
 }
 
 fn tag(template: &str) -> &'static str {
-    if template.contains("/tiles")
+    if template.contains("/export") {
+        "Exports"
+    } else if template.contains("/tiles")
         || template.contains("tileMatrixSets")
         || template.contains("tilejson")
     {
@@ -278,6 +311,11 @@ fn parameters(visit: &Visit) -> Value {
         "territory-mode": p(name::MODE, "Concerne le territoire, ou y est contenu", "Concerns the territory, or is within it", json!({ "type": "string", "enum": ["concerns", "within"], "default": "concerns" })),
         "resultType": p("resultType", "« hits » : seulement le nombre", "\"hits\": only the number", json!({ "type": "string", "enum": ["results", "hits"], "default": "results" })),
         "f": p(name::F, "Format de la réponse", "Format of the answer", json!({ "type": "string", "enum": ["json", "html"] })),
+        "export-format": p(name::F, "Format du fichier ; sans lui, la liste des formats", "Format of the file; without it, the list of formats", json!({ "type": "string", "enum": FORMATS.iter().map(|k| k.id).collect::<Vec<_>>() })),
+        "export-crs": p(name::CRS, "Système de coordonnées du fichier (EPSG:2154…) ; sans lui, le système légal du territoire", "CRS of the file (EPSG:2154…); without it, the territory's legal one", json!({ "type": "string" })),
+        "collections": p("collections", "Couches, séparées par des virgules ; toutes sans lui", "Layers, separated by commas; all without it", json!({ "type": "array", "items": { "type": "string" } })),
+        "decimal": p("decimal", "Marque décimale du CSV", "Decimal mark of CSV", json!({ "type": "string", "enum": ["point", "comma"], "default": "point" })),
+        "geometry": p("geometry", "Géométrie dans un tableau (CSV, XLSX)", "Geometry in a table (CSV, XLSX)", json!({ "type": "string", "enum": ["none", "wkt", "point"], "default": "none" })),
         "q": p(territories::KNOWN[0], "Nom ou code postal", "Name or postal code", json!({ "type": "string", "maxLength": 200 })),
         "level": p(territories::KNOWN[1], "Niveau de territoire", "Territory level", json!({ "type": "string", "enum": levels })),
         "territories-limit": p(name::LIMIT, "Nombre de résultats", "Number of results", json!({ "type": "integer", "minimum": 1, "maximum": 100, "default": 20 })),

@@ -37,6 +37,8 @@ pub enum Failure {
     Timeout,
     /// The token of the operator is missing or is not the one.
     Unauthorized,
+    /// The range asked for lies behind the end of a file of so many bytes.
+    Range(u64),
 }
 
 impl From<Error> for Failure {
@@ -128,8 +130,21 @@ const TIMEOUT: Kind = Kind::new(
 const UNAUTHORIZED: Kind =
     Kind::new("unauthorized", StatusCode::UNAUTHORIZED, "Jeton demandé", "Token required");
 
+const FULL: Kind = Kind::new(
+    "insufficient-storage",
+    StatusCode::INSUFFICIENT_STORAGE,
+    "Plus de place sur le disque",
+    "No room left on the disk",
+);
+const RANGE: Kind = Kind::new(
+    "range-not-satisfiable",
+    StatusCode::RANGE_NOT_SATISFIABLE,
+    "Plage hors du fichier",
+    "Range outside the file",
+);
+
 /// Every kind of problem, for the API definition and `/problems/{id}`.
-pub const KINDS: [Kind; 12] = [
+pub const KINDS: [Kind; 14] = [
     INVALID,
     NOT_FOUND,
     METHOD,
@@ -142,6 +157,8 @@ pub const KINDS: [Kind; 12] = [
     UNAVAILABLE,
     TIMEOUT,
     UNAUTHORIZED,
+    FULL,
+    RANGE,
 ];
 
 impl Failure {
@@ -155,6 +172,7 @@ impl Failure {
                 Error::Conflict(_) | Error::Refused(_) => CONFLICT,
                 Error::Busy { .. } => BUSY,
                 Error::Unavailable(_) => UNAVAILABLE,
+                Error::Full(_) => FULL,
                 Error::Fault { .. } => FAULT,
             },
             Self::NoRoute => NOT_FOUND,
@@ -163,10 +181,12 @@ impl Failure {
             Self::TooLong(_) => TOO_LONG,
             Self::Timeout => TIMEOUT,
             Self::Unauthorized => UNAUTHORIZED,
+            Self::Range(_) => RANGE,
         }
     }
 
-    fn detail(&self) -> Text {
+    /// What was wrong, where, and what is allowed.
+    pub fn detail(&self) -> Text {
         match self {
             Self::Domain(
                 Error::Invalid(text)
@@ -174,6 +194,7 @@ impl Failure {
                 | Error::Gone { text, .. }
                 | Error::Conflict(text)
                 | Error::Refused(text)
+                | Error::Full(text)
                 | Error::Unavailable(text),
             ) => text.clone(),
             Self::Domain(Error::Busy { .. }) => text!(
@@ -202,6 +223,10 @@ impl Failure {
             Self::TooLong(max) => {
                 text!("L'adresse dépasse {max} octets.", "The address is longer than {max} bytes.")
             }
+            Self::Range(size) => text!(
+                "Le fichier a {size} octets : cette plage n'en fait pas partie.",
+                "The file has {size} bytes: this range is not among them."
+            ),
             Self::Timeout => text!(
                 "La réponse n'a pas pu être préparée à temps. Réduisez la demande ou réessayez.",
                 "The answer could not be prepared in time. Ask for less or try again."
@@ -297,6 +322,11 @@ pub fn finish(site: &Site, failure: &Failure, asked: &Asked<'_>) -> Response {
     headers.insert(header::VARY, HeaderValue::from_static("Accept, Accept-Language"));
     if let Some(seconds) = failure.retry_after() {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if let Failure::Range(size) = failure
+        && let Ok(value) = HeaderValue::from_str(&format!("bytes */{size}"))
+    {
+        headers.insert(header::CONTENT_RANGE, value);
     }
     if matches!(failure, Failure::Method) {
         let allowed = super::router::methods(asked.path);

@@ -4,8 +4,8 @@
 //! before it gets here.
 
 use super::{
-    Site, access, admin, assets, collections, health, items, landing, openapi, problem::Failure,
-    schema, styles, territories, tiles, tilesets, versions,
+    Site, access, admin, assets, collections, exports, health, items, landing, openapi,
+    problem::Failure, schema, styles, territories, tiles, tilesets, versions,
 };
 use crate::app::App;
 use axum::{
@@ -49,6 +49,18 @@ pub mod path {
     pub const VERSIONS: &str = "/collections/{id}/versions";
     /// Report of a version.
     pub const REPORT: &str = "/collections/{id}/versions/{v}/report";
+    /// A layer as a file.
+    pub const EXPORT: &str = "/collections/{id}/export";
+    /// How large that will be.
+    pub const EXPORT_ESTIMATE: &str = "/collections/{id}/export/estimate";
+    /// Several layers as a file.
+    pub const EXPORT_ALL: &str = "/export";
+    /// How large that will be.
+    pub const EXPORT_ALL_ESTIMATE: &str = "/export/estimate";
+    /// An order.
+    pub const ORDER: &str = "/exports/{order}";
+    /// Its file.
+    pub const ORDER_FILE: &str = "/exports/{order}/file";
     /// Tile grids.
     pub const GRIDS: &str = "/tileMatrixSets";
     /// One grid.
@@ -75,7 +87,7 @@ pub mod path {
     pub const ASSET: &str = "/assets/{file}";
 
     /// All of them.
-    pub const ALL: [&str; 28] = [
+    pub const ALL: [&str; 34] = [
         LANDING,
         CONFORMANCE,
         API,
@@ -92,6 +104,12 @@ pub mod path {
         TILEJSON,
         VERSIONS,
         REPORT,
+        EXPORT,
+        EXPORT_ESTIMATE,
+        EXPORT_ALL,
+        EXPORT_ALL_ESTIMATE,
+        ORDER,
+        ORDER_FILE,
         GRIDS,
         GRID,
         STYLES,
@@ -162,6 +180,16 @@ fn routes() -> Router<Arc<Site>> {
         // Where data comes from
         .route(path::VERSIONS, get(versions::list))
         .route(path::REPORT, get(versions::report))
+        // Files
+        .route(path::EXPORT, get(exports::of_layer))
+        .route(path::EXPORT_ESTIMATE, get(exports::estimate_layer))
+        .route(path::EXPORT_ALL, get(exports::of_layers))
+        .route(path::EXPORT_ALL_ESTIMATE, get(exports::estimate_layers))
+        .route(
+            path::ORDER,
+            get(exports::status).delete(exports::cancel).post(exports::cancel_by_form),
+        )
+        .route(path::ORDER_FILE, get(exports::file))
         // The service itself
         .route(path::LIVE, get(health::live))
         .route(path::READY, get(health::ready))

@@ -4,8 +4,8 @@ use crate::{
     app::App,
     catalog::Snapshot,
     config::{
-        BlobSettings, HarvestSettings, ServerSettings, Settings, StoreKind, StoreSettings,
-        TileServiceSettings,
+        BlobSettings, ExportSettings, HarvestSettings, ServerSettings, Settings, StoreKind,
+        StoreSettings, TileServiceSettings,
     },
     error::{Error, Result},
     model::{
@@ -325,6 +325,7 @@ pub fn settings() -> Settings {
             stall: Duration::from_secs(1),
         },
         blobs: BlobSettings { path: "blobs".into(), s3: None },
+        exports: ExportSettings::default_in(&std::env::temp_dir().join("socle-http-tests")),
         styles: "no-such-folder".into(),
         layers: vec![
             layer("communes", "Communes"),

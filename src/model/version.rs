@@ -1,6 +1,6 @@
 //! Versions of a layer and where their data came from.
 
-use super::{BBox, Live, Report, Schema};
+use super::{BBox, LayerDef, Live, Report, Schema};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::{fmt, path::PathBuf, str::FromStr};
@@ -120,4 +120,15 @@ pub struct Version {
     /// For a live layer: its revision, and what people should know of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub live: Option<Box<Live>>,
+}
+
+impl Version {
+    /// When the producer published (*publié le*): declared, else what its server says; the date of
+    /// a local file tells only when somebody copied it.
+    pub fn published(&self, def: &LayerDef) -> Option<String> {
+        def.published_at.map(|d| d.to_string()).or_else(|| {
+            let served = self.source.modified.filter(|_| self.source.status.is_some());
+            served.map(|m| m.strftime("%Y-%m-%d").to_string())
+        })
+    }
 }

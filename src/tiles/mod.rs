@@ -229,20 +229,7 @@ fn zooms(z: u8) -> &'static str {
 
 /// The error of a computation that several requests joined, for one of them.
 fn shared(error: Arc<Error>) -> Error {
-    let error = match Arc::try_unwrap(error) {
-        Ok(error) => return error,
-        Err(error) => error,
-    };
-    match &*error {
-        Error::Invalid(text) => Error::Invalid(text.clone()),
-        Error::NotFound(text) => Error::NotFound(text.clone()),
-        Error::Gone { text, follow } => Error::Gone { text: text.clone(), follow: follow.clone() },
-        Error::Conflict(text) => Error::Conflict(text.clone()),
-        Error::Busy { retry_after } => Error::Busy { retry_after: *retry_after },
-        Error::Unavailable(text) => Error::Unavailable(text.clone()),
-        Error::Refused(text) => Error::Refused(text.clone()),
-        Error::Fault { .. } => Error::broken(error.chain()),
-    }
+    Arc::try_unwrap(error).unwrap_or_else(|error| error.again())
 }
 
 #[cfg(test)]

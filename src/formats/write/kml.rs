@@ -6,6 +6,7 @@ use crate::{
     formats::{
         geojson::{write_float, write_int},
         wkb::{Broken, Cursor, Header, Kind},
+        xml::escaped,
     },
     model::{FieldKind, ValueRef},
 };
@@ -132,26 +133,8 @@ fn text(value: ValueRef<'_>, out: &mut String) {
     out.extend(digits.iter().map(|b| char::from(*b)));
 }
 
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    escape(text, &mut out);
-    out
-}
-
-/// Escapes what XML gives a meaning; characters that XML 1.0 cannot hold become U+FFFD.
 fn escape(text: &str, out: &mut String) {
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\n' | '\t' => out.push(c),
-            '\r' => out.push_str("&#13;"),
-            '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
+    out.push_str(&escaped(text));
 }
 
 fn geometry(c: &mut Cursor<'_>, h: &Header, depth: u8, out: &mut String) -> Result<(), Broken> {

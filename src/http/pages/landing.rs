@@ -26,6 +26,11 @@ pub async fn page(visit: &Visit, snapshot: &Snapshot) -> Result<String> {
         }
         ul.urls { (address(visit, "OGC API", &visit.root())) }
         p { (visit.words("Pour des tuiles vectorielles, l'adresse est sur la page de chaque couche.", "For vector tiles, the address is on each layer's page.")) }
+        h2 id="export" { (visit.words("En un fichier", "As one file")) }
+        p {
+            a href=(visit.url("export?f=html")) { (visit.words("Exporter toutes les couches", "Export all layers")) } " "
+            span.muted { (visit.words("(GeoPackage, Shapefile, CSV, Excel…)", "(GeoPackage, Shapefile, CSV, Excel…)")) }
+        }
         @if visit.scope.is_none() {
             p {
                 (visit.words("Pour un seul territoire, ajoutez-le à l'adresse ; pour le Nord : ", "For one territory, add it to the address; for the Nord: "))
@@ -77,7 +82,7 @@ async fn card(visit: &Visit, layer: &Layer, level: u8) -> Result<Markup> {
     };
     let count = collections::count(visit, layer).await?;
     let href = visit.url(&format!("collections/{}?f=html", def.id));
-    let date = def.described_at.map(|d| d.to_string()).or(collections::published(def, &at.version));
+    let date = def.described_at.map(|d| d.to_string()).or(at.version.published(def));
     Ok(html! {
         li {
             (heading(html! { a href=(href) { (visit.say(&def.title)) } }))

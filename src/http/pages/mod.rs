@@ -5,6 +5,7 @@
 pub mod api;
 pub mod collection;
 pub mod document;
+pub mod export;
 pub mod items;
 pub mod landing;
 pub mod problem;

@@ -1,0 +1,145 @@
+//! `socle cut`: layers, selected for a territory, as a local file.
+
+use super::{out, progress::Shown, store};
+use crate::{
+    blobs::Blobs,
+    catalog::Catalog,
+    config::Settings,
+    error::{Error, Result},
+    exports::{Exports, Extent, Options, Order, Part, Place, legal_crs},
+    model::{BBox, Mode, Progress, TerritoryCode},
+    query::Filter,
+    territory::{Reference, Resolved},
+    text,
+};
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+/// Arguments of `socle cut`.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  socle cut communes cantons --territory dep:59 --format gpkg -o nord.gpkg\n  socle cut mairies --territory epci:200093201 --format csv --decimal comma -o mairies.csv\n  socle cut communes --territory dep:59 --territory-mode within --format shp --crs EPSG:3950 -o communes.zip"
+)]
+pub(super) struct Args {
+    /// The layers.
+    #[arg(required = true, value_name = "LAYER")]
+    layers: Vec<String>,
+    /// Territories, separated by commas (dep:59, epci:200093201…); all of each layer without.
+    #[arg(long, value_name = "TERRITORIES")]
+    territory: Option<String>,
+    /// How features are bound to the territory: concerns, within or clip.
+    #[arg(long, default_value = "concerns", value_name = "MODE")]
+    territory_mode: String,
+    /// The format: gpkg, shp, geojson, geojsonseq, ndjson, fgb, csv, xlsx, parquet or kml.
+    #[arg(long, value_name = "FORMAT")]
+    format: String,
+    /// The coordinate reference system; the territory's legal one without.
+    #[arg(long, value_name = "CRS")]
+    crs: Option<String>,
+    /// Decimal mark of CSV: point or comma.
+    #[arg(long, default_value = "point", value_parser = ["point", "comma"])]
+    decimal: String,
+    /// How tables show geometry: none, wkt or point.
+    #[arg(long, default_value = "none", value_parser = ["none", "wkt", "point"])]
+    geometry: String,
+    /// The file to write; an older one of that name is replaced once the new one is whole.
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+}
+
+pub(super) async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
+    let lang = out::lang();
+    let kind = Order::kind(&args.format)?;
+    let crs = Order::crs(kind, args.crs.as_deref())?;
+    Order::check_layers(args.layers.len())?;
+    let reference = Reference::builtin();
+    let mode = mode(&args.territory_mode)?;
+    let resolved = territories(&reference, args.territory.as_deref())?;
+    let codes: Vec<TerritoryCode> = resolved.iter().map(|r| r.code.clone()).collect();
+    let selection = match codes.is_empty() {
+        true => None,
+        false => Some(Arc::new(reference.select(&codes, mode)?)),
+    };
+    let store = store(settings)?;
+    let catalog = Catalog::open(settings.layers.clone(), store.clone()).await?;
+    let snapshot = catalog.snapshot();
+    let mut extent = BBox::EMPTY;
+    let mut parts: Vec<Part> = Vec::new();
+    for id in &args.layers {
+        let layer = snapshot.layer(id)?.clone();
+        extent.merge(&layer.at()?.version.bbox.unwrap_or(BBox::EMPTY));
+        if parts.iter().all(|p| p.layer.def.id != layer.def.id) {
+            let filter = Filter { selection: selection.clone(), ..Filter::default() };
+            parts.push(Part { layer, filter });
+        }
+    }
+    let whole = Some(&extent).filter(|e| !e.is_empty());
+    let crs = crs.unwrap_or_else(|| legal_crs(&reference, &codes, whole));
+    let place = match args.geometry.as_str() {
+        "wkt" => Place::Wkt,
+        "point" => Place::Point,
+        _ => Place::None,
+    };
+    let order = Order {
+        parts,
+        kind,
+        crs,
+        options: Options { decimal_comma: args.decimal == "comma", place },
+        extent: (!codes.is_empty()).then(|| words(&reference, &codes, mode)),
+        vintage: reference.vintage(),
+    };
+    for notice in resolved.iter().filter_map(|r| r.notice.as_ref()) {
+        out::line(notice.get(lang));
+    }
+    let blobs = Blobs::open(&settings.blobs)?;
+    let exports = Exports::new(store, blobs, settings.exports.clone(), settings.styles.clone());
+    let shown = Shown::new(lang);
+    let written = exports.write(&order, &args.output, &shown).await;
+    shown.finish();
+    let written = written?;
+    let (rows, file) = (written.rows, args.output.display());
+    let (mb, name) = (written.bytes as f64 / f64::from(1 << 20), order.crs.name());
+    let report = text!(
+        "✓ {file} : {rows} entités, {mb:.1} Mio, {name}",
+        "✓ {file}: {rows} features, {mb:.1} MiB, {name}"
+    );
+    out::line(report.get(lang));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn territories(reference: &Reference, asked: Option<&str>) -> Result<Vec<Resolved>> {
+    let units = asked.into_iter().flat_map(|list| list.split(','));
+    units.map(|unit| reference.resolve(unit.trim())).collect()
+}
+
+fn mode(words: &str) -> Result<Mode> {
+    match words {
+        "concerns" => Ok(Mode::Concerns),
+        "within" => Ok(Mode::Within),
+        "clip" => Err(Error::Conflict(text!(
+            "Le découpage à la limite du territoire (clip) n'est pas encore disponible. Utilisez la sélection (concerns) ou le contenu (within).",
+            "Cutting at the territory's border (clip) is not available yet. Use the selection (concerns) or the content (within)."
+        ))),
+        other => Err(Error::Invalid(text!(
+            "--territory-mode : « {other} ». Valeurs possibles : concerns, within, clip.",
+            "--territory-mode: \"{other}\". Possible values: concerns, within, clip."
+        ))),
+    }
+}
+
+/// The territory for people and for the file itself.
+fn words(reference: &Reference, codes: &[TerritoryCode], mode: Mode) -> Extent {
+    let name = |code: &TerritoryCode| match reference.get(code) {
+        Some(territory) => format!("{} ({code})", territory.name),
+        None => code.to_string(),
+    };
+    let names = codes.iter().map(name).collect::<Vec<_>>().join(" + ");
+    let mut slug = codes.iter().map(TerritoryCode::path).collect::<Vec<_>>().join("+");
+    let words = match mode {
+        Mode::Concerns => text!("{names}, sélectionné", "{names}, selected"),
+        Mode::Within => {
+            slug.push_str("-within");
+            text!("{names}, contenu", "{names}, contained")
+        }
+    };
+    Extent { slug, words }
+}

@@ -1,0 +1,124 @@
+//! What a file says of each of its layers: licence, attribution, source, the four dates, version
+//! and vintage (DESIGN §4, provenance), in French, as their producers' are.
+
+use super::order::{Order, Part};
+use crate::{
+    error::{Error, Result},
+    formats::{
+        qgis::{self, Symbology},
+        write::{Fact, Head, Style, System},
+    },
+    geometry::crs::Crs,
+    model::{GeometryKind, Lang, LayerDef, Schema},
+};
+use std::path::Path;
+
+/// The head of a layer.
+pub(super) fn head(order: &Order, part: &Part, styles: &Path) -> Result<Head> {
+    let (def, version) = (&part.layer.def, &part.layer.at()?.version);
+    let schema = version.schema.clone();
+    let label = def.label.as_deref().and_then(|name| schema.index(name));
+    Ok(Head {
+        name: def.id.to_string(),
+        title: def.title.fr.clone(),
+        description: def.description.fr.clone(),
+        style: style(styles, def, &schema),
+        schema,
+        system: system(&order.crs)?,
+        label,
+        facts: facts(order, part)?,
+    })
+}
+
+/// How files spell a system.
+fn system(crs: &Crs) -> Result<System> {
+    let d = crs.definition().ok_or_else(|| Error::broken(format!("no text of {}", crs.name())))?;
+    Ok(System {
+        code: d.code,
+        geographic: crs.is_geographic(),
+        wkt: d.wkt,
+        esri: d.esri,
+        projjson: d.projjson,
+    })
+}
+
+fn facts(order: &Order, part: &Part) -> Result<Vec<Fact>> {
+    let (def, version) = (&part.layer.def, &part.layer.at()?.version);
+    let mut facts = Vec::new();
+    let mut add = |key, label, value: Option<String>| {
+        if let Some(value) = value.filter(|v| !v.is_empty()) {
+            facts.push(Fact { key, label, value });
+        }
+    };
+    add("producer", "Producteur", Some(def.producer.clone()));
+    add("contact", "Contact", def.contact.clone());
+    add("licence", "Licence", Some(def.licence.title.clone()));
+    add("licence_url", "Texte de la licence", def.licence.url.clone());
+    add("attribution", "Mention à reprendre", Some(def.attribution.clone()));
+    add("source", "Source", Some(version.source.origin.clone()));
+    add("page", "Jeu de données", def.page.clone());
+    add("described", "État au", def.described_at.map(|d| d.to_string()));
+    add("published", "Publié le", version.published(def));
+    add("fetched", "Récupéré le", Some(version.source.fetched_at.to_string()));
+    add("checked", "Vérifié le", Some(version.source.checked_at.to_string()));
+    add("version", "Version", Some(version.id.to_string()));
+    add("sha256", "SHA-256 de la source", Some(version.source.sha256.clone()));
+    add("vintage", "Code officiel géographique", Some(order.vintage.to_string()));
+    add("territory", "Territoire", order.extent.as_ref().map(|e| e.words.get(Lang::Fr).to_owned()));
+    if let Some(b) = &part.filter.bbox {
+        let b = b.to_array().map(|n| n.to_string()).join(", ");
+        add("bbox", "Emprise demandée (ouest, sud, est, nord)", Some(b));
+    }
+    if !part.filter.equals.is_empty() {
+        let fields = &version.schema.fields;
+        let one = |e: &crate::query::Equals| {
+            let name = fields.get(e.field).map_or("?", |f| f.name.as_str());
+            format!("{name} = {}", words(&e.value))
+        };
+        let all: Vec<String> = part.filter.equals.iter().map(one).collect();
+        add("filter", "Filtre", Some(all.join(" et ")));
+    }
+    if version.schema.geometry != GeometryKind::None {
+        add(
+            "crs",
+            "Système de coordonnées",
+            Some(match order.crs.epsg() {
+                Some(code) => format!("{} (EPSG:{code})", order.crs.name()),
+                None => order.crs.name().to_owned(),
+            }),
+        );
+    }
+    let program = concat!("Socle ", env!("CARGO_PKG_VERSION"));
+    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ");
+    add("extracted", "Extrait le", Some(format!("{now}, par {program}")));
+    Ok(facts)
+}
+
+fn words(value: &crate::model::Value) -> String {
+    use crate::model::Value as V;
+    match value {
+        V::Null => "vide".to_owned(),
+        V::Bool(b) => b.to_string(),
+        V::Int(i) => i.to_string(),
+        V::Float(f) => f.to_string(),
+        V::Text(s) | V::Json(s) => s.clone(),
+        V::Date(d) => d.to_string(),
+        V::DateTime(t) => t.to_string(),
+    }
+}
+
+/// The layer's style as QGIS has it, when there is a document of it. The configuration refused
+/// unreadable ones at start: one that became so since is left out.
+fn style(folder: &Path, def: &LayerDef, schema: &Schema) -> Option<Style> {
+    if schema.geometry == GeometryKind::None {
+        return None;
+    }
+    let id = def.style.as_deref().unwrap_or(def.id.as_str());
+    let text = std::fs::read(folder.join(format!("{id}.json"))).ok()?;
+    let document = serde_json::from_slice(&text).ok()?;
+    let symbology = Symbology::of_style(&document, def.id.as_str(), schema.geometry);
+    if symbology.is_empty() {
+        return None;
+    }
+    Some(Style { name: id.to_owned(), qml: qgis::style(&symbology, schema.geometry) })
+}

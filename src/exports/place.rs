@@ -1,0 +1,319 @@
+//! Orders: exports too large to be sent at once. One computation for all who ask the same, here
+//! and, as far as replicas hear of each other, anywhere; bounded in number; given up when asked;
+//! the result kept.
+
+use super::{
+    Exports, Inner, busy,
+    order::Order,
+    results::{Beat, Ready},
+    run::{Run, Still, Watch, given_up},
+    scratch::Scratch,
+};
+use crate::{
+    blobs::Reader,
+    error::{Error, Result},
+    text,
+};
+use jiff::Timestamp;
+use std::{
+    fs::OpenOptions,
+    io::BufWriter,
+    ops::Range,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// How often replicas are told of the progress.
+const BEAT: Duration = Duration::from_secs(1);
+/// When a client that was turned away may try again, seconds.
+const RETRY: u64 = 30;
+/// How often old results are looked for.
+const SWEEP: Duration = Duration::from_secs(600);
+/// Orders that ended otherwise than well are remembered for so long.
+const REMEMBERED: Duration = Duration::from_secs(3600);
+
+/// Where an order stands.
+#[derive(Debug, Clone)]
+pub enum Status {
+    /// It waits for its turn.
+    Waiting,
+    /// It is being written.
+    Running {
+        /// Features written.
+        rows: u64,
+        /// Of about so many.
+        of: u64,
+        /// Bytes written.
+        bytes: u64,
+    },
+    /// It is finished.
+    Done(Ready),
+    /// It could not be finished.
+    Failed(Arc<Error>),
+    /// It was given up.
+    Cancelled,
+}
+
+/// An order, placed or found.
+#[derive(Debug, Clone)]
+pub struct Ticket {
+    /// Its name.
+    pub id: String,
+    /// Where it stands.
+    pub status: Status,
+}
+
+/// An order that this process works on, or has.
+pub(super) struct Job {
+    watch: Arc<Watch>,
+    of: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Clone)]
+enum State {
+    Waiting,
+    Running,
+    Done(Ready),
+    Failed(Arc<Error>, Instant),
+    Cancelled(Instant),
+}
+
+impl Job {
+    fn new(of: u64) -> Self {
+        Self { watch: Arc::default(), of: AtomicU64::new(of), state: Mutex::new(State::Waiting) }
+    }
+
+    fn state(&self) -> State {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, state: State) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    fn is_under_way(&self) -> bool {
+        matches!(self.state(), State::Waiting | State::Running)
+    }
+
+    /// Whether it may be forgotten: what is finished is among the results.
+    fn is_past(&self) -> bool {
+        match self.state() {
+            State::Waiting | State::Running => false,
+            State::Done(_) => true,
+            State::Failed(_, at) | State::Cancelled(at) => at.elapsed() > REMEMBERED,
+        }
+    }
+
+    fn status(&self) -> Status {
+        match self.state() {
+            State::Waiting => Status::Waiting,
+            State::Running => Status::Running {
+                rows: self.watch.rows(),
+                of: self.of.load(Ordering::Relaxed),
+                bytes: self.watch.bytes(),
+            },
+            State::Done(ready) => Status::Done(ready),
+            State::Failed(error, _) => Status::Failed(error),
+            State::Cancelled(_) => Status::Cancelled,
+        }
+    }
+}
+
+impl Exports {
+    /// Places an order, or joins the one that asks the same. `of`: features it has, about.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when too many wait.
+    pub async fn place(&self, order: Order, of: u64) -> Result<Ticket> {
+        let id = order.id()?;
+        if let Some(status) = self.standing(&id).await? {
+            return Ok(Ticket { id, status });
+        }
+        self.sweep_sometimes();
+        let job = {
+            let mut jobs = self.0.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+            jobs.retain(|_, job| !job.is_past());
+            // Somebody else may have placed it meanwhile.
+            if let Some(job) = jobs.get(&id).filter(|job| job.is_under_way()) {
+                return Ok(Ticket { id, status: job.status() });
+            }
+            let under_way = jobs.values().filter(|job| job.is_under_way()).count();
+            if under_way >= self.0.settings.workers + self.0.settings.waiting {
+                return Err(busy(RETRY));
+            }
+            let job = Arc::new(Job::new(of));
+            jobs.insert(id.clone(), job.clone());
+            job
+        };
+        let status = job.status();
+        tokio::spawn(work(self.0.clone(), id.clone(), order, job));
+        Ok(Ticket { id, status })
+    }
+
+    /// What there is of an order already: under way, here or elsewhere, or finished.
+    async fn standing(&self, id: &str) -> Result<Option<Status>> {
+        if let Some(job) = self.job(id).filter(|job| job.is_under_way()) {
+            return Ok(Some(job.status()));
+        }
+        if let Some(ready) = self.0.results.ready(id).await? {
+            return Ok(Some(Status::Done(ready)));
+        }
+        let heard = self.0.results.heard(id).await?;
+        Ok(heard.map(|Beat { rows, of, bytes, .. }| Status::Running { rows, of, bytes }))
+    }
+
+    fn job(&self, id: &str) -> Option<Arc<Job>> {
+        self.0.jobs.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    /// A finished export that is still kept.
+    pub async fn ready(&self, id: &str) -> Result<Option<Ready>> {
+        self.0.results.ready(id).await
+    }
+
+    /// Where an order stands.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is none of that name (any more).
+    pub async fn status(&self, id: &str) -> Result<Status> {
+        if let Some(status) = self.standing(id).await? {
+            return Ok(status);
+        }
+        let job = self.job(id).filter(|job| !matches!(job.state(), State::Done(_)));
+        job.map(|job| job.status()).ok_or_else(unknown)
+    }
+
+    /// Gives an order up, or removes its result.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is none of that name (any more).
+    pub async fn cancel(&self, id: &str) -> Result<()> {
+        if let Some(job) = self.job(id).filter(|job| job.is_under_way()) {
+            job.watch.give_up();
+            job.set(State::Cancelled(Instant::now()));
+            return Ok(());
+        }
+        if self.0.results.ready(id).await?.is_some() {
+            self.0.results.remove(id).await;
+            return Ok(());
+        }
+        if self.0.results.heard(id).await?.is_some() {
+            return self.0.results.stop(id).await;
+        }
+        Err(unknown())
+    }
+
+    /// Opens a finished file, or a range of it.
+    pub async fn read(&self, id: &str, range: Option<Range<u64>>) -> Result<Option<Reader>> {
+        self.0.results.read(id, range).await
+    }
+
+    fn sweep_sometimes(&self) {
+        static LAST: Mutex<Option<Instant>> = Mutex::new(None);
+        let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_some_and(|at| at.elapsed() < SWEEP.min(self.0.settings.keep)) {
+            return;
+        }
+        *last = Some(Instant::now());
+        drop(last);
+        let inner = self.0.clone();
+        tokio::spawn(async move {
+            if let Err(error) = inner.results.sweep().await {
+                tracing::warn!(cause = error.chain(), "old exports are not removed");
+            }
+        });
+    }
+}
+
+/// No order of that name.
+pub(super) fn unknown() -> Error {
+    Error::NotFound(text!(
+        "Cet export n'existe pas ou n'existe plus : demandez-le de nouveau.",
+        "There is no such export (any more): ask for it again."
+    ))
+}
+
+/// Works on an order until it is finished, fails or is given up.
+async fn work(inner: Arc<Inner>, id: String, order: Order, job: Arc<Job>) {
+    let begun = Instant::now();
+    let done = match inner.workers.clone().acquire_owned().await {
+        Ok(_place) if !job.watch.is_given_up() => {
+            job.set(State::Running);
+            inner.results.forget(&id, "stop").await;
+            let written = write(&inner, &id, &order, &job).await;
+            inner.results.forget(&id, "state").await;
+            written
+        }
+        _ => Err(given_up()),
+    };
+    let seconds = begun.elapsed().as_secs_f64();
+    let outcome = match &done {
+        Ok(_) => "done",
+        Err(_) if job.watch.is_given_up() => "cancelled",
+        Err(_) => "failed",
+    };
+    metrics::counter!("socle_exports_total", "format" => order.kind.id, "outcome" => outcome)
+        .increment(1);
+    tracing::info!(order = id, outcome, seconds, rows = job.watch.rows(), "export");
+    job.set(match done {
+        Ok(ready) if job.watch.is_given_up() => {
+            inner.results.remove(&ready.id).await;
+            State::Cancelled(Instant::now())
+        }
+        Ok(ready) => State::Done(ready),
+        Err(_) if job.watch.is_given_up() => State::Cancelled(Instant::now()),
+        Err(error) => {
+            tracing::error!(order = id, cause = error.chain(), "an export failed");
+            State::Failed(Arc::new(error), Instant::now())
+        }
+    });
+}
+
+async fn write(inner: &Arc<Inner>, id: &str, order: &Order, job: &Arc<Job>) -> Result<Ready> {
+    inner.results.sweep().await?;
+    let scratch = Scratch::new(&inner.settings.path)?;
+    let draft = inner.results.begin()?;
+    let path = draft.path();
+    let file = OpenOptions::new().write(true).open(path).map_err(|e| Error::io(path, e))?;
+    let run = Run {
+        store: &inner.store,
+        order,
+        styles: &inner.styles,
+        scratch: scratch.files(),
+        watch: &job.watch,
+        most: inner.settings.most,
+        rows: None,
+    };
+    let out = Box::new(BufWriter::with_capacity(1 << 18, file));
+    let mut still = Still;
+    let written = tokio::select! {
+        written = run.write(out, &mut still) => written?,
+        () = tell(inner, id, job) => return Err(given_up()),
+    };
+    inner.results.keep(draft, id, order, written.rows).await
+}
+
+/// Tells the other replicas of the progress until one of them asks for the end, and waits for the
+/// writer to hear of it.
+async fn tell(inner: &Inner, id: &str, job: &Job) {
+    loop {
+        let beat = Beat {
+            rows: job.watch.rows(),
+            of: job.of.load(Ordering::Relaxed),
+            bytes: job.watch.bytes(),
+            at: Timestamp::now(),
+        };
+        if let Err(error) = inner.results.beat(id, &beat).await {
+            tracing::debug!(cause = error.chain(), "an export's progress is not told");
+        }
+        tokio::time::sleep(BEAT).await;
+        if inner.results.is_stopped(id).await {
+            job.watch.give_up();
+            std::future::pending::<()>().await;
+        }
+    }
+}

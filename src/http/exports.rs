@@ -1,0 +1,460 @@
+//! Exports: a layer or several, selected for a territory, as a file. Small ones are sent as they
+//! are made; larger ones are orders (`202`) whose progress and file have addresses of their own.
+
+use super::{
+    Answer,
+    access::TERRITORY_NOTICE,
+    items::{self, Wanted},
+    links::{Link, media},
+    negotiate::{self, Format},
+    pages,
+    params::name,
+    problem::Failure,
+    range,
+    reply::Document,
+    visit::Visit,
+};
+use crate::{
+    catalog::Layer,
+    error::{Error, Result},
+    exports::{Estimate, Extent, FORMATS, Options, Order, Part, Place, Status, legal_crs},
+    model::{BBox, LayerId},
+    query::Filter,
+    text,
+};
+use axum::{
+    body::Body,
+    extract::Path,
+    http::{HeaderValue, Method, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Parameters of an export, besides the layer's own properties.
+pub const KNOWN: [&str; 9] = [
+    name::F,
+    name::CRS,
+    name::BBOX,
+    name::TERRITORY,
+    name::TERRITOIRE,
+    name::MODE,
+    DECIMAL,
+    GEOMETRY,
+    COLLECTIONS,
+];
+const DECIMAL: &str = "decimal";
+const GEOMETRY: &str = "geometry";
+const COLLECTIONS: &str = "collections";
+
+/// An order and what its answer says beside.
+struct Asked {
+    order: Order,
+    notice: Option<String>,
+}
+
+/// `GET /collections/{id}/export`
+pub async fn of_layer(Path(id): Path<String>, method: Method, visit: Visit) -> Answer {
+    let layers = vec![visit.layer(&id)?];
+    if wants_choice(&visit) {
+        return choice(&visit, &layers).await;
+    }
+    answer(&visit, &method, one(&visit, layers)?).await
+}
+
+/// `GET /export`
+pub async fn of_layers(method: Method, visit: Visit) -> Answer {
+    let layers = named(&visit)?;
+    if wants_choice(&visit) {
+        return choice(&visit, &layers).await;
+    }
+    answer(&visit, &method, several(&visit, layers)?).await
+}
+
+/// `GET /collections/{id}/export/estimate`
+pub async fn estimate_layer(Path(id): Path<String>, visit: Visit) -> Answer {
+    let layers = vec![visit.layer(&id)?];
+    estimated(&visit, one(&visit, layers)?).await
+}
+
+/// `GET /export/estimate`
+pub async fn estimate_layers(visit: Visit) -> Answer {
+    let layers = named(&visit)?;
+    estimated(&visit, several(&visit, layers)?).await
+}
+
+/// Without a format there is a choice to make.
+fn wants_choice(visit: &Visit) -> bool {
+    matches!(visit.params.get(name::F), None | Some("json" | "html"))
+}
+
+/// The layers named in `collections`; all that have a version when it is not given.
+fn named(visit: &Visit) -> Result<Vec<Arc<Layer>>> {
+    let snapshot = visit.snapshot();
+    let layers: Vec<Arc<Layer>> = match visit.params.get(COLLECTIONS) {
+        None => snapshot.served().cloned().collect(),
+        Some(list) => {
+            let mut ids: Vec<&str> = list.split(',').map(str::trim).collect();
+            Order::check_layers(ids.iter().filter(|id| !id.is_empty()).count())?;
+            let mut seen = std::collections::BTreeSet::new();
+            ids.retain(|id| seen.insert(*id));
+            ids.into_iter().map(|id| snapshot.layer(id).cloned()).collect::<Result<_>>()?
+        }
+    };
+    Order::check_layers(layers.len())?;
+    Ok(layers)
+}
+
+/// The order of one layer: its properties may be filtered by.
+fn one(visit: &Visit, layers: Vec<Arc<Layer>>) -> Result<Asked> {
+    let asked = visit.asked_territory()?;
+    let mut parts = Vec::new();
+    for layer in layers {
+        let at = layer.at()?;
+        let fields: Vec<&str> = at.version.schema.fields.iter().map(|f| f.name.as_str()).collect();
+        visit.params.check(&KNOWN, &fields)?;
+        let wanted = Wanted { known: &KNOWN, asked: asked.as_ref() };
+        let filter = items::filter(visit, &at.version.schema, &wanted)?;
+        parts.push(Part { layer, filter });
+    }
+    order(visit, parts)
+}
+
+/// The order of several layers: what selects is what they have in common.
+fn several(visit: &Visit, layers: Vec<Arc<Layer>>) -> Result<Asked> {
+    visit.params.check(&KNOWN, &[])?;
+    let asked = visit.asked_territory()?;
+    let bbox = visit.params.get(name::BBOX).map(crate::query::parse_bbox).transpose()?;
+    let selection = visit.selection(asked.as_ref());
+    let part = |layer: Arc<Layer>| {
+        layer.at()?;
+        let filter = Filter { bbox, selection: selection.clone(), ..Filter::default() };
+        Ok(Part { layer, filter })
+    };
+    let parts = layers.into_iter().map(part).collect::<Result<_>>()?;
+    order(visit, parts)
+}
+
+fn order(visit: &Visit, parts: Vec<Part>) -> Result<Asked> {
+    let kind = Order::kind(visit.params.get(name::F).unwrap_or("gpkg"))?;
+    let asked = visit.asked_territory()?;
+    let scopes: Vec<_> = visit.scope.iter().chain(&asked).collect();
+    let reference = &visit.site.app.reference;
+    let crs = match Order::crs(kind, visit.params.get(name::CRS))? {
+        Some(crs) => crs,
+        None => {
+            // What is inside both is inside the last.
+            let inner = scopes.last();
+            let codes: Vec<_> =
+                inner.iter().flat_map(|s| &s.resolved).map(|r| r.code.clone()).collect();
+            let mut extent = BBox::EMPTY;
+            for part in &parts {
+                extent.merge(&part.layer.at()?.version.bbox.unwrap_or(BBox::EMPTY));
+            }
+            legal_crs(reference, &codes, Some(&extent).filter(|e| !e.is_empty()))
+        }
+    };
+    let words = |s: &Arc<super::scope::Scope>| visit.site.scope_title(s);
+    let extent = (!scopes.is_empty()).then(|| {
+        let join = |all: Vec<String>, with: &str| all.join(with);
+        Extent {
+            slug: join(scopes.iter().map(|s| s.canonical()).collect(), "_"),
+            words: crate::model::Text::new(
+                join(scopes.iter().map(|s| words(s).fr).collect(), " ; "),
+                join(scopes.iter().map(|s| words(s).en).collect(), "; "),
+            ),
+        }
+    });
+    let notice = asked.as_ref().and_then(|asked| asked.notice.clone());
+    let (options, vintage) = (options(visit)?, reference.vintage());
+    Ok(Asked { order: Order { parts, kind, crs, options, extent, vintage }, notice })
+}
+
+fn options(visit: &Visit) -> Result<Options> {
+    let wrong = |name: &str, value: &str, allowed: &str| {
+        let shown: String = value.chars().take(40).collect();
+        Error::Invalid(text!(
+            "Paramètre « {name} » : « {shown} ». Valeurs possibles : {allowed}.",
+            "Parameter \"{name}\": \"{shown}\". Possible values: {allowed}."
+        ))
+    };
+    let decimal_comma = match visit.params.get(DECIMAL) {
+        None | Some("point" | ".") => false,
+        Some("comma" | "virgule" | ",") => true,
+        Some(other) => return Err(wrong(DECIMAL, other, "point, comma")),
+    };
+    let place = match visit.params.get(GEOMETRY) {
+        None | Some("none") => Place::None,
+        Some("wkt") => Place::Wkt,
+        Some("point" | "lonlat") => Place::Point,
+        Some(other) => return Err(wrong(GEOMETRY, other, "none, wkt, point")),
+    };
+    Ok(Options { decimal_comma, place })
+}
+
+/// The file, or where it will be.
+async fn answer(visit: &Visit, method: &Method, asked: Asked) -> Answer {
+    let Asked { order, notice } = asked;
+    let exports = &visit.site.app.exports;
+    let id = order.id()?;
+    let etag = format!("\"{id}\"");
+    if negotiate::none_match(visit.header(header::IF_NONE_MATCH), &etag) {
+        let mut response = StatusCode::NOT_MODIFIED.into_response();
+        file_headers(&mut response, &etag);
+        return Ok(response);
+    }
+    let mut response = if let Some(ready) = exports.ready(&id).await? {
+        range::file(visit, method, &ready).await?
+    } else if *method == Method::HEAD {
+        attachment(Body::empty(), order.media(), &order.file_name())
+    } else {
+        let estimate = exports.estimate(&order).await?;
+        if estimate.at_once {
+            sent(visit, order).await?
+        } else {
+            placed(visit, order, estimate).await?
+        }
+    };
+    // What is sent as it is made says when it was: it is the same file, not the same bytes.
+    let kept = response.headers().contains_key(header::ACCEPT_RANGES);
+    if matches!(response.status(), StatusCode::OK | StatusCode::PARTIAL_CONTENT) {
+        let etag = if kept { etag } else { format!("W/{etag}") };
+        file_headers(&mut response, &etag);
+    }
+    if let Some(notice) = notice.and_then(|n| HeaderValue::from_str(&n).ok()) {
+        response.headers_mut().insert(TERRITORY_NOTICE, notice);
+    }
+    Ok(response)
+}
+
+/// Sends a small export as it is made. The first piece decides: what fails before it is a problem
+/// like any other, what fails behind it ends the connection unfinished.
+async fn sent(visit: &Visit, order: Order) -> Answer {
+    let (media, name) = (order.media(), order.file_name());
+    let mut pieces = visit.site.app.exports.stream(order).await?;
+    let first = match pieces.recv().await {
+        Some(first) => first?,
+        None => return Err(Error::broken("an export without an end").into()),
+    };
+    let rest = futures_util::stream::unfold(pieces, |mut pieces| async move {
+        let piece = pieces.recv().await?;
+        if let Err(error) = &piece {
+            tracing::error!(cause = error.chain(), "an export ends unfinished");
+        }
+        Some((piece, pieces))
+    });
+    let all = futures_util::stream::iter([Ok(first)]).chain(rest);
+    Ok(attachment(Body::from_stream(all), media, &name))
+}
+
+/// Places an order: `202`, and where to follow it.
+async fn placed(visit: &Visit, order: Order, estimate: Estimate) -> Answer {
+    let ticket = visit.site.app.exports.place(order, estimate.rows).await?;
+    let location = visit.url(&format!("exports/{}", ticket.id));
+    let mut response = standing(visit, &ticket.id, &ticket.status).await?;
+    *response.status_mut() = StatusCode::ACCEPTED;
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&location) {
+        headers.insert(header::LOCATION, value);
+    }
+    headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+    Ok(response)
+}
+
+/// `GET /exports/{order}`
+pub async fn status(Path(id): Path<String>, visit: Visit) -> Answer {
+    visit.params.check(&[name::F], &[])?;
+    let status = visit.site.app.exports.status(&id).await?;
+    standing(&visit, &id, &status).await
+}
+
+/// `DELETE /exports/{order}`
+pub async fn cancel(Path(id): Path<String>, visit: Visit) -> Answer {
+    visit.site.app.exports.cancel(&id).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// `POST /exports/{order}`: what a page without scripts can do instead of `DELETE`.
+pub async fn cancel_by_form(Path(id): Path<String>, visit: Visit) -> Answer {
+    visit.site.app.exports.cancel(&id).await?;
+    let mut response = StatusCode::SEE_OTHER.into_response();
+    if let Ok(value) = HeaderValue::from_str(&visit.url("collections?f=html")) {
+        response.headers_mut().insert(header::LOCATION, value);
+    }
+    Ok(response)
+}
+
+/// `GET /exports/{order}/file`
+pub async fn file(Path(id): Path<String>, method: Method, visit: Visit) -> Answer {
+    visit.params.check(&[], &[])?;
+    let exports = &visit.site.app.exports;
+    let Some(ready) = exports.ready(&id).await? else {
+        return Err(match exports.status(&id).await? {
+            Status::Failed(error) => error.again(),
+            Status::Cancelled => Error::Gone {
+                text: text!("Cet export a été annulé.", "This export was cancelled."),
+                follow: None,
+            },
+            _ => Error::Conflict(text!(
+                "Cet export n'est pas encore prêt : suivez son avancement.",
+                "This export is not ready yet: follow its progress."
+            )),
+        }
+        .into());
+    };
+    let etag = format!("\"{id}\"");
+    if negotiate::none_match(visit.header(header::IF_NONE_MATCH), &etag) {
+        let mut response = StatusCode::NOT_MODIFIED.into_response();
+        file_headers(&mut response, &etag);
+        return Ok(response);
+    }
+    let mut response = range::file(&visit, &method, &ready).await?;
+    file_headers(&mut response, &etag);
+    Ok(response)
+}
+
+/// Where an order stands, as JSON or as a page that follows it.
+async fn standing(visit: &Visit, id: &str, status: &Status) -> Answer {
+    let format = match visit.params.get(name::F) {
+        None | Some("json" | "html") => visit.format()?,
+        // `f` named the file's format.
+        Some(_) => negotiate::format(visit.header(header::ACCEPT)).unwrap_or(Format::Json),
+    };
+    let under_way = matches!(status, Status::Waiting | Status::Running { .. });
+    let document = match format {
+        Format::Json => Document::json(media::JSON, &standing_json(visit, id, status)),
+        Format::Html => Document::html(pages::export::standing(visit, id, status)),
+    };
+    let tag = visit.tag(&["export", id, &format!("{status:?}")]);
+    let mut response = visit.send(&tag, document).await?;
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.remove(header::ETAG);
+    if under_way && format == Format::Html {
+        let to = visit.url(&format!("exports/{id}?f=html"));
+        if let Ok(value) = HeaderValue::from_str(&format!("2; url={to}")) {
+            headers.insert(header::REFRESH, value);
+        }
+    }
+    Ok(response)
+}
+
+fn standing_json(visit: &Visit, id: &str, status: &Status) -> Value {
+    let own = visit.url(&format!("exports/{id}"));
+    let mut value = json!({ "id": id });
+    let mut links = vec![Link::new("self", media::JSON, own.clone())];
+    match status {
+        Status::Waiting => value["status"] = "accepted".into(),
+        Status::Running { rows, of, bytes } => {
+            value["status"] = "running".into();
+            value["rows"] = (*rows).into();
+            value["bytes"] = (*bytes).into();
+            value["progress"] = percent(*rows, *of).into();
+        }
+        Status::Done(ready) => {
+            value["status"] = "successful".into();
+            value["progress"] = 100.into();
+            value["rows"] = ready.rows.into();
+            value["bytes"] = ready.bytes.into();
+            value["file"] = ready.name.clone().into();
+            value["type"] = ready.media.clone().into();
+            value["finished"] = ready.made_at.to_string().into();
+            value["expires"] = ready.until.to_string().into();
+            let mut link = Link::new("enclosure", media::JSON, format!("{own}/file"));
+            link.media = FORMATS.iter().map(|k| k.media).find(|m| *m == ready.media);
+            links.push(link.titled(ready.name.clone()));
+        }
+        Status::Failed(error) => {
+            let failure = Failure::from(error.again());
+            value["status"] = "failed".into();
+            value["message"] = visit.say(&failure.detail()).into();
+            value["httpStatus"] = failure.kind().status.as_u16().into();
+        }
+        Status::Cancelled => value["status"] = "dismissed".into(),
+    }
+    value["links"] = json!(links);
+    value
+}
+
+/// Hundredths, less than all before the end.
+pub fn percent(rows: u64, of: u64) -> u64 {
+    (rows.saturating_mul(100) / of.max(1)).min(99)
+}
+
+/// What an export will be, about.
+async fn estimated(visit: &Visit, asked: Asked) -> Answer {
+    let Asked { order, notice } = asked;
+    let id = order.id()?;
+    let tag = visit.tag(&["estimate", &id]);
+    let mut value = json!({});
+    let Estimate { rows, exact, bytes, at_once } = visit.site.app.exports.estimate(&order).await?;
+    value["rows"] = rows.into();
+    value["rowsExact"] = exact.into();
+    value["bytes"] = bytes.into();
+    value["mode"] = if at_once { "stream" } else { "order" }.into();
+    value["file"] = order.file_name().into();
+    value["type"] = order.media().into();
+    value["crs"] = order.crs.uri().unwrap_or_default().into();
+    let mut document = Document::json(media::JSON, &value);
+    if let Some(notice) = notice {
+        document = document.with(TERRITORY_NOTICE, notice);
+    }
+    visit.send(&tag, document).await
+}
+
+/// What may be chosen: formats, as JSON or as a page.
+async fn choice(visit: &Visit, layers: &[Arc<Layer>]) -> Answer {
+    visit.params.check(&KNOWN, &[])?;
+    let format = visit.format()?;
+    let ids: Vec<LayerId> = layers.iter().map(|l| l.def.id.clone()).collect();
+    let tag = visit.tag(&["choice", &format!("{ids:?}")]);
+    if let Some(unchanged) = visit.unchanged(&tag) {
+        return Ok(unchanged);
+    }
+    if format == Format::Html {
+        return visit.send(&tag, Document::html(pages::export::choice(visit, layers))).await;
+    }
+    let formats: Vec<Value> = FORMATS
+        .iter()
+        .map(|kind| {
+            let href = visit.address(&[], &[(name::F, kind.id)]);
+            json!({
+                "f": kind.id, "title": kind.title, "extension": kind.extension,
+                "links": [Link::new("enclosure", kind.media, href)],
+            })
+        })
+        .collect();
+    let value = json!({
+        "collections": ids.iter().map(LayerId::as_str).collect::<Vec<_>>(),
+        "formats": formats,
+        "links": visit.own_links(media::JSON),
+    });
+    visit.send(&tag, Document::json(media::JSON, &value)).await
+}
+
+/// A file to be kept under its name.
+pub fn attachment(body: Body, media: &str, name: &str) -> Response {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(media) {
+        headers.insert(header::CONTENT_TYPE, value);
+    }
+    // RFC 6266: plain for old clients, UTF-8 for all others.
+    let plain: String =
+        name.chars().map(|c| if c.is_ascii_graphic() && c != '"' { c } else { '_' }).collect();
+    let utf8 = super::params::encode(name).replace(',', "%2C").replace(':', "%3A");
+    let words = format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{utf8}");
+    if let Ok(value) = HeaderValue::from_str(&words) {
+        headers.insert(header::CONTENT_DISPOSITION, value);
+    }
+    response
+}
+
+fn file_headers(response: &mut Response, etag: &str) {
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(etag) {
+        headers.insert(header::ETAG, value);
+    }
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=10"));
+}
