@@ -35,6 +35,7 @@ pub fn run(site: &Site, report: &mut Report) {
             options: Options::default(),
             extent: None,
             vintage: 0,
+            service: None,
         };
         let out = site.path(&format!("ours.{id}"));
         let ours = best(3, || {

@@ -14,6 +14,7 @@ mod exports;
 mod formats_written;
 mod gdal;
 mod harvest;
+mod kit;
 mod odd;
 mod operations;
 mod postgis;

@@ -56,6 +56,7 @@ fn head(name: &str, geometry: GeometryKind, code: u32) -> Head {
             fact("attribution", "Mention", "Essai & Cie <2024>"),
         ],
         style: Some(Style { name: "essai".into(), qml: "<qgis/>".into() }),
+        project: None,
     }
 }
 

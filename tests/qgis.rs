@@ -17,7 +17,8 @@ const PYTHON: &str = "/usr/bin/python3";
 /// The box of the features' test, west, south, east, north: around Lille.
 const LILLE: [&str; 4] = ["3.0", "50.6", "3.1", "50.7"];
 
-fn qgis() -> bool {
+/// Whether QGIS is there; says so when it is not.
+pub fn found() -> bool {
     let found = Command::new(PYTHON).args(["-c", "import qgis.core"]).output();
     let found = found.is_ok_and(|o| o.status.success());
     if !found {
@@ -37,7 +38,8 @@ fn script(mut command: Command, folder: &Path, name: &str, args: &[&str]) -> Val
     })
 }
 
-fn run(name: &str, args: &[&str]) -> Value {
+/// Runs one of the scripts.
+pub fn run(name: &str, args: &[&str]) -> Value {
     script(Command::new(PYTHON), &root().join("tests/qgis"), name, args)
 }
 
@@ -47,7 +49,7 @@ fn features(url: &str) -> Value {
 
 #[test]
 fn qgis_adds_the_layers_of_the_service_and_of_a_scope() {
-    if !qgis() {
+    if !found() {
         return;
     }
     let server = demo_server();
@@ -103,7 +105,7 @@ fn draw(server: &Server, root: &str, layer: &str, png: &Path) -> Value {
 
 #[test]
 fn qgis_draws_vector_tiles_with_their_style_whole_and_scoped() {
-    if !qgis() {
+    if !found() {
         return;
     }
     let server = demo_server();
@@ -127,7 +129,7 @@ fn qgis_draws_vector_tiles_with_their_style_whole_and_scoped() {
 
 #[test]
 fn qgis_draws_layers_that_have_no_style_of_their_own() {
-    if !qgis() {
+    if !found() {
         return;
     }
     let shapes = [
@@ -158,7 +160,7 @@ fn qgis_draws_layers_that_have_no_style_of_their_own() {
 /// where another user could write a journal beside them if the file asked for one.
 #[test]
 fn qgis_reads_a_version_as_another_user_and_changes_nothing() {
-    if !qgis() || !has("runuser") {
+    if !found() || !has("runuser") {
         return;
     }
     let dir = tempfile::tempdir().unwrap();

@@ -86,6 +86,7 @@ pub(super) async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
         options: Options { decimal_comma: args.decimal == "comma", place },
         extent: (!codes.is_empty()).then(|| words(&reference, &codes, mode)),
         vintage: reference.vintage(),
+        service: settings.server.public_url.as_ref().map(ToString::to_string),
     };
     for notice in resolved.iter().filter_map(|r| r.notice.as_ref()) {
         out::line(notice.get(lang));

@@ -6,7 +6,7 @@ use crate::{
     error::{Error, Result},
     formats::{
         qgis::{self, Symbology},
-        write::{Fact, Head, Style, System},
+        write::{Fact, Head, InProject, Style, System},
     },
     geometry::crs::Crs,
     model::{GeometryKind, Lang, LayerDef, Schema},
@@ -18,11 +18,18 @@ pub(super) fn head(order: &Order, part: &Part, styles: &Path) -> Result<Head> {
     let (def, version) = (&part.layer.def, &part.layer.at()?.version);
     let schema = version.schema.clone();
     let label = def.label.as_deref().and_then(|name| schema.index(name));
+    let symbology = symbology(styles, def, &schema);
     Ok(Head {
         name: def.id.to_string(),
         title: def.title.fr.clone(),
         description: def.description.fr.clone(),
-        style: style(styles, def, &schema),
+        style: style(&symbology, def, &schema),
+        project: Some(InProject {
+            symbology,
+            group: def.producer.clone(),
+            is_border: def.territory.borders.is_some(),
+            service: order.service.clone(),
+        }),
         schema,
         system: system(&order.crs)?,
         label,
@@ -107,18 +114,21 @@ fn words(value: &crate::model::Value) -> String {
     }
 }
 
-/// The layer's style as QGIS has it, when there is a document of it. The configuration refused
+/// How the layer's style document draws it; nothing when there is none. The configuration refused
 /// unreadable ones at start: one that became so since is left out.
-fn style(folder: &Path, def: &LayerDef, schema: &Schema) -> Option<Style> {
-    if schema.geometry == GeometryKind::None {
-        return None;
-    }
+fn symbology(folder: &Path, def: &LayerDef, schema: &Schema) -> Symbology {
     let id = def.style.as_deref().unwrap_or(def.id.as_str());
-    let text = std::fs::read(folder.join(format!("{id}.json"))).ok()?;
-    let document = serde_json::from_slice(&text).ok()?;
-    let symbology = Symbology::of_style(&document, def.id.as_str(), schema.geometry);
-    if symbology.is_empty() {
-        return None;
-    }
-    Some(Style { name: id.to_owned(), qml: qgis::style(&symbology, schema.geometry) })
+    let text = std::fs::read(folder.join(format!("{id}.json"))).ok();
+    let document: Option<serde_json::Value> =
+        text.and_then(|text| serde_json::from_slice(&text).ok());
+    document
+        .filter(|_| schema.geometry != GeometryKind::None)
+        .map(|d| Symbology::of_style(&d, def.id.as_str(), schema.geometry))
+        .unwrap_or_default()
+}
+
+/// The same as a GeoPackage holds it.
+fn style(symbology: &Symbology, def: &LayerDef, schema: &Schema) -> Option<Style> {
+    let name = def.style.as_deref().unwrap_or(def.id.as_str()).to_owned();
+    (!symbology.is_empty()).then(|| Style { name, qml: qgis::style(symbology, schema.geometry) })
 }

@@ -20,8 +20,10 @@ mod run;
 mod scratch;
 mod stream;
 
+use crate::formats::write::layer_definition;
 pub use crate::formats::write::{ALL as FORMATS, Kind, Options, Place};
 pub use legal::legal_crs;
+use order::no_layer;
 pub use order::{Extent, Order, Part};
 pub use place::{Status, Ticket};
 pub use results::Ready;
@@ -133,6 +135,16 @@ impl Exports {
             rows: Some(rows),
         };
         job.write(Box::new(std::io::sink()), &mut run::Still).await
+    }
+
+    /// The first layer of an order as a QGIS layer definition (`.qlr`) that reads it from the
+    /// order's service.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] before its first harvest; [`Error::Invalid`] without a layer.
+    pub fn layer_definition(&self, order: &Order) -> Result<String> {
+        let Some(part) = order.parts.first() else { return Err(no_layer()) };
+        Ok(layer_definition(&about::head(order, part, &self.0.styles)?))
     }
 
     /// Writes an export into a local file, whole or not at all.

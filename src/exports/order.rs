@@ -48,6 +48,16 @@ pub struct Order {
     pub extent: Option<Extent>,
     /// Vintage of the territory reference.
     pub vintage: u16,
+    /// Landing page of the service (within the scope), for files that point back to it.
+    pub service: Option<String>,
+}
+
+/// Nothing to export.
+pub(super) fn no_layer() -> Error {
+    Error::Invalid(text!(
+        "Aucune couche à exporter : nommez-en dans « collections ».",
+        "No layer to export: name some in \"collections\"."
+    ))
 }
 
 impl Order {
@@ -98,10 +108,7 @@ impl Order {
     /// [`Error::Invalid`] when there is none, or too many.
     pub fn check_layers(count: usize) -> Result<()> {
         match count {
-            0 => Err(Error::Invalid(text!(
-                "Aucune couche à exporter : nommez-en dans « collections ».",
-                "No layer to export: name some in \"collections\"."
-            ))),
+            0 => Err(no_layer()),
             n if n > MOST_LAYERS => Err(Error::Invalid(text!(
                 "{n} couches demandées : {MOST_LAYERS} au plus par export.",
                 "{n} layers asked for: at most {MOST_LAYERS} in an export."
@@ -121,6 +128,9 @@ impl Order {
         add(self.kind.id);
         add(&format!("{:?}{:?}", self.crs.epsg(), self.options));
         add(&format!("{:?}{}", self.extent.as_ref().map(|e| &e.words), self.vintage));
+        if self.kind.id == "kit" {
+            add(self.service.as_deref().unwrap_or_default());
+        }
         for part in &self.parts {
             let at = part.layer.at()?;
             add(&at.key());
@@ -161,7 +171,7 @@ impl Order {
         let today = jiff::Timestamp::now().strftime("%Y-%m-%d");
         let extension = match (self.is_archive(), self.kind.id) {
             (true, id) => format!("{id}.zip"),
-            (false, "shp") => "shp.zip".to_owned(),
+            (false, id @ ("shp" | "kit")) => format!("{id}.zip"),
             (false, _) => self.kind.extension.to_owned(),
         };
         format!("{name}_{today}.{extension}")

@@ -44,6 +44,8 @@ pub const KNOWN: [&str; 9] = [
     GEOMETRY,
     COLLECTIONS,
 ];
+/// The format of kits.
+const KIT: &str = "kit";
 const DECIMAL: &str = "decimal";
 const GEOMETRY: &str = "geometry";
 const COLLECTIONS: &str = "collections";
@@ -69,7 +71,35 @@ pub async fn of_layers(method: Method, visit: Visit) -> Answer {
     if wants_choice(&visit) {
         return choice(&visit, &layers).await;
     }
-    answer(&visit, &method, several(&visit, layers)?).await
+    answer(&visit, &method, several(&visit, layers, asked_format(&visit))?).await
+}
+
+/// `GET /kit.zip`: the kit of the territory, with all layers or those named.
+pub async fn kit(method: Method, visit: Visit) -> Answer {
+    if let Some(other) = visit.params.get(name::F).filter(|f| *f != KIT) {
+        Order::kind(other)?;
+        return Err(Error::Invalid(text!(
+            "Le kit a un seul format. Pour un autre : …/export?f={other}.",
+            "The kit has one format. For another: …/export?f={other}."
+        ))
+        .into());
+    }
+    answer(&visit, &method, several(&visit, named(&visit)?, KIT)?).await
+}
+
+/// `GET /collections/{id}/layer.qlr`: the layer within the scope, to drop into QGIS.
+pub async fn layer_definition(Path(id): Path<String>, visit: Visit) -> Answer {
+    visit.params.check(&[], &[])?;
+    let order = several(&visit, vec![visit.layer(&id)?], KIT)?.order;
+    let tag = visit.tag(&["qlr", &order.id()?]);
+    if let Some(unchanged) = visit.unchanged(&tag) {
+        return Ok(unchanged);
+    }
+    let text = visit.site.app.exports.layer_definition(&order)?;
+    let scope = order.extent.as_ref().map(|e| format!("_{}", e.slug)).unwrap_or_default();
+    let name = disposition(&format!("socle_{id}{scope}.qlr"));
+    let document = Document::new(media::QLR, text).with(header::CONTENT_DISPOSITION, name);
+    visit.send(&tag, document).await
 }
 
 /// `GET /collections/{id}/export/estimate`
@@ -81,7 +111,12 @@ pub async fn estimate_layer(Path(id): Path<String>, visit: Visit) -> Answer {
 /// `GET /export/estimate`
 pub async fn estimate_layers(visit: Visit) -> Answer {
     let layers = named(&visit)?;
-    estimated(&visit, several(&visit, layers)?).await
+    estimated(&visit, several(&visit, layers, asked_format(&visit))?).await
+}
+
+/// The format named by `f`, or the one that holds the most.
+fn asked_format(visit: &Visit) -> &str {
+    visit.params.get(name::F).unwrap_or("gpkg")
 }
 
 /// Without a format there is a choice to make.
@@ -118,11 +153,11 @@ fn one(visit: &Visit, layers: Vec<Arc<Layer>>) -> Result<Asked> {
         let filter = items::filter(visit, &at.version.schema, &wanted)?;
         parts.push(Part { layer, filter });
     }
-    order(visit, parts)
+    order(visit, parts, asked_format(visit))
 }
 
 /// The order of several layers: what selects is what they have in common.
-fn several(visit: &Visit, layers: Vec<Arc<Layer>>) -> Result<Asked> {
+fn several(visit: &Visit, layers: Vec<Arc<Layer>>, format: &str) -> Result<Asked> {
     visit.params.check(&KNOWN, &[])?;
     let asked = visit.asked_territory()?;
     let bbox = visit.params.get(name::BBOX).map(crate::query::parse_bbox).transpose()?;
@@ -133,11 +168,11 @@ fn several(visit: &Visit, layers: Vec<Arc<Layer>>) -> Result<Asked> {
         Ok(Part { layer, filter })
     };
     let parts = layers.into_iter().map(part).collect::<Result<_>>()?;
-    order(visit, parts)
+    order(visit, parts, format)
 }
 
-fn order(visit: &Visit, parts: Vec<Part>) -> Result<Asked> {
-    let kind = Order::kind(visit.params.get(name::F).unwrap_or("gpkg"))?;
+fn order(visit: &Visit, parts: Vec<Part>, format: &str) -> Result<Asked> {
+    let kind = Order::kind(format)?;
     let asked = visit.asked_territory()?;
     let scopes: Vec<_> = visit.scope.iter().chain(&asked).collect();
     let reference = &visit.site.app.reference;
@@ -168,7 +203,8 @@ fn order(visit: &Visit, parts: Vec<Part>) -> Result<Asked> {
     });
     let notice = asked.as_ref().and_then(|asked| asked.notice.clone());
     let (options, vintage) = (options(visit)?, reference.vintage());
-    Ok(Asked { order: Order { parts, kind, crs, options, extent, vintage }, notice })
+    let service = Some(visit.root());
+    Ok(Asked { order: Order { parts, kind, crs, options, extent, vintage, service }, notice })
 }
 
 fn options(visit: &Visit) -> Result<Options> {
@@ -440,15 +476,19 @@ pub fn attachment(body: Body, media: &str, name: &str) -> Response {
     if let Ok(value) = HeaderValue::from_str(media) {
         headers.insert(header::CONTENT_TYPE, value);
     }
+    if let Ok(value) = HeaderValue::from_str(&disposition(name)) {
+        headers.insert(header::CONTENT_DISPOSITION, value);
+    }
+    response
+}
+
+/// What keeps a file under its name.
+fn disposition(name: &str) -> String {
     // RFC 6266: plain for old clients, UTF-8 for all others.
     let plain: String =
         name.chars().map(|c| if c.is_ascii_graphic() && c != '"' { c } else { '_' }).collect();
     let utf8 = super::params::encode(name).replace(',', "%2C").replace(':', "%3A");
-    let words = format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{utf8}");
-    if let Ok(value) = HeaderValue::from_str(&words) {
-        headers.insert(header::CONTENT_DISPOSITION, value);
-    }
-    response
+    format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{utf8}")
 }
 
 fn file_headers(response: &mut Response, etag: &str) {

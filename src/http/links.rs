@@ -4,6 +4,10 @@ use serde::Serialize;
 
 /// Media types.
 pub mod media {
+    /// QGIS layer definition.
+    pub const QLR: &str = "application/x-qgis-layer-definition";
+    /// An archive.
+    pub const ZIP: &str = "application/zip";
     /// JSON.
     pub const JSON: &str = "application/json";
     /// GeoJSON.

@@ -147,6 +147,8 @@ const EXPORT_ALL: &[&str] = &[
     "decimal",
     "geometry",
 ];
+const KIT: &[&str] =
+    &["collections", "territory", "territoire", "territory-mode", "export-crs", "bbox"];
 /// What an export may be; `application/octet-stream` stands for those without a common name.
 const FILES: &[&str] = &["application/octet-stream", media::JSON];
 /// Parameters of a page of features, by their names among the shared ones.
@@ -166,7 +168,7 @@ const PAGE: &[&str] = &[
 ];
 
 #[rustfmt::skip] // a table: one line per operation
-const OPERATIONS: [Operation; 30] = [
+const OPERATIONS: [Operation; 32] = [
     Operation { path: path::LANDING, id: "getLandingPage", fr: "Page d'accueil", en: "Landing page", refs: &["f"], types: JSON_HTML },
     Operation { path: path::CONFORMANCE, id: "getConformance", fr: "Classes de conformité", en: "Conformance classes", refs: &["f"], types: JSON_HTML },
     Operation { path: path::API, id: "getApi", fr: "Cette définition", en: "This definition", refs: &["f"], types: &[media::OPENAPI, media::HTML] },
@@ -186,6 +188,8 @@ const OPERATIONS: [Operation; 30] = [
     Operation { path: path::EXPORT, id: "getExport", fr: "Une couche en un fichier", en: "A layer as a file", refs: EXPORT, types: FILES },
     Operation { path: path::EXPORT_ESTIMATE, id: "estimateExport", fr: "Taille d'un export", en: "Size of an export", refs: EXPORT, types: &[media::JSON] },
     Operation { path: path::EXPORT_ALL, id: "getExportOfLayers", fr: "Plusieurs couches en un fichier", en: "Several layers as a file", refs: EXPORT_ALL, types: FILES },
+    Operation { path: path::KIT, id: "getKit", fr: "Kit QGIS : toutes les couches, prêtes à ouvrir", en: "QGIS kit: all layers, ready to open", refs: KIT, types: &[media::ZIP] },
+    Operation { path: path::LAYER_DEFINITION, id: "getLayerDefinition", fr: "Couche à glisser dans QGIS", en: "Layer to drop into QGIS", refs: &[], types: &[media::QLR] },
     Operation { path: path::EXPORT_ALL_ESTIMATE, id: "estimateExportOfLayers", fr: "Taille d'un export de plusieurs couches", en: "Size of an export of several layers", refs: EXPORT_ALL, types: &[media::JSON] },
     Operation { path: path::ORDER, id: "getExportOrder", fr: "Avancement d'un export (DELETE : l'annuler)", en: "Progress of an export (DELETE: cancel it)", refs: &["f"], types: JSON_HTML },
     Operation { path: path::ORDER_FILE, id: "getExportFile", fr: "Fichier d'un export", en: "File of an export", refs: &[], types: FILES },
@@ -211,7 +215,8 @@ fn operation(id: &str, summary: &str, template: &str, refs: &[&str], types: &[&s
                 media::GEOJSON if id.ends_with("getFeature") => "featureGeoJSON",
                 media::GEOJSON => "featureCollectionGeoJSON",
                 media::HTML => "text",
-                media::MVT | "application/octet-stream" => "binary",
+                media::MVT | media::ZIP | "application/octet-stream" => "binary",
+                media::QLR => "text",
                 _ => "document",
             };
             (

@@ -57,6 +57,10 @@ pub mod path {
     pub const EXPORT_ALL: &str = "/export";
     /// How large that will be.
     pub const EXPORT_ALL_ESTIMATE: &str = "/export/estimate";
+    /// The kit of a territory.
+    pub const KIT: &str = "/kit.zip";
+    /// A layer to drop into QGIS.
+    pub const LAYER_DEFINITION: &str = "/collections/{id}/layer.qlr";
     /// An order.
     pub const ORDER: &str = "/exports/{order}";
     /// Its file.
@@ -87,7 +91,7 @@ pub mod path {
     pub const ASSET: &str = "/assets/{file}";
 
     /// All of them.
-    pub const ALL: [&str; 34] = [
+    pub const ALL: [&str; 36] = [
         LANDING,
         CONFORMANCE,
         API,
@@ -108,6 +112,8 @@ pub mod path {
         EXPORT_ESTIMATE,
         EXPORT_ALL,
         EXPORT_ALL_ESTIMATE,
+        KIT,
+        LAYER_DEFINITION,
         ORDER,
         ORDER_FILE,
         GRIDS,
@@ -185,6 +191,8 @@ fn routes() -> Router<Arc<Site>> {
         .route(path::EXPORT_ESTIMATE, get(exports::estimate_layer))
         .route(path::EXPORT_ALL, get(exports::of_layers))
         .route(path::EXPORT_ALL_ESTIMATE, get(exports::estimate_layers))
+        .route(path::KIT, get(exports::kit))
+        .route(path::LAYER_DEFINITION, get(exports::layer_definition))
         .route(
             path::ORDER,
             get(exports::status).delete(exports::cancel).post(exports::cancel_by_form),

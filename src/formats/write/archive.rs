@@ -147,9 +147,9 @@ impl Writer for Archive {
 }
 
 /// How a member is kept. Sizes are not known beforehand: room for large ones is made for all.
-fn entry(name: &str) -> SimpleFileOptions {
+pub(super) fn entry(name: &str) -> SimpleFileOptions {
     // What is compressed already is kept as it is.
-    let packed = [".xlsx", ".parquet"].iter().any(|end| name.ends_with(end));
+    let packed = [".xlsx", ".parquet", ".qgz"].iter().any(|end| name.ends_with(end));
     let method = if packed { CompressionMethod::Stored } else { CompressionMethod::Deflated };
     let now = jiff::tz::Offset::UTC.to_datetime(jiff::Timestamp::now());
     let part = |n: i8| u8::try_from(n).unwrap_or(1);
@@ -168,7 +168,7 @@ fn entry(name: &str) -> SimpleFileOptions {
         .last_modified_time(time.unwrap_or_default())
 }
 
-fn fault(e: ZipError) -> Error {
+pub(super) fn fault(e: ZipError) -> Error {
     match e {
         ZipError::Io(e) => io(e),
         other => Error::fault("writing an archive", other),

@@ -14,6 +14,7 @@ mod archive;
 mod csv;
 mod flatgeobuf;
 mod geojson;
+mod kit;
 mod kml;
 mod names;
 mod parquet;
@@ -23,6 +24,7 @@ mod shapefile;
 mod spool;
 mod xlsx;
 
+pub use kit::layer_definition;
 pub use names::Names;
 pub use place::Place;
 pub use readme::text as readme_text;
@@ -30,7 +32,7 @@ pub use spool::Spool;
 
 use crate::{
     error::{Error, Result},
-    formats::geopackage,
+    formats::{geopackage, qgis::Symbology},
     model::{Schema, Text, ValueRef},
 };
 use std::{
@@ -92,6 +94,21 @@ pub struct Head {
     pub facts: Vec<Fact>,
     /// How to draw it.
     pub style: Option<Style>,
+    /// Its place in a project, for formats that hold one.
+    pub project: Option<InProject>,
+}
+
+/// A layer's place in a QGIS project.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InProject {
+    /// How it is drawn; empty: as QGIS likes.
+    pub symbology: Symbology,
+    /// What layers of its kind are called together.
+    pub group: String,
+    /// Whether its features are territories, which lie below the rest.
+    pub is_border: bool,
+    /// Landing page of the service it can be read from as a collection of the same name.
+    pub service: Option<String>,
 }
 
 impl Head {
@@ -203,8 +220,9 @@ impl Kind {
 
 /// Every format that is written.
 #[rustfmt::skip] // a table: one line per format
-pub static ALL: [Kind; 10] = [
+pub static ALL: [Kind; 11] = [
     Kind::new("gpkg", "GeoPackage", "gpkg", "application/geopackage+sqlite3", geopackage::write::open).of_several(),
+    Kind::new("kit", "Kit QGIS (zip)", "zip", "application/zip", kit::open).of_several(),
     Kind::new("shp", "Shapefile (zip)", "zip", "application/zip", archive::shapefiles).of_several(),
     Kind::new("geojson", "GeoJSON", "geojson", "application/geo+json", geojson::collection).in_crs84(),
     Kind::new("geojsonseq", "GeoJSON Text Sequence", "geojsons", "application/geo+json-seq", geojson::sequence).in_crs84(),

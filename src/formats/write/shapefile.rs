@@ -595,6 +595,7 @@ mod tests {
             label: None,
             facts: Vec::new(),
             style: None,
+            project: None,
         }
     }
 

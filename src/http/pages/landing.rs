@@ -26,6 +26,10 @@ pub async fn page(visit: &Visit, snapshot: &Snapshot) -> Result<String> {
         }
         ul.urls { (address(visit, "OGC API", &visit.root())) }
         p { (visit.words("Pour des tuiles vectorielles, l'adresse est sur la page de chaque couche.", "For vector tiles, the address is on each layer's page.")) }
+        p {
+            a href=(visit.url("kit.zip")) download { (visit.words("Télécharger le kit QGIS", "Download the QGIS kit")) } " "
+            span.muted { (visit.words("(un GeoPackage de toutes les couches et un projet prêt à ouvrir)", "(one GeoPackage of all layers and a project ready to open)")) }
+        }
         h2 id="export" { (visit.words("En un fichier", "As one file")) }
         p {
             a href=(visit.url("export?f=html")) { (visit.words("Exporter toutes les couches", "Export all layers")) } " "
