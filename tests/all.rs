@@ -10,6 +10,7 @@
 mod architecture;
 mod blobs;
 mod crash;
+mod dataset_tiles;
 mod exports;
 mod formats_written;
 mod gdal;

@@ -42,13 +42,12 @@ pub const KNOWN: [&str; 9] = [
     name::MODE,
     DECIMAL,
     GEOMETRY,
-    COLLECTIONS,
+    name::COLLECTIONS,
 ];
 /// The format of kits.
 const KIT: &str = "kit";
 const DECIMAL: &str = "decimal";
 const GEOMETRY: &str = "geometry";
-const COLLECTIONS: &str = "collections";
 
 /// An order and what its answer says beside.
 struct Asked {
@@ -127,7 +126,7 @@ fn wants_choice(visit: &Visit) -> bool {
 /// The layers named in `collections`; all that have a version when it is not given.
 fn named(visit: &Visit) -> Result<Vec<Arc<Layer>>> {
     let snapshot = visit.snapshot();
-    let layers: Vec<Arc<Layer>> = match visit.params.get(COLLECTIONS) {
+    let layers: Vec<Arc<Layer>> = match visit.params.get(name::COLLECTIONS) {
         None => snapshot.served().cloned().collect(),
         Some(list) => {
             let mut ids: Vec<&str> = list.split(',').map(str::trim).collect();

@@ -15,7 +15,7 @@ use axum::extract::Path;
 use serde_json::{Value, json};
 
 /// Conformance classes that are true of this service, to the letter of their standards.
-pub const CONFORMANCE: [&str; 12] = [
+pub const CONFORMANCE: [&str; 14] = [
     "http://www.opengis.net/spec/ogcapi-common-1/1.0/conf/core",
     "http://www.opengis.net/spec/ogcapi-common-2/1.0/conf/collections",
     "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/core",
@@ -25,7 +25,9 @@ pub const CONFORMANCE: [&str; 12] = [
     "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/core",
     "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/tileset",
     "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/tilesets-list",
+    "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/dataset-tilesets",
     "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/geodata-tilesets",
+    "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/collections-selection",
     "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/mvt",
     "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/oas30",
 ];
@@ -113,6 +115,8 @@ fn landing_links(visit: &Visit) -> Vec<Link> {
         Link::new(rel::CONFORMANCE, media::JSON, visit.url("conformance")).titled(&conformance),
         Link::new("data", media::JSON, visit.url("collections")).titled(&collections),
         Link::new(rel::DATA, media::JSON, visit.url("collections")).titled(&collections),
+        Link::new(rel::TILESETS, media::JSON, visit.url("tiles"))
+            .titled(say("Tuiles de toutes les couches", "Tiles of all layers")),
         Link::new(rel::TILING_SCHEMES, media::JSON, visit.url("tileMatrixSets"))
             .titled(say("Grilles de tuiles", "Tile matrix sets")),
         Link::new(rel::STYLES, media::JSON, visit.url("styles")).titled(say("Styles", "Styles")),

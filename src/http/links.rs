@@ -38,6 +38,8 @@ pub mod rel {
     pub const SCHEMA: &str = "http://www.opengis.net/def/rel/ogc/1.0/schema";
     /// Vector tilesets.
     pub const TILESETS: &str = "http://www.opengis.net/def/rel/ogc/1.0/tilesets-vector";
+    /// The data that tiles are made of.
+    pub const GEODATA: &str = "http://www.opengis.net/def/rel/ogc/1.0/geodata";
     /// A tile matrix set.
     pub const TILING_SCHEME: &str = "http://www.opengis.net/def/rel/ogc/1.0/tiling-scheme";
     /// All tile matrix sets.

@@ -10,6 +10,7 @@ mod access_log;
 mod admin;
 mod assets;
 mod collections;
+mod dataset_tiles;
 mod exports;
 mod forwarded;
 mod health;

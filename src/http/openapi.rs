@@ -94,7 +94,8 @@ fn definition(visit: &Visit, snapshot: &Snapshot) -> Value {
 
 /// The names of path variables that clients of OGC API look for.
 fn standard(template: &str) -> String {
-    if template.starts_with(path::COLLECTION) {
+    let of_tiles = template.starts_with(path::DATASET_TILESETS);
+    if template.starts_with(path::COLLECTION) || of_tiles {
         template
             .replace("{id}", "{collectionId}")
             .replace("{fid}", "{featureId}")
@@ -151,6 +152,7 @@ const KIT: &[&str] =
     &["collections", "territory", "territoire", "territory-mode", "export-crs", "bbox"];
 /// What an export may be; `application/octet-stream` stands for those without a common name.
 const FILES: &[&str] = &["application/octet-stream", media::JSON];
+const DATASET_TILE: &[&str] = &["collections", "territory", "territoire", "territory-mode"];
 /// Parameters of a page of features, by their names among the shared ones.
 const PAGE: &[&str] = &[
     "limit",
@@ -168,7 +170,7 @@ const PAGE: &[&str] = &[
 ];
 
 #[rustfmt::skip] // a table: one line per operation
-const OPERATIONS: [Operation; 32] = [
+const OPERATIONS: [Operation; 37] = [
     Operation { path: path::LANDING, id: "getLandingPage", fr: "Page d'accueil", en: "Landing page", refs: &["f"], types: JSON_HTML },
     Operation { path: path::CONFORMANCE, id: "getConformance", fr: "Classes de conformité", en: "Conformance classes", refs: &["f"], types: JSON_HTML },
     Operation { path: path::API, id: "getApi", fr: "Cette définition", en: "This definition", refs: &["f"], types: &[media::OPENAPI, media::HTML] },
@@ -183,6 +185,11 @@ const OPERATIONS: [Operation; 32] = [
     Operation { path: path::TILE, id: "collection.vector.getTile", fr: "Une tuile (matrice, ligne, colonne)", en: "A tile (matrix, row, column)", refs: TILE, types: &[media::MVT] },
     Operation { path: path::TILE_XYZ, id: "xyz.collection.vector.getTile", fr: "Une tuile (z, x, y)", en: "A tile (z, x, y)", refs: TILE, types: &[media::MVT] },
     Operation { path: path::TILEJSON, id: "getTileJson", fr: "TileJSON", en: "TileJSON", refs: &[], types: &[media::JSON] },
+    Operation { path: path::DATASET_TILESETS, id: "dataset.vector.getTileSetsList", fr: "Jeux de tuiles de toutes les couches", en: "Tilesets of all layers", refs: &["f"], types: JSON_HTML },
+    Operation { path: path::DATASET_TILESET, id: "dataset.vector.getTileSet", fr: "Un jeu de tuiles de plusieurs couches", en: "A tileset of several layers", refs: &["collections", "f"], types: JSON_HTML },
+    Operation { path: path::DATASET_TILE, id: "dataset.vector.getTile", fr: "Une tuile de plusieurs couches (matrice, ligne, colonne)", en: "A tile of several layers (matrix, row, column)", refs: DATASET_TILE, types: &[media::MVT] },
+    Operation { path: path::DATASET_TILE_XYZ, id: "xyz.dataset.vector.getTile", fr: "Une tuile de plusieurs couches (z, x, y)", en: "A tile of several layers (z, x, y)", refs: DATASET_TILE, types: &[media::MVT] },
+    Operation { path: path::DATASET_TILEJSON, id: "getDatasetTileJson", fr: "TileJSON de plusieurs couches", en: "TileJSON of several layers", refs: &["collections"], types: &[media::JSON] },
     Operation { path: path::VERSIONS, id: "getVersions", fr: "Versions d'une couche", en: "Versions of a layer", refs: &["f"], types: JSON_HTML },
     Operation { path: path::REPORT, id: "getReport", fr: "Rapport d'une version", en: "Report of a version", refs: &["f"], types: JSON_HTML },
     Operation { path: path::EXPORT, id: "getExport", fr: "Une couche en un fichier", en: "A layer as a file", refs: EXPORT, types: FILES },
@@ -318,9 +325,9 @@ fn parameters(visit: &Visit) -> Value {
         "f": p(name::F, "Format de la réponse", "Format of the answer", json!({ "type": "string", "enum": ["json", "html"] })),
         "export-format": p(name::F, "Format du fichier ; sans lui, la liste des formats", "Format of the file; without it, the list of formats", json!({ "type": "string", "enum": FORMATS.iter().map(|k| k.id).collect::<Vec<_>>() })),
         "export-crs": p(name::CRS, "Système de coordonnées du fichier (EPSG:2154…) ; sans lui, le système légal du territoire", "CRS of the file (EPSG:2154…); without it, the territory's legal one", json!({ "type": "string" })),
-        "collections": p("collections", "Couches, séparées par des virgules ; toutes sans lui", "Layers, separated by commas; all without it", json!({ "type": "array", "items": { "type": "string" } })),
         "decimal": p("decimal", "Marque décimale du CSV", "Decimal mark of CSV", json!({ "type": "string", "enum": ["point", "comma"], "default": "point" })),
         "geometry": p("geometry", "Géométrie dans un tableau (CSV, XLSX)", "Geometry in a table (CSV, XLSX)", json!({ "type": "string", "enum": ["none", "wkt", "point"], "default": "none" })),
+        "collections": p(name::COLLECTIONS, "Couches, séparées par des virgules ; toutes sans ce paramètre", "Layers, separated by commas; all without it", json!({ "type": "array", "minItems": 1, "items": { "type": "string" } })),
         "q": p(territories::KNOWN[0], "Nom ou code postal", "Name or postal code", json!({ "type": "string", "maxLength": 200 })),
         "level": p(territories::KNOWN[1], "Niveau de territoire", "Territory level", json!({ "type": "string", "enum": levels })),
         "territories-limit": p(name::LIMIT, "Nombre de résultats", "Number of results", json!({ "type": "integer", "minimum": 1, "maximum": 100, "default": 20 })),

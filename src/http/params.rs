@@ -30,6 +30,8 @@ pub mod name {
     pub const TERRITOIRE: &str = "territoire";
     /// How features are bound to them.
     pub const MODE: &str = "territory-mode";
+    /// Layers of a tile.
+    pub const COLLECTIONS: &str = "collections";
     /// State of the layer a URL is made for.
     pub const V: &str = "v";
 }

@@ -4,8 +4,8 @@
 //! before it gets here.
 
 use super::{
-    Site, access, admin, assets, collections, exports, health, items, landing, openapi,
-    problem::Failure, schema, styles, territories, tiles, tilesets, versions,
+    Site, access, admin, assets, collections, dataset_tiles, exports, health, items, landing,
+    openapi, problem::Failure, schema, styles, territories, tiles, tilesets, versions,
 };
 use crate::app::App;
 use axum::{
@@ -45,6 +45,16 @@ pub mod path {
     pub const TILE_XYZ: &str = "/collections/{id}/tiles/{z}/{x}/{y}";
     /// TileJSON.
     pub const TILEJSON: &str = "/collections/{id}/tilejson.json";
+    /// Tilesets of several layers.
+    pub const DATASET_TILESETS: &str = "/tiles";
+    /// One of them.
+    pub const DATASET_TILESET: &str = "/tiles/{tms}";
+    /// A tile of several layers in OGC order.
+    pub const DATASET_TILE: &str = "/tiles/{tms}/{z}/{row}/{col}";
+    /// The same in XYZ order.
+    pub const DATASET_TILE_XYZ: &str = "/tiles/{z}/{x}/{y}";
+    /// TileJSON of several layers.
+    pub const DATASET_TILEJSON: &str = "/tilejson.json";
     /// Versions of a layer.
     pub const VERSIONS: &str = "/collections/{id}/versions";
     /// Report of a version.
@@ -91,7 +101,7 @@ pub mod path {
     pub const ASSET: &str = "/assets/{file}";
 
     /// All of them.
-    pub const ALL: [&str; 36] = [
+    pub const ALL: [&str; 41] = [
         LANDING,
         CONFORMANCE,
         API,
@@ -106,6 +116,11 @@ pub mod path {
         TILE,
         TILE_XYZ,
         TILEJSON,
+        DATASET_TILESETS,
+        DATASET_TILESET,
+        DATASET_TILE,
+        DATASET_TILE_XYZ,
+        DATASET_TILEJSON,
         VERSIONS,
         REPORT,
         EXPORT,
@@ -176,6 +191,11 @@ fn routes() -> Router<Arc<Site>> {
         .route(path::TILE, get(tiles::ogc))
         .route(path::TILE_XYZ, get(tiles::xyz))
         .route(path::TILEJSON, get(tilesets::tilejson))
+        .route(path::DATASET_TILESETS, get(dataset_tiles::list))
+        .route(path::DATASET_TILESET, get(dataset_tiles::one))
+        .route(path::DATASET_TILE, get(dataset_tiles::ogc))
+        .route(path::DATASET_TILE_XYZ, get(dataset_tiles::xyz))
+        .route(path::DATASET_TILEJSON, get(dataset_tiles::tilejson))
         .route(path::GRIDS, get(tilesets::grids))
         .route(path::GRID, get(tilesets::grid))
         .route(path::STYLES, get(styles::list))

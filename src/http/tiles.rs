@@ -8,6 +8,7 @@ use super::{
     negotiate,
     params::name,
     reply,
+    scope::Scope,
     tilesets::{GRID_ID, known_grid},
     visit::Visit,
 };
@@ -32,11 +33,12 @@ pub const KNOWN: [&str; 5] = [name::TERRITORY, name::TERRITOIRE, name::MODE, nam
 const HEADERS: usize = 14;
 /// A stable URL follows a publication within a minute; a cache in front may go on giving what it
 /// has for a day when there is nothing better (RFC 5861).
-const STABLE: &str = "public, max-age=60, stale-while-revalidate=300, stale-if-error=86400";
+pub(super) const STABLE: &str =
+    "public, max-age=60, stale-while-revalidate=300, stale-if-error=86400";
 /// A versioned URL never changes its bytes.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 /// A live layer may be edited at any moment.
-const LIVE: &str = "public, max-age=5";
+pub(super) const LIVE: &str = "public, max-age=5";
 /// Says whether a tile holds anything (OGC API Tiles, recommendation).
 const HINT: HeaderName = HeaderName::from_static("oatiles-hint");
 
@@ -55,15 +57,19 @@ pub async fn xyz(
     Path((id, z, x, y)): Path<(String, String, String, String)>,
     visit: Visit,
 ) -> Answer {
-    let Some(y) = y.strip_suffix(".mvt").or_else(|| y.strip_suffix(".pbf")) else {
-        return Err(Error::NotFound(text!(
+    let y = row_of_xyz(&y)?;
+    let tile = address(&z, &x, y)?;
+    answer(&id, tile, &visit).await
+}
+
+/// The row of an XYZ address, whose last part ends in `.mvt` or `.pbf`.
+pub(super) fn row_of_xyz(last: &str) -> Result<&str> {
+    last.strip_suffix(".mvt").or_else(|| last.strip_suffix(".pbf")).ok_or_else(|| {
+        Error::NotFound(text!(
             "Adresse de tuile XYZ : …/tiles/z/x/y.mvt (ou .pbf). Dans l'ordre OGC : …/tiles/WebMercatorQuad/z/ligne/colonne.",
             "XYZ tile address: …/tiles/z/x/y.mvt (or .pbf). In OGC order: …/tiles/WebMercatorQuad/z/row/column."
         ))
-        .into());
-    };
-    let tile = address(&z, &x, y)?;
-    answer(&id, tile, &visit).await
+    })
 }
 
 /// A tile address below the root, read without the router: tiles are nearly all of what a map
@@ -93,7 +99,7 @@ pub fn plain(path: &str) -> Option<(&str, TileId)> {
 }
 
 /// A tile's address from its three numbers.
-fn address(z: &str, x: &str, y: &str) -> Result<TileId> {
+pub(super) fn address(z: &str, x: &str, y: &str) -> Result<TileId> {
     let number = |text: &str| -> Result<u64> {
         let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         match text.parse::<u64>() {
@@ -143,6 +149,17 @@ pub async fn answer(id: &str, tile: TileId, visit: &Visit) -> Answer {
     } else {
         body(visit, &layer, tile, selection.as_ref(), gzip).await?
     };
+    dress(&mut response, etag, cache, asked.as_deref());
+    Ok(response)
+}
+
+/// The headers every answer to a tile address carries.
+pub(super) fn dress(
+    response: &mut Response,
+    etag: String,
+    cache: &'static str,
+    asked: Option<&Scope>,
+) {
     let headers = response.headers_mut();
     headers.reserve(HEADERS);
     if let Ok(etag) = HeaderValue::from_maybe_shared(etag.into_bytes()) {
@@ -150,12 +167,11 @@ pub async fn answer(id: &str, tile: TileId, visit: &Visit) -> Answer {
     }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
     headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
-    if let Some(notice) = asked.as_ref().and_then(|a| a.notice.as_ref())
+    if let Some(notice) = asked.and_then(|a| a.notice.as_ref())
         && let Ok(notice) = HeaderValue::from_str(notice)
     {
         headers.insert(TERRITORY_NOTICE, notice);
     }
-    Ok(response)
 }
 
 /// The quoted tag; distinct per encoding.
@@ -174,12 +190,18 @@ async fn body(
     selection: Option<&Arc<Selection>>,
     gzip: bool,
 ) -> Result<Response> {
-    let Some(tile) = visit.site.app.tiles.tile(layer, tile, selection).await? else {
+    let tile = visit.site.app.tiles.tile(layer, tile, selection).await?;
+    Ok(filled(tile.as_deref(), gzip))
+}
+
+/// The answer for a tile, or for an empty one.
+pub(super) fn filled(tile: Option<&Tile>, gzip: bool) -> Response {
+    let Some(tile) = tile else {
         let mut response = StatusCode::NO_CONTENT.into_response();
         response.headers_mut().insert(HINT, HeaderValue::from_static("empty"));
-        return Ok(response);
+        return response;
     };
-    Ok(full(&tile, gzip))
+    full(tile, gzip)
 }
 
 /// A tile's answer: one of its two encodings, made beforehand.
@@ -196,7 +218,7 @@ fn full(tile: &Tile, gzip: bool) -> Response {
 }
 
 /// Tiles are MVT; `f=mvt` says the same. `Accept` is not judged: map clients send anything.
-fn only_mvt(visit: &Visit) -> Result<()> {
+pub(super) fn only_mvt(visit: &Visit) -> Result<()> {
     match visit.params.get(name::F) {
         None | Some("mvt" | "pbf") => Ok(()),
         Some(other) => {

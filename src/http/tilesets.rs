@@ -12,7 +12,7 @@ use super::{
 use crate::{
     catalog::Layer,
     error::{Error, Result},
-    model::{BBox, Version, tile_id::MAX_ZOOM},
+    model::{BBox, tile_id::MAX_ZOOM},
     text, tiles,
 };
 use axum::extract::Path;
@@ -20,8 +20,9 @@ use serde_json::{Map, Value, json};
 
 /// The grid's id.
 pub const GRID_ID: &str = "WebMercatorQuad";
-const GRID_URI: &str = "http://www.opengis.net/def/tilematrixset/OGC/1.0/WebMercatorQuad";
-const EPSG_3857: &str = "http://www.opengis.net/def/crs/EPSG/0/3857";
+pub(super) const GRID_URI: &str =
+    "http://www.opengis.net/def/tilematrixset/OGC/1.0/WebMercatorQuad";
+pub(super) const EPSG_3857: &str = "http://www.opengis.net/def/crs/EPSG/0/3857";
 /// Half the width of the grid, metres.
 const HALF: f64 = 20_037_508.342_789_244;
 /// Scale denominator of matrix 0 (17-083r4, annex D).
@@ -89,7 +90,7 @@ fn tileset(visit: &Visit, layer: &Layer) -> Result<Value> {
         "crs": EPSG_3857,
         "tileMatrixSetId": GRID_ID,
         "tileMatrixSetURI": GRID_URI,
-        "tileMatrixSetLimits": limits(version),
+        "tileMatrixSetLimits": limits(version.bbox, version.min_zoom, version.max_zoom),
         "attribution": layer.def.attribution,
         "mediaTypes": [media::MVT],
     });
@@ -101,7 +102,8 @@ fn tileset(visit: &Visit, layer: &Layer) -> Result<Value> {
     Ok(value)
 }
 
-fn tile_layer(layer: &Layer) -> Result<Value> {
+/// A layer as a tileset lists it.
+pub(super) fn tile_layer(layer: &Layer) -> Result<Value> {
     let version = &layer.at()?.version;
     let mut properties = Map::new();
     for field in &version.schema.fields {
@@ -128,20 +130,16 @@ fn tileset_links(visit: &Visit, id: &str) -> Vec<Link> {
         Link::new("item", media::MVT, url(&template)).template(),
         Link::new(rel::TILING_SCHEME, media::JSON, visit.url(&format!("tileMatrixSets/{GRID_ID}"))),
         Link::new("describedby", media::JSON, url("tilejson.json")).titled("TileJSON"),
-        Link::new(
-            "http://www.opengis.net/def/rel/ogc/1.0/geodata",
-            media::JSON,
-            visit.url(&format!("collections/{id}")),
-        ),
+        Link::new(rel::GEODATA, media::JSON, visit.url(&format!("collections/{id}"))),
     ]
 }
 
 /// The tiles that may hold something, for each prepared zoom.
-fn limits(version: &Version) -> Vec<Value> {
-    let bbox = version.bbox.filter(|b| !b.is_empty()).unwrap_or(BBox::WORLD);
+pub(super) fn limits(bbox: Option<BBox>, min_zoom: u8, max_zoom: u8) -> Vec<Value> {
+    let bbox = bbox.filter(|b| !b.is_empty()).unwrap_or(BBox::WORLD);
     let (west, east) =
         if bbox.crosses_antimeridian() { (-180.0, 180.0) } else { (bbox.west, bbox.east) };
-    (version.min_zoom..=version.max_zoom.min(MAX_ZOOM))
+    (min_zoom..=max_zoom.min(MAX_ZOOM))
         .map(|z| {
             let (left, right) = (column(west, z), column(east, z));
             json!({

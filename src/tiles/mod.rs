@@ -9,9 +9,10 @@ mod gate;
 mod key;
 mod render;
 mod tilejson;
+mod together;
 
 pub use render::render;
-pub use tilejson::tilejson;
+pub use tilejson::{tilejson, tilejson_together};
 
 use crate::{
     catalog::Layer,
@@ -30,6 +31,11 @@ use std::{io::Write, sync::Arc, time::Duration};
 const BUFFER: u16 = 64;
 /// The same for points: symbols and labels reach farther.
 const POINT_BUFFER: u16 = 256;
+
+/// The part of the cache that tiles of several layers may fill.
+const TOGETHER: u64 = 8;
+/// What the cache itself keeps beside an entry, and the tile's own handles.
+const OVERHEAD: usize = 256;
 
 /// How hard gzip works: on tiles of communes, 6 takes a sixth longer for one byte in a hundred.
 const GZIP_LEVEL: u32 = 4;
@@ -83,19 +89,21 @@ pub struct TileSettings {
 pub struct Tiles {
     store: Arc<dyn Store>,
     cache: Cache<Key, Entry>,
+    together: together::Together,
     gate: Gate,
 }
 
 impl Tiles {
     /// Over a store.
     pub fn new(store: Arc<dyn Store>, settings: TileSettings) -> Self {
+        let together = settings.cache_bytes / TOGETHER;
         let cache = Cache::builder()
             .name("tiles")
-            .max_capacity(settings.cache_bytes)
+            .max_capacity(settings.cache_bytes - together)
             .weigher(|key: &Key, entry: &Entry| weight(key, entry.tile.as_deref()))
             .build();
         let gate = Gate::new(settings.renderers, settings.waiting, settings.wait);
-        Self { store, cache, gate }
+        Self { store, cache, together: together::cache(together), gate }
     }
 
     /// The entity tag of a tile without its quotes and encoding suffix: known before any work.
@@ -137,7 +145,7 @@ impl Tiles {
 
     /// Bytes the cache holds (kept up to date with a short delay).
     pub fn cached_bytes(&self) -> u64 {
-        self.cache.weighted_size()
+        self.cache.weighted_size() + self.together.weighted_size()
     }
 
     async fn compute(
@@ -175,8 +183,6 @@ fn bytes_as_float(bytes: u64) -> f64 {
 
 /// What an entry takes in memory.
 fn weight(key: &Key, tile: Option<&Tile>) -> u32 {
-    /// What the cache itself keeps beside an entry, and the tile's own handles.
-    const OVERHEAD: usize = 256;
     let bytes = tile.map_or(0, |t| t.plain.len() + t.gzip.len());
     u32::try_from(OVERHEAD + key.weight() + bytes).unwrap_or(u32::MAX)
 }

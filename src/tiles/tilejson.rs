@@ -1,7 +1,13 @@
 //! TileJSON 3.0.0.
 
-use crate::{catalog::Layer, model::FieldKind, store::At};
-use serde_json::{Value, json};
+use crate::{
+    catalog::Layer,
+    error::Result,
+    model::{BBox, FieldKind},
+    store::At,
+};
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
 
 /// The parallel at which the web-mercator square ends.
 const MAX_LATITUDE: f64 = 85.051_129;
@@ -46,6 +52,49 @@ pub fn tilejson(layer: &Layer, at: &At, template: &str, title: &str) -> Value {
         members.remove("description");
     }
     json
+}
+
+/// TileJSON 3.0.0 of several layers in one tile: what [`tilejson`] says of each, with its title,
+/// put together.
+///
+/// # Errors
+/// [`crate::error::Error::Unavailable`] when one of them has no version yet.
+pub fn tilejson_together(
+    layers: &[(Arc<Layer>, String)],
+    template: &str,
+    title: &str,
+) -> Result<Value> {
+    let (mut vector_layers, mut mentions, mut described) = (Vec::new(), Vec::new(), Map::new());
+    let (mut extent, mut zooms) = (None::<BBox>, None::<(u8, u8)>);
+    for (layer, title) in layers {
+        let at = layer.at()?;
+        let mut of_one = tilejson(layer, at, template, title);
+        vector_layers.push(of_one["vector_layers"][0].take());
+        described.insert(layer.def.id.to_string(), of_one["socle"].take());
+        let mention = attribution(layer, at);
+        if !mentions.contains(&mention) {
+            mentions.push(mention);
+        }
+        let [west, south, east, north] = bounds(at);
+        let part = BBox { west, south, east, north };
+        extent.get_or_insert(part).merge(&part);
+        let (min, max) = (at.version.min_zoom, at.version.max_zoom);
+        zooms = zooms.map_or(Some((min, max)), |(a, b)| Some((a.min(min), b.max(max))));
+    }
+    let (min, max) = zooms.unwrap_or((0, 0));
+    let world = BBox { south: -MAX_LATITUDE, north: MAX_LATITUDE, ..BBox::WORLD };
+    Ok(json!({
+        "tilejson": "3.0.0",
+        "tiles": [template],
+        "scheme": "xyz",
+        "name": title,
+        "attribution": mentions.join(" ; "),
+        "bounds": extent.unwrap_or(world).to_array(),
+        "minzoom": min,
+        "maxzoom": max,
+        "vector_layers": vector_layers,
+        "socle": { "layers": described },
+    }))
 }
 
 /// The type of a field as tiles carry it, in TileJSON's customary words.

@@ -1,0 +1,239 @@
+//! Tiles of several layers at once (OGC 20-057, dataset tilesets and collections selection):
+//! each an MVT layer of its own in the same tile.
+
+use super::{
+    Answer,
+    collections::CRS84,
+    links::{Link, media, rel},
+    negotiate,
+    params::name,
+    reply::Document,
+    tiles::{self as tile_answers, LIVE, STABLE},
+    tilesets::{EPSG_3857, GRID_ID, GRID_URI, known_grid, limits, tile_layer},
+    visit::Visit,
+};
+use crate::{
+    catalog::Layer,
+    error::{Error, Result},
+    model::{BBox, TileId},
+    text,
+    tiles::{Tiles, tilejson_together},
+};
+use axum::{
+    extract::Path,
+    http::{StatusCode, header},
+    response::IntoResponse,
+};
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Most layers in one tile.
+pub const MOST: usize = 50;
+/// Parameters of a tile.
+pub const KNOWN: [&str; 5] =
+    [name::COLLECTIONS, name::TERRITORY, name::TERRITOIRE, name::MODE, name::F];
+
+/// `GET /tiles`
+pub async fn list(visit: Visit) -> Answer {
+    visit.params.check(&[name::F], &[])?;
+    visit.format()?;
+    let set = Set::read(&visit)?;
+    let tag = visit.tag(&["dataset tilesets", &set.state()?]);
+    if let Some(unchanged) = visit.unchanged(&tag) {
+        return Ok(unchanged);
+    }
+    let mut tileset = set.describe(&visit).await?;
+    tileset["links"] = json!(set.links(&visit));
+    let value = json!({ "links": visit.own_links(media::JSON), "tilesets": [tileset] });
+    let title = text!("Tuiles de toutes les couches", "Tiles of all layers");
+    visit.present(&tag, media::JSON, visit.say(&title), &value).await
+}
+
+/// `GET /tiles/{tms}`
+pub async fn one(Path(tms): Path<String>, visit: Visit) -> Answer {
+    visit.params.check(&[name::COLLECTIONS, name::F], &[])?;
+    visit.format()?;
+    known_grid(&tms)?;
+    let set = Set::read(&visit)?;
+    let tag = visit.tag(&["dataset tileset", &set.state()?]);
+    if let Some(unchanged) = visit.unchanged(&tag) {
+        return Ok(unchanged);
+    }
+    let mut value = set.describe(&visit).await?;
+    let layers: Result<Vec<Value>> = set.layers.iter().map(|l| tile_layer(l)).collect();
+    value["layers"] = json!(layers?);
+    let mut links = visit.own_links(media::JSON);
+    links.extend(set.links(&visit).into_iter().skip(1));
+    value["links"] = json!(links);
+    visit.present(&tag, media::JSON, GRID_ID, &value).await
+}
+
+/// `GET /tilejson.json`
+pub async fn tilejson(visit: Visit) -> Answer {
+    visit.params.check(&[name::COLLECTIONS, name::F], &[])?;
+    let set = Set::read(&visit)?;
+    let tag = visit.tag(&["dataset tilejson", &set.state()?]);
+    if let Some(unchanged) = visit.unchanged(&tag) {
+        return Ok(unchanged);
+    }
+    let mut layers = Vec::new();
+    for layer in &set.layers {
+        let layer = visit.described(layer).await?;
+        let title = visit.titled(&layer.def.title);
+        layers.push((layer, title));
+    }
+    let template = set.with_names(visit.url("tiles/{z}/{x}/{y}.mvt"));
+    let title = visit.titled(&visit.site.app.settings.server.title);
+    let value = tilejson_together(&layers, &template, &title)?;
+    visit.send(&tag, Document::json(media::JSON, &value)).await
+}
+
+/// `GET /tiles/{tms}/{z}/{row}/{col}`
+pub async fn ogc(
+    Path((tms, z, row, col)): Path<(String, String, String, String)>,
+    visit: Visit,
+) -> Answer {
+    known_grid(&tms)?;
+    answer(tile_answers::address(&z, &col, &row)?, &visit).await
+}
+
+/// `GET /tiles/{z}/{x}/{y}.mvt`
+pub async fn xyz(Path((z, x, y)): Path<(String, String, String)>, visit: Visit) -> Answer {
+    answer(tile_answers::address(&z, &x, tile_answers::row_of_xyz(&y)?)?, &visit).await
+}
+
+async fn answer(tile: TileId, visit: &Visit) -> Answer {
+    visit.params.check(&KNOWN, &[])?;
+    tile_answers::only_mvt(visit)?;
+    let set = Set::read(visit)?;
+    let asked = visit.asked_territory()?;
+    let selection = visit.selection(asked.as_ref());
+    let gzip = visit.gzip();
+    let tag = Tiles::etag_together(&set.layers, tile, selection.as_deref())?;
+    let etag = format!("\"{tag}{}\"", if gzip { "-gz" } else { "" });
+    let mut response = if negotiate::none_match(visit.header(header::IF_NONE_MATCH), &etag) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        let tiles = &visit.site.app.tiles;
+        let drawn = tiles.together(&set.layers, tile, selection.as_ref()).await?;
+        tile_answers::filled(drawn.as_deref(), gzip)
+    };
+    let live = |l: &Arc<Layer>| l.current.as_ref().is_some_and(|at| at.version.live.is_some());
+    let cache = if set.layers.iter().any(live) { LIVE } else { STABLE };
+    tile_answers::dress(&mut response, etag, cache, asked.as_deref());
+    Ok(response)
+}
+
+/// Some layers, in the order of their ids.
+struct Set {
+    layers: Vec<Arc<Layer>>,
+    /// Whether `collections` named them.
+    chosen: bool,
+}
+
+impl Set {
+    /// The layers that `collections` names, each once; all of them without it.
+    fn read(visit: &Visit) -> Result<Self> {
+        let snapshot = visit.snapshot();
+        let Some(list) = visit.params.get(name::COLLECTIONS) else {
+            let layers: Vec<Arc<Layer>> = snapshot.served().cloned().collect();
+            return Self::bounded(layers, false);
+        };
+        let mut layers = BTreeMap::new();
+        for id in list.split(',') {
+            let layer = snapshot.layer(id.trim()).map_err(|e| match e {
+                // A parameter is at fault, not the address.
+                Error::NotFound(text) => Error::Invalid(text),
+                other => other,
+            })?;
+            layer.at()?;
+            layers.insert(layer.def.id.clone(), layer.clone());
+        }
+        Self::bounded(layers.into_values().collect(), true)
+    }
+
+    fn bounded(layers: Vec<Arc<Layer>>, chosen: bool) -> Result<Self> {
+        let count = layers.len();
+        if count > MOST {
+            return Err(Error::Invalid(text!(
+                "Une tuile réunit au plus {MOST} couches ({count} ici). Choisissez-les : collections=a,b.",
+                "A tile holds at most {MOST} layers ({count} here). Choose them: collections=a,b."
+            )));
+        }
+        Ok(Self { layers, chosen })
+    }
+
+    /// What changes when one of them does.
+    fn state(&self) -> Result<String> {
+        let mut state = String::new();
+        for layer in &self.layers {
+            state.push_str(layer.def.id.as_str());
+            state.push('@');
+            state.push_str(&layer.at()?.key());
+            state.push(' ');
+        }
+        Ok(state)
+    }
+
+    /// An address that names the layers chosen.
+    fn with_names(&self, mut url: String) -> String {
+        if self.chosen {
+            let names: Vec<&str> = self.layers.iter().map(|l| l.def.id.as_str()).collect();
+            url.push_str("?collections=");
+            url.push_str(&names.join(","));
+        }
+        url
+    }
+
+    async fn describe(&self, visit: &Visit) -> Result<Value> {
+        let (mut bbox, mut zooms) = (None::<BBox>, None::<(u8, u8)>);
+        let mut mentions: Vec<&str> = Vec::new();
+        for layer in &self.layers {
+            let described = visit.described(layer).await?;
+            let version = &described.at()?.version;
+            for part in version.bbox.iter().flat_map(BBox::parts) {
+                bbox.get_or_insert(part).merge(&part);
+            }
+            let (min, max) = zooms.unwrap_or((version.min_zoom, version.max_zoom));
+            zooms = Some((min.min(version.min_zoom), max.max(version.max_zoom)));
+            if !mentions.contains(&layer.def.attribution.as_str()) {
+                mentions.push(&layer.def.attribution);
+            }
+        }
+        let (min, max) = zooms.unwrap_or((0, 0));
+        let mut value = json!({
+            "title": visit.titled(&visit.site.app.settings.server.title),
+            "dataType": "vector",
+            "crs": EPSG_3857,
+            "tileMatrixSetId": GRID_ID,
+            "tileMatrixSetURI": GRID_URI,
+            "tileMatrixSetLimits": limits(bbox, min, max),
+            "attribution": mentions.join(" ; "),
+            "mediaTypes": [media::MVT],
+        });
+        if let Some(b) = bbox {
+            value["boundingBox"] = json!({ "lowerLeft": [b.west, b.south], "upperRight": [b.east, b.north], "crs": CRS84 });
+        }
+        Ok(value)
+    }
+
+    fn links(&self, visit: &Visit) -> Vec<Link> {
+        let url = |rest: &str| self.with_names(visit.url(rest));
+        let template = format!("tiles/{GRID_ID}/{{tileMatrix}}/{{tileRow}}/{{tileCol}}");
+        let grid = visit.url(&format!("tileMatrixSets/{GRID_ID}"));
+        let mut links = vec![
+            Link::new("self", media::JSON, url(&format!("tiles/{GRID_ID}"))),
+            Link::new("item", media::MVT, url(&template)).template(),
+            Link::new(rel::TILING_SCHEME, media::JSON, grid),
+            Link::new("describedby", media::JSON, url("tilejson.json")).titled("TileJSON"),
+        ];
+        for layer in &self.layers {
+            let collection = visit.url(&format!("collections/{}", layer.def.id));
+            links.push(
+                Link::new(rel::GEODATA, media::JSON, collection)
+                    .titled(visit.say(&layer.def.title)),
+            );
+        }
+        links
+    }
+}

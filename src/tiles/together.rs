@@ -1,0 +1,78 @@
+//! Several layers in one tile. A vector tile is a list of layers, so that the tiles of layers, one
+//! after the other, are the tile of all of them (MVT 2.1, 4.1): each is drawn and kept as if it
+//! had been asked for alone.
+
+use super::{Tile, Tiles};
+use crate::{
+    catalog::Layer,
+    error::{Error, Result},
+    model::{Selection, TileId, stable_hash},
+};
+use moka::future::Cache;
+use std::sync::Arc;
+
+/// Tiles of several layers already put together, by their tag.
+pub(super) type Together = Cache<String, Arc<Tile>>;
+
+/// A cache of so many bytes.
+pub(super) fn cache(bytes: u64) -> Together {
+    let weigh = |tag: &String, tile: &Arc<Tile>| {
+        let bytes = tag.len() + tile.plain.len() + tile.gzip.len() + super::OVERHEAD;
+        u32::try_from(bytes).unwrap_or(u32::MAX)
+    };
+    Cache::builder().name("tiles together").max_capacity(bytes).weigher(weigh).build()
+}
+
+impl Tiles {
+    /// The entity tag of a tile of several layers, without quotes and encoding suffix. `layers`
+    /// are in the order of their ids, none twice: two orders of the same layers are one tile.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when one of them has no version yet.
+    pub fn etag_together(
+        layers: &[Arc<Layer>],
+        tile: TileId,
+        selection: Option<&Selection>,
+    ) -> Result<String> {
+        let mut tags = String::with_capacity(layers.len() * 33);
+        for layer in layers {
+            tags.push_str(&Self::etag(layer.at()?, tile, selection));
+            tags.push(' ');
+        }
+        let turned: String = tags.chars().rev().collect();
+        Ok(format!("{:016x}{:016x}", stable_hash(&tags), stable_hash(&turned)))
+    }
+
+    /// The tile that holds all of `layers`, each as an MVT layer of its own; `None` when all are
+    /// empty there.
+    ///
+    /// # Errors
+    /// As [`Tiles::tile`]: one layer that cannot be drawn fails the whole, rather than give a map
+    /// that lacks it unseen.
+    pub async fn together(
+        &self,
+        layers: &[Arc<Layer>],
+        tile: TileId,
+        selection: Option<&Arc<Selection>>,
+    ) -> Result<Option<Arc<Tile>>> {
+        let tag = Self::etag_together(layers, tile, selection.map(Arc::as_ref))?;
+        if let Some(kept) = self.together.get(&tag).await {
+            return Ok(Some(kept));
+        }
+        let mut parts = Vec::with_capacity(layers.len());
+        for layer in layers {
+            parts.extend(self.tile(layer, tile, selection).await?);
+        }
+        match parts.as_slice() {
+            [] => Ok(None),
+            [only] => Ok(Some(only.clone())),
+            parts => {
+                let all: Vec<u8> = parts.iter().flat_map(|p| p.plain.iter().copied()).collect();
+                let packing = tokio::task::spawn_blocking(move || Tile::new(all).map(Arc::new));
+                let packed = packing.await.map_err(|e| Error::fault("packing a tile", e))??;
+                self.together.insert(tag, packed.clone()).await;
+                Ok(Some(packed))
+            }
+        }
+    }
+}
