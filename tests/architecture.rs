@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 /// What each room may import of ours, besides itself. The rooms of DESIGN §5; `model` and `error`
 /// are open to all but `model`.
+#[rustfmt::skip] // a table: one line per room
 fn table() -> BTreeMap<&'static str, Vec<&'static str>> {
     let base = ["model", "error"];
     let with = |more: &[&'static str]| [&base[..], more].concat();
@@ -22,70 +23,15 @@ fn table() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("store", with(&["formats", "geometry", "query", "config"])),
         ("catalog", with(&["store", "config"])),
         ("harvest", with(&["blobs", "config"])),
-        (
-            "import",
-            with(&[
-                "catalog",
-                "territory",
-                "store",
-                "blobs",
-                "formats",
-                "geometry",
-                "query",
-                "config",
-            ]),
-        ),
+        ("import", with(&["catalog", "territory", "store", "blobs", "formats", "geometry", "query", "config"])),
         ("items", services.clone()),
         ("tiles", services.clone()),
         ("exports", services.clone()),
         ("stats", services),
         ("jobs", with(&["harvest", "import", "catalog", "store", "config"])),
-        (
-            "app",
-            with(&[
-                "items",
-                "tiles",
-                "exports",
-                "catalog",
-                "territory",
-                "store",
-                "blobs",
-                "config",
-                "jobs",
-            ]),
-        ),
-        (
-            "http",
-            with(&[
-                "app",
-                "jobs",
-                "items",
-                "tiles",
-                "exports",
-                "stats",
-                "catalog",
-                "territory",
-                "query",
-                "config",
-            ]),
-        ),
-        (
-            "cli",
-            with(&[
-                "app",
-                "jobs",
-                "http",
-                "exports",
-                "harvest",
-                "import",
-                "catalog",
-                "territory",
-                "store",
-                "query",
-                "blobs",
-                "config",
-            ]),
-        ),
+        ("app", with(&["items", "tiles", "exports", "catalog", "territory", "store", "blobs", "config", "jobs"])),
+        ("http", with(&["app", "jobs", "items", "tiles", "exports", "stats", "catalog", "territory", "query", "config"])),
+        ("cli", with(&["app", "jobs", "http", "exports", "harvest", "import", "catalog", "territory", "store", "query", "blobs", "config"])),
         ("main", vec!["cli"]),
     ])
 }
