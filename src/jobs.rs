@@ -6,9 +6,9 @@ pub mod backup;
 use crate::{
     error::{Error, Result},
     harvest::{self, Fetch, Harvester},
-    import::{self, Borders, Importer, Job, Workdir},
+    import::{self, Borders, Importer, Job, State, Workdir},
     model::{Harvested, LayerDef, LayerId, Level, Progress, SourceLocation, Version, VersionId},
-    store::{At, Claim, Store},
+    store::{At, Claim, Reach, Store},
     text,
 };
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
@@ -135,11 +135,15 @@ impl Jobs {
             })?,
         };
         let id = wanted.id.clone();
-        let at = At { layer: layer.clone(), version: wanted.into(), reach: String::new() };
+        let mut back = At { layer: layer.clone(), version: wanted.into(), reach: String::new() };
         let borders = Arc::new(self.borders().await?);
-        let reach = self.make_reach(&def, &at, &borders).await?;
+        let reach = self.make_reach(&def, &back, &borders).await?;
         let reach_id = reach.id.clone();
         self.store.load_reach(&claim, &id, reach).await?;
+        back.reach.clone_from(&reach_id);
+        if id != at.version.id {
+            self.note_changes(&def, &claim, Some(&at), &back).await;
+        }
         self.store.publish(&claim, &id, &reach_id).await?;
         Ok(id)
     }
@@ -218,9 +222,42 @@ impl Jobs {
         progress.stage(text!("Chargement", "Loading"), None);
         let reach = new.reach.id.clone();
         self.store.load(&claim, new).await?;
+        let next = At {
+            layer: def.id.clone(),
+            version: Arc::new(Version::clone(&version)),
+            reach: reach.clone(),
+        };
+        self.note_changes(def, &claim, current.as_ref(), &next).await;
         self.store.publish(&claim, &version.id, &reach).await?;
         self.store.prune(&claim, def.keep_versions).await?;
         Ok(Done::Published(version))
+    }
+
+    /// Keeps what publishing a state is about to change. History is worth less than the
+    /// publication: when it cannot be told the log says so, and the publication goes on.
+    async fn note_changes(&self, def: &LayerDef, claim: &Claim, base: Option<&At>, next: &At) {
+        let noted = async {
+            let borders = Arc::new(self.borders().await?);
+            let base = match base {
+                None => None,
+                Some(at) => Some(State { at, reach: self.index(def, at, &borders).await? }),
+            };
+            let next = State { at: next, reach: self.store.reach(next).await? };
+            let changes = self.importer.changes(&self.store, def, base, next).await?;
+            self.store.load_changes(claim, changes).await
+        };
+        if let Err(e) = noted.await {
+            tracing::warn!(layer = %def.id, "what changed could not be noted: {}", e.chain());
+        }
+    }
+
+    /// The reach index of a state under the reference in force: the one it has, unless that was
+    /// made under another.
+    async fn index(&self, def: &LayerDef, at: &At, borders: &Arc<Borders>) -> Result<Reach> {
+        match self.importer.reach_id(at, def, borders) {
+            Ok(wanted) if wanted != at.reach => self.make_reach(def, at, borders).await,
+            _ => self.store.reach(at).await,
+        }
     }
 
     /// Version names tell seconds: two loads of one layer within one wait for the next.
@@ -309,12 +346,7 @@ impl Jobs {
         Ok(())
     }
 
-    async fn make_reach(
-        &self,
-        def: &LayerDef,
-        at: &At,
-        borders: &Arc<Borders>,
-    ) -> Result<crate::store::Reach> {
+    async fn make_reach(&self, def: &LayerDef, at: &At, borders: &Arc<Borders>) -> Result<Reach> {
         let (store, importer, borders) =
             (self.store.clone(), self.importer.clone(), borders.clone());
         let (def, at) = (def.clone(), at.clone());

@@ -9,8 +9,9 @@ use socle::{
     config::{PostgisSettings, Secret},
     error::Error,
     model::{
-        BBox, Clause, Feature, Field, FieldKind, GeometryKind, Harvested, LayerId, RankSet, Report,
-        Schema, Selection, TileId, Value, ValueRef, Version, VersionId,
+        BBox, Change, ChangeKind, Changes, ChangesHead, Clause, Feature, Field, FieldKind,
+        GeometryKind, Harvested, LayerId, RankSet, Report, Schema, Selection, TileId, Value,
+        ValueRef, Version, VersionId,
     },
     query::{Equals, Filter, Scan, Start},
     store::{
@@ -294,6 +295,8 @@ const CASES: &[Case] = &[
     ("layers without geometry, and without features", bare_layers),
     ("a sink that has enough stops the scan", stopping),
     ("what rows do not show is given back, and history is kept", besides),
+    ("values are read without geometry, indexes whole", values_and_indexes),
+    ("differences stay when versions go, and only what was published counts", differences),
 ];
 
 fn keep(place: impl Fn() -> Place) {
@@ -1014,5 +1017,104 @@ fn besides(place: &Place) {
             ordinals(&store, &current(&store, &id).await, selected(&meets(&[0]))).await,
             [3, 7]
         );
+    });
+}
+
+fn values_and_indexes(place: &Place) {
+    let (store, id) = (place.open(), layer("points"));
+    place.wait(async {
+        let new = points(1, 40);
+        let reach = new.reach.clone();
+        let at = put(&store, &id, new).await;
+        assert_eq!(store.reach(&at).await.unwrap(), reach);
+        for filter in [Filter::default(), selected(&within(&[0, 1])), bbox(2.0, 47.0, 2.02, 49.0)] {
+            let (whole, _) =
+                rows(&store, &at, scan(filter.clone(), Start::Ordinal(0), 1_000)).await;
+            let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
+            let out = seen.clone();
+            let sink = Box::new(move |row: &socle::store::Row<'_>| {
+                let (ordinal, id) = (row.ordinal, row.id.to_owned());
+                let values = row.values.iter().map(shown).collect();
+                out.lock().unwrap().push(Seen { ordinal, id, values, wkb: None });
+                ControlFlow::Continue(())
+            });
+            let scan = Scan { filter, start: Start::Ordinal(0), limit: None };
+            store.scan_values(&at, scan, sink).await.unwrap();
+            let bare = |row: Seen| Seen { wkb: None, ..row };
+            let whole: Vec<Seen> = whole.into_iter().map(bare).collect();
+            assert_eq!(*seen.lock().unwrap(), whole);
+        }
+        // What an index selects in memory is what a scan shows.
+        let all = store.reach(&at).await.unwrap();
+        for wanted in [meets(&[0, 3]), within(&[0, 3]), meets(&[599])] {
+            let found: Vec<u64> = all.select(&wanted).unwrap().iter().map(u64::from).collect();
+            assert_eq!(ordinals(&store, &at, selected(&wanted)).await, found);
+        }
+    });
+}
+
+fn differences(place: &Place) {
+    let (store, id) = (place.open(), layer("points"));
+    place.wait(async {
+        let changes = |second: u32, base: Option<u32>, version: u32| {
+            let name = |n: u32| format!("20260101T0000{n:02}Z-3f9a01c2").parse().unwrap();
+            let list = vec![Change {
+                kind: ChangeKind::Changed,
+                id: format!("é\"{second}"),
+                label: Some("Lille".into()),
+                geometry: true,
+                values: false,
+                place: Default::default(),
+                before: None,
+            }];
+            Changes {
+                head: ChangesHead {
+                    at: format!("2026-01-01T00:00:{second:02}.125Z").parse().unwrap(),
+                    version: name(version),
+                    base: base.map(name),
+                    added: 0,
+                    changed: 1,
+                    removed: 0,
+                    listed: 1,
+                },
+                communes: vec!["59350".into()],
+                others: vec!["qpv:QN05901M".parse().unwrap()],
+                list,
+            }
+        };
+        assert!(store.history(&id).await.unwrap().is_empty());
+        let writer = claim(&store, &id).await;
+        for (number, base) in [(1, None), (2, Some(1))] {
+            store.load(&writer, points(number, 5)).await.unwrap();
+            store.load_changes(&writer, changes(number, base, number)).await.unwrap();
+            let version = points(number, 5).version.id;
+            store.publish(&writer, &version, &format!("r{number}")).await.unwrap();
+        }
+        // This one is written, and its writer dies before it publishes.
+        store.load(&writer, points(3, 5)).await.unwrap();
+        store.load_changes(&writer, changes(3, Some(2), 3)).await.unwrap();
+        drop(writer);
+        let writer = claim(&store, &id).await;
+        assert_eq!(store.prune(&writer, 0).await.unwrap(), 1);
+        let other = place.open();
+        let history = other.history(&id).await.unwrap();
+        assert_eq!(history, [changes(2, Some(1), 2).head, changes(1, None, 1).head]);
+        for head in history {
+            let whole = other.changes(&id, head.at).await.unwrap().unwrap();
+            assert_eq!(whole.head, head);
+            assert_eq!(whole.list[0].id, format!("é\"{}", head.at.strftime("%-S")));
+            assert_eq!(whole.communes, ["59350"]);
+        }
+        let never = "2026-01-01T00:00:09Z".parse().unwrap();
+        assert!(other.changes(&id, never).await.unwrap().is_none());
+        assert!(other.history(&layer("autre")).await.unwrap().is_empty());
+        // A hundred are kept.
+        for n in 0..110i64 {
+            let mut next = changes(1, Some(2), 3);
+            next.head.at = Timestamp::from_second(1_800_000_000 + n).unwrap();
+            next.head.base = Some("20250101T000000Z-00000000".parse().unwrap());
+            store.load_changes(&writer, next).await.unwrap();
+        }
+        assert_eq!(store.history(&id).await.unwrap().len(), 1);
     });
 }

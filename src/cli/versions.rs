@@ -1,4 +1,5 @@
-//! `socle versions`: the versions kept of a layer, oldest first, the current one marked.
+//! `socle versions`: the versions kept of a layer, oldest first, the current one marked: how many
+//! features each has, and how many it added, removed and changed when it was published.
 
 use super::{out, store};
 use crate::{
@@ -21,14 +22,17 @@ pub(super) async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let layer = known(settings, &args.layer)?;
     let store = store(settings)?;
     let current = store.current().await?.remove(&layer);
+    let history = store.history(&layer).await?;
     for v in store.versions(&layer).await? {
         let in_force = current.as_ref().is_some_and(|at| at.version.id == v.id);
         let mark = if in_force { '*' } else { ' ' };
-        let r = &v.report;
-        out::line(&format!(
-            "{mark} {}  {:>9}  +{} −{}  {}",
-            v.id, v.count, r.kept, r.refused, v.source.origin
-        ));
+        // The last time it was published; a version can come back.
+        let changes = history.iter().find(|head| head.version == v.id);
+        let changes = match changes {
+            Some(head) => format!("+{} −{} ~{}", head.added, head.removed, head.changed),
+            None => "–".to_owned(), // published before differences were kept
+        };
+        out::line(&format!("{mark} {}  {:>9}  {changes:<20}  {}", v.id, v.count, v.source.origin));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -4,6 +4,7 @@
 
 mod attach;
 mod borders;
+mod changes;
 mod check;
 mod derive;
 mod identity;
@@ -11,6 +12,7 @@ mod read;
 mod workdir;
 
 pub use borders::{Border, Borders};
+pub use changes::State;
 pub use workdir::Workdir;
 
 use crate::{

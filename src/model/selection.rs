@@ -110,3 +110,20 @@ pub struct Selection {
     /// The alternatives.
     pub any: Vec<Clause>,
 }
+
+impl Selection {
+    /// Whether it lets through a feature of these communes and territories of other levels.
+    pub fn admits(&self, communes: &RankSet, others: &[TerritoryCode]) -> bool {
+        self.any.iter().any(|clause| {
+            let meets = |set: &RankSet| !set.intersection(communes).is_empty();
+            let holds = |set: &RankSet| {
+                !communes.is_empty() && set.intersection(communes).len() == communes.len()
+            };
+            let stated = clause.meets.is_some() || clause.within.is_some();
+            (stated || !clause.others.is_empty())
+                && clause.meets.as_ref().is_none_or(meets)
+                && clause.within.as_ref().is_none_or(holds)
+                && clause.others.iter().all(|other| others.contains(other))
+        })
+    }
+}

@@ -105,6 +105,7 @@ async fn all(
     let mut copied = one(from, to, claim, &last, already, wanted, progress).await?;
     copied.current = true;
     done.push(copied);
+    history(from, to, claim).await?;
     let shown = to.current().await?.remove(id);
     if shown.is_none_or(|at| at.key() != current.key()) {
         to.publish(claim, now, &current.reach).await?;
@@ -114,6 +115,19 @@ async fn all(
         to.touch(claim, &current.version.source).await?;
     }
     Ok(done)
+}
+
+/// Copies what publications changed, the oldest first, as far as it is not there.
+async fn history(from: &Arc<dyn Store>, to: &Arc<dyn Store>, claim: &Claim) -> Result<()> {
+    for head in from.history(&claim.layer).await?.into_iter().rev() {
+        if to.changes(&claim.layer, head.at).await?.is_some() {
+            continue;
+        }
+        if let Some(changes) = from.changes(&claim.layer, head.at).await? {
+            to.load_changes(claim, changes).await?;
+        }
+    }
+    Ok(())
 }
 
 fn gone(id: &LayerId) -> Error {

@@ -6,6 +6,7 @@
 //! never edited. Readers address features by [`At`], which pins the version and its reach
 //! index, so that nothing changes under a page or a tile.
 
+mod changes;
 pub mod copy;
 pub mod embedded;
 pub mod postgis;
@@ -17,11 +18,13 @@ mod tile_window;
 use crate::{
     error::{Error, Result},
     model::{
-        BBox, Feature, Harvested, LayerId, Selection, Text, TileId, ValueRef, Version, VersionId,
+        BBox, Changes, ChangesHead, Feature, Harvested, LayerId, Selection, Text, TileId, ValueRef,
+        Version, VersionId,
     },
     query::{Filter, Scan, Start},
 };
 use async_trait::async_trait;
+use jiff::Timestamp;
 use roaring::RoaringBitmap;
 use std::{
     collections::BTreeMap,
@@ -166,6 +169,18 @@ pub trait Store: Send + Sync + 'static {
     /// Shows the matching rows to `sink` in source order.
     async fn scan(&self, at: &At, scan: Scan, sink: RowSink) -> Result<ScanEnd>;
 
+    /// [`Store::scan`] for whoever reads values alone: rows may come without their geometry, which
+    /// is most of what a national layer weighs.
+    async fn scan_values(&self, at: &At, scan: Scan, sink: RowSink) -> Result<ScanEnd> {
+        self.scan(at, scan, sink).await
+    }
+
+    /// The whole reach index of a state, for whoever groups features by many territories at once.
+    /// Of a live layer it names the features by [`Reach::ids`]; of others by their ordinals.
+    async fn reach(&self, at: &At) -> Result<Reach> {
+        Err(Error::broken(format!("this store gives no reach index of {}", at.layer)))
+    }
+
     /// Shows one feature to `sink`; `false` when there is none with that id.
     async fn feature(&self, at: &At, id: &str, sink: RowSink) -> Result<bool>;
 
@@ -225,6 +240,23 @@ pub trait Store: Send + Sync + 'static {
 
     /// Makes a loaded version and reach index current, in one step.
     async fn publish(&self, claim: &Claim, version: &VersionId, reach: &str) -> Result<()>;
+
+    /// Keeps what publishing a version is about to change, for longer than the versions compared:
+    /// the newest hundred of a layer. Called before the publication; what never came to be
+    /// published is in no history.
+    async fn load_changes(&self, _claim: &Claim, changes: Changes) -> Result<()> {
+        Err(Error::broken(format!("this store keeps no changes of {}", changes.head.version)))
+    }
+
+    /// What publications changed in a layer, newest first, without lists. Empty for live layers.
+    async fn history(&self, _layer: &LayerId) -> Result<Vec<ChangesHead>> {
+        Ok(Vec::new())
+    }
+
+    /// One of them whole, by its time ([`ChangesHead::at`]); `None` when it is no longer kept.
+    async fn changes(&self, _layer: &LayerId, _at: Timestamp) -> Result<Option<Changes>> {
+        Ok(None)
+    }
 
     /// Removes versions beyond the `keep` newest besides the current one, and reach indexes no
     /// longer in force, where no reader in any process holds them. Gives the number removed.

@@ -1,6 +1,7 @@
 //! From a territory filter to the features it lets through: the one algorithm of all stores. A
 //! store only says how it looks into its reach index ([`ReachIndex`]).
 
+use super::Reach;
 use crate::{
     error::Result,
     model::{BBox, Clause, RankSet, Selection},
@@ -18,6 +19,30 @@ pub(super) trait ReachIndex {
 
     /// The features of a territory of another level (`level:code`).
     fn other(&self, territory: &str) -> Result<RoaringBitmap>;
+}
+
+/// A whole index in memory, for whoever groups features by many territories at once.
+impl ReachIndex for Reach {
+    fn attached(&self, communes: &RankSet) -> Result<Vec<u32>> {
+        let ranks = communes.iter().take_while(|rank| (*rank as usize) < self.communes.len());
+        Ok(ranks.filter_map(|rank| self.communes.get(rank as usize)).flatten().copied().collect())
+    }
+
+    fn degrees(&self, ordinals: &[u32]) -> Result<Vec<u32>> {
+        let degree = |o: &u32| self.degree.get(*o as usize).copied().unwrap_or_default();
+        Ok(ordinals.iter().map(degree).collect())
+    }
+
+    fn other(&self, territory: &str) -> Result<RoaringBitmap> {
+        Ok(self.others.get(territory).cloned().unwrap_or_default())
+    }
+}
+
+impl Reach {
+    /// The ordinals that a selection lets through: what a scan with it shows.
+    pub fn select(&self, selection: &Selection) -> Result<RoaringBitmap> {
+        Ok(Selected::new(self, selection)?.ordinals)
+    }
 }
 
 /// The features a selection lets through.

@@ -20,10 +20,12 @@ mod resolve;
 mod search;
 mod select;
 mod table;
+mod units;
 
 pub use carry::Carry;
 pub use resolve::Resolved;
 pub use select::MOST_TERRITORIES;
+pub use units::{Unit, Units};
 
 use crate::{
     error::Result,

@@ -12,7 +12,7 @@ mod wire;
 mod write;
 
 pub use read::{DecodedFeature, DecodedLayer, DecodedValue, GeometryType, read};
-pub use tags::{encode_tags, push_tag};
+pub use tags::{decode_tags, encode_tags, push_tag};
 pub use write::{CorruptTags, LayerWriter, push_varint, zigzag};
 
 /// The MVT id of a feature whose id is `text`: a hash of 53 bits, what JavaScript counts exactly,

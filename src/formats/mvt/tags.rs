@@ -11,7 +11,10 @@
 //! JavaScript holds them exactly up to 2^53. So integers within 32 bits are integers, those up to
 //! 2^53 doubles, and those beyond their decimal text.
 
-use super::wire::{self, BYTES, FIXED64, VARINT};
+use super::{
+    CorruptTags,
+    wire::{self, BYTES, FIXED64, Payload, VARINT},
+};
 use crate::model::{Value, ValueRef};
 
 /// The largest integer that every double up to it represents exactly.
@@ -44,6 +47,35 @@ pub fn push_tag(key: u32, value: ValueRef<'_>, out: &mut Vec<u8>) {
         ValueRef::Float(_) => {}
         ValueRef::Text(s) | ValueRef::Json(s) => push_text(key, s, out),
     }
+}
+
+/// The values that tags hold, by key index; null where there is no tag. `count` keys at most.
+pub fn decode_tags(mut tags: &[u8], count: usize) -> Result<Vec<ValueRef<'_>>, CorruptTags> {
+    let mut values = vec![ValueRef::Null; count];
+    while !tags.is_empty() {
+        let key = wire::take_varint(&mut tags).ok_or(CorruptTags)?;
+        let mut value = wire::take_bytes(&mut tags).ok_or(CorruptTags)?;
+        let field = wire::take_field(&mut value).ok_or(CorruptTags)?;
+        let read = match field {
+            (1, Payload::Bytes(text)) => {
+                ValueRef::Text(std::str::from_utf8(text).map_err(|_| CorruptTags)?)
+            }
+            (3, Payload::Fixed64(bytes)) => ValueRef::Float(f64::from_le_bytes(bytes)),
+            (5, Payload::Varint(word)) => {
+                ValueRef::Int(i64::try_from(word).map_err(|_| CorruptTags)?)
+            }
+            (6, Payload::Varint(word)) => {
+                ValueRef::Int((word >> 1).cast_signed() ^ -((word & 1).cast_signed()))
+            }
+            (7, Payload::Varint(word)) => ValueRef::Bool(word != 0),
+            _ => return Err(CorruptTags),
+        };
+        // The id of a feature without a key comes after the schema's own.
+        if let Some(place) = usize::try_from(key).ok().and_then(|key| values.get_mut(key)) {
+            *place = read;
+        }
+    }
+    Ok(values)
 }
 
 fn push_int(key: u32, i: i64, out: &mut Vec<u8>) {
@@ -83,4 +115,34 @@ fn push_small(key: u32, value: &[u8], out: &mut Vec<u8>) {
     wire::push_varint(out, key.into());
     wire::push_varint(out, value.len() as u64);
     out.extend_from_slice(value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn tags_are_read_back(
+            int in any::<i32>(), float in -1e300f64..1e300, text in ".*", truth in any::<bool>(),
+        ) {
+            let values = [
+                Value::Int(int.into()), Value::Null, Value::Float(float), Value::Text(text.clone()),
+                Value::Bool(truth),
+            ];
+            let mut tags = Vec::new();
+            encode_tags(0, &values, &mut tags);
+            let read = decode_tags(&tags, 5).unwrap();
+            let text = ValueRef::Text(&text);
+            let wanted =
+                [ValueRef::Int(int.into()), ValueRef::Null, ValueRef::Float(float), text, ValueRef::Bool(truth)];
+            prop_assert_eq!(read, wanted);
+        }
+
+        #[test]
+        fn no_bytes_break_the_reader(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+            let _ = decode_tags(&bytes, 3);
+        }
+    }
 }

@@ -197,11 +197,11 @@ fn register(db: &Connection, d: &Description, new: &NewVersion) -> Result<()> {
     Ok(())
 }
 
-/// The GeoPackage type name check used by readers: the schema's fields have their columns.
-pub(super) fn select_columns(d: &Description, schema: &Schema) -> String {
+/// The columns that readers ask for: the key, the schema's fields, and geometry if wanted.
+pub(super) fn select_columns(d: &Description, schema: &Schema, shapes: bool) -> String {
     let mut list = vec![quoted(&d.fid)];
     list.extend(d.columns.iter().take(schema.fields.len()).map(|c| quoted(c)));
-    if !d.geom.is_empty() {
+    if shapes && !d.geom.is_empty() {
         list.push(quoted(&d.geom));
     }
     list.join(",")

@@ -9,6 +9,7 @@
 //!                                <v>.<r>.reach      reach index
 //!                                <v>.json           description; exists only when the rest does
 //!                                <v>.published      it was current at least once
+//!                       changes/<ms>.list, .json     what a publication changed (see changes.rs)
 //! ```
 
 use crate::{
@@ -77,6 +78,9 @@ impl LayerDir {
     }
     pub(super) fn versions(&self) -> PathBuf {
         self.0.join("versions")
+    }
+    pub(super) fn changes(&self) -> PathBuf {
+        self.0.join("changes")
     }
     pub(super) fn file(&self, version: &VersionId, extension: &str) -> PathBuf {
         self.versions().join(format!("{version}.{extension}"))

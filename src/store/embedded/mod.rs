@@ -6,6 +6,7 @@
 //! Any number of processes may read and write the same folder: writers hold an exclusive lock
 //! per layer, readers a shared lock on what they have open, and nothing that is open is removed.
 
+mod changes;
 mod gpkg;
 mod layout;
 mod reach;
@@ -20,11 +21,14 @@ use super::quota::Meter;
 use super::{At, Beside, Claim, NewVersion, Reach, RowSink, ScanEnd, Store, TileFeatures};
 use crate::{
     error::{Error, Result},
-    model::{BBox, Harvested, LayerId, Selection, TileId, Version, VersionId},
+    model::{
+        BBox, Changes, ChangesHead, Harvested, LayerId, Selection, TileId, Version, VersionId,
+    },
     query::{Filter, Scan},
     text,
 };
 use async_trait::async_trait;
+use jiff::Timestamp;
 pub use layout::FORMAT;
 use layout::{Description, LayerDir};
 use reach::ReachFile;
@@ -274,7 +278,17 @@ impl Store for EmbeddedStore {
 
     async fn scan(&self, at: &At, scan: Scan, mut sink: RowSink) -> Result<ScanEnd> {
         let at = at.clone();
-        self.run(move |inner| inner.open(&at)?.scan(&scan, &mut sink)).await
+        self.run(move |inner| inner.open(&at)?.scan(&scan, true, &mut sink)).await
+    }
+
+    async fn scan_values(&self, at: &At, scan: Scan, mut sink: RowSink) -> Result<ScanEnd> {
+        let at = at.clone();
+        self.run(move |inner| inner.open(&at)?.scan(&scan, false, &mut sink)).await
+    }
+
+    async fn reach(&self, at: &At) -> Result<Reach> {
+        let at = at.clone();
+        self.run(move |inner| inner.open(&at)?.reach(&at.reach)).await
     }
 
     async fn feature(&self, at: &At, id: &str, mut sink: RowSink) -> Result<bool> {
@@ -358,6 +372,21 @@ impl Store for EmbeddedStore {
     async fn publish(&self, claim: &Claim, version: &VersionId, reach: &str) -> Result<()> {
         let (layer, version, reach) = (claim.layer.clone(), version.clone(), reach.to_owned());
         self.run(move |inner| write::publish(&inner.dir(&layer), &version, &reach)).await
+    }
+
+    async fn load_changes(&self, claim: &Claim, changes: Changes) -> Result<()> {
+        let layer = claim.layer.clone();
+        self.run(move |inner| changes::load(&inner.dir(&layer), &changes)).await
+    }
+
+    async fn history(&self, layer: &LayerId) -> Result<Vec<ChangesHead>> {
+        let layer = layer.clone();
+        self.run(move |inner| changes::history(&inner.dir(&layer))).await
+    }
+
+    async fn changes(&self, layer: &LayerId, at: Timestamp) -> Result<Option<Changes>> {
+        let layer = layer.clone();
+        self.run(move |inner| changes::read(&inner.dir(&layer), at)).await
     }
 
     async fn prune(&self, claim: &Claim, keep: usize) -> Result<usize> {

@@ -12,7 +12,7 @@ use crate::{
     formats::wkb,
     model::{BBox, FieldKind, Selection, Value, ValueRef},
     query::{Equals, Filter, Scan, Start},
-    store::{Row, RowSink, ScanEnd, reach_select::Selected},
+    store::{Reach, Row, RowSink, ScanEnd, reach_select::Selected},
 };
 use geo::Intersects;
 use roaring::RoaringBitmap;
@@ -49,6 +49,8 @@ struct Progress<'a> {
     limit: u64,
     end: ScanEnd,
     ids: Option<(Range<u64>, Ids)>,
+    /// Whether geometry is read.
+    shapes: bool,
 }
 
 impl OpenVersion {
@@ -154,8 +156,14 @@ impl OpenVersion {
         }
     }
 
-    /// Shows the matching rows in source order.
-    pub(super) fn scan(&self, scan: &Scan, sink: &mut RowSink) -> Result<ScanEnd> {
+    /// The whole reach index, under its name.
+    pub(super) fn reach(&self, id: &str) -> Result<Reach> {
+        let reach = self.reach.as_ref();
+        reach.ok_or_else(|| Error::broken("no reach index is open"))?.whole(id)
+    }
+
+    /// Shows the matching rows in source order; `shapes`: with their geometry.
+    pub(super) fn scan(&self, scan: &Scan, shapes: bool, sink: &mut RowSink) -> Result<ScanEnd> {
         let candidates = self.candidates(&scan.filter)?;
         let count = self.description.version.count;
         let simple = scan.filter.equals.is_empty();
@@ -176,6 +184,7 @@ impl OpenVersion {
             limit: scan.limit.unwrap_or(u64::MAX),
             end: ScanEnd::default(),
             ids: None,
+            shapes,
         };
         self.with_connection(|db| {
             match candidates {
@@ -198,8 +207,14 @@ impl OpenVersion {
     /// One feature by its id.
     pub(super) fn feature(&self, id: &str, sink: &mut RowSink) -> Result<bool> {
         let Some(ordinal) = self.sidecar.ordinal(id)? else { return Ok(false) };
-        let mut progress =
-            Progress { equals: &[], skip: 0, limit: 1, end: ScanEnd::default(), ids: None };
+        let mut progress = Progress {
+            equals: &[],
+            skip: 0,
+            limit: 1,
+            end: ScanEnd::default(),
+            ids: None,
+            shapes: true,
+        };
         let only = ordinal..ordinal + 1;
         let _ = self.with_connection(|db| self.range(db, only, &mut progress, sink))?;
         Ok(progress.end.returned == 1)
@@ -217,7 +232,7 @@ impl OpenVersion {
         let fid = quoted(&d.fid);
         let text = format!(
             "SELECT {} FROM {} WHERE {fid} >= ? AND {fid} <= ? ORDER BY {fid}",
-            select_columns(d, &d.version.schema),
+            select_columns(d, &d.version.schema, progress.shapes),
             quoted(&d.table)
         );
         let mut statement = db.prepare_cached(&text).map_err(sql)?;
@@ -241,7 +256,7 @@ impl OpenVersion {
                 progress.end.next = Some(ordinal);
                 return Ok(ControlFlow::Break(()));
             }
-            let wkb = match d.geom.is_empty() {
+            let wkb = match d.geom.is_empty() || !progress.shapes {
                 true => None,
                 false => geometry(row.get_ref(fields.len() + 1).map_err(sql)?)?,
             };

@@ -32,6 +32,7 @@ pub(super) fn layer(from: &LayerDir, to: &LayerDir, copies: bool) -> Result<()> 
                 forget(to, &id)?; // removed while it was read
             }
         }
+        history(from, to, copies)?;
         // The pointer that was read first: what it names is here, or a newer one is read.
         if to.reach(&current.version, &current.reach).exists()
             && to.file(&current.version, "json").exists()
@@ -47,6 +48,19 @@ pub(super) fn layer(from: &LayerDir, to: &LayerDir, copies: bool) -> Result<()> 
         "Une couche change de version plus vite qu'elle ne se copie : réessayez.",
         "A layer changes its version faster than it is copied: try again."
     )))
+}
+
+/// Links what publications changed; `.json` last, which says that the rest is there.
+fn history(from: &LayerDir, to: &LayerDir, copies: bool) -> Result<()> {
+    let all = names(&from.changes())?;
+    if !all.is_empty() {
+        fs::create_dir_all(to.changes()).map_err(|e| Error::io(to.path(), e))?;
+    }
+    let (heads, lists): (Vec<_>, Vec<_>) = all.iter().partition(|n| n.ends_with(".json"));
+    for name in lists.into_iter().chain(heads).filter(|n| !n.ends_with(".tmp")) {
+        place(&from.changes().join(name), &to.changes().join(name), copies)?;
+    }
+    Ok(())
 }
 
 /// Links the files of a version, held meanwhile; `false` when it is no longer there.

@@ -19,6 +19,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_store.sql"),
     include_str!("migrations/0002_tables.sql"),
     include_str!("migrations/0003_places.sql"),
+    include_str!("migrations/0004_changes.sql"),
 ];
 
 /// PostgreSQL's `server_version_num` of the oldest served.

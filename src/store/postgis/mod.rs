@@ -7,6 +7,7 @@
 //! that a pooler in transaction mode may stand in front.
 
 mod beside;
+mod changes;
 mod claims;
 mod column;
 mod connect;
@@ -35,13 +36,16 @@ use super::{
 use crate::{
     config::PostgisSettings,
     error::{Error, Result},
-    model::{BBox, Harvested, LayerId, Selection, Text, TileId, Version, VersionId},
+    model::{
+        BBox, Changes, ChangesHead, Harvested, LayerId, Selection, Text, TileId, Version, VersionId,
+    },
     query::{Filter, Scan},
     text,
 };
 use async_trait::async_trait;
 use connect::{Address, Connections};
 use inner::Inner;
+use jiff::Timestamp;
 use link::{Failed, Ran};
 use pulse::Pulse;
 use std::{
@@ -258,20 +262,21 @@ impl Store for PostgisStore {
     }
 
     async fn scan(&self, at: &At, scan: Scan, sink: RowSink) -> Result<ScanEnd> {
-        // On a thread where the sink may take its time; given up when the caller is.
-        let (inner, at) = (self.inner.clone(), at.clone());
-        let runtime = tokio::runtime::Handle::current();
-        let (_here, gone) = tokio::sync::oneshot::channel::<()>();
-        let work = move || {
-            runtime.block_on(async {
-                tokio::select! {
-                    end = scan_any(&inner, &at, scan, sink) => end,
-                    _ = gone => Ok(ScanEnd::default()),
-                }
-            })
-        };
-        let done = tokio::task::spawn_blocking(work).await;
-        done.map_err(|e| Error::fault("a store task stopped", e))?
+        scan_aside(&self.inner, at, scan, true, sink).await
+    }
+
+    async fn scan_values(&self, at: &At, scan: Scan, sink: RowSink) -> Result<ScanEnd> {
+        scan_aside(&self.inner, at, scan, false, sink).await
+    }
+
+    async fn reach(&self, at: &At) -> Result<Reach> {
+        if at.version.live.is_some() {
+            return live::reach(&self.inner, at).await;
+        }
+        let id = at.reach.as_str();
+        read!(&self.inner, at, "reading a reach index", |link, names, open| reach::whole(
+            link, names, open.reach, id
+        ))
     }
 
     async fn feature(&self, at: &At, id: &str, mut sink: RowSink) -> Result<bool> {
@@ -391,6 +396,18 @@ impl Store for PostgisStore {
         write::publish(&self.inner, claim, version, reach).await
     }
 
+    async fn load_changes(&self, claim: &Claim, changes: Changes) -> Result<()> {
+        changes::load(&self.inner, claim, changes).await
+    }
+
+    async fn history(&self, layer: &LayerId) -> Result<Vec<ChangesHead>> {
+        changes::history(&self.inner, layer).await
+    }
+
+    async fn changes(&self, layer: &LayerId, at: Timestamp) -> Result<Option<Changes>> {
+        changes::read(&self.inner, layer, at).await
+    }
+
     async fn prune(&self, claim: &Claim, keep: usize) -> Result<usize> {
         if self.inner.tables.has(&claim.layer) {
             return live::prune(&self.inner, claim).await;
@@ -404,17 +421,52 @@ impl Store for PostgisStore {
     }
 }
 
-async fn scan_any(inner: &Arc<Inner>, at: &At, scan: Scan, mut sink: RowSink) -> Result<ScanEnd> {
+/// On a thread where the sink may take its time; given up when the caller is.
+async fn scan_aside(
+    inner: &Arc<Inner>,
+    at: &At,
+    scan: Scan,
+    shapes: bool,
+    sink: RowSink,
+) -> Result<ScanEnd> {
+    let (inner, at) = (inner.clone(), at.clone());
+    let runtime = tokio::runtime::Handle::current();
+    let (_here, gone) = tokio::sync::oneshot::channel::<()>();
+    let work = move || {
+        runtime.block_on(async {
+            tokio::select! {
+                end = scan_any(&inner, &at, scan, shapes, sink) => end,
+                _ = gone => Ok(ScanEnd::default()),
+            }
+        })
+    };
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|e| Error::fault("a store task stopped", e))?
+}
+
+async fn scan_any(
+    inner: &Arc<Inner>,
+    at: &At,
+    scan: Scan,
+    shapes: bool,
+    mut sink: RowSink,
+) -> Result<ScanEnd> {
     match at.version.live {
         Some(_) => live::scan(inner, at, &scan, &mut sink).await,
-        None => scan_rows(inner, at, scan, sink).await,
+        None => scan_rows(inner, at, scan, shapes, sink).await,
     }
 }
 
-async fn scan_rows(inner: &Arc<Inner>, at: &At, scan: Scan, mut sink: RowSink) -> Result<ScanEnd> {
+async fn scan_rows(
+    inner: &Arc<Inner>,
+    at: &At,
+    scan: Scan,
+    shapes: bool,
+    mut sink: RowSink,
+) -> Result<ScanEnd> {
     let mut shown = false;
     read!(inner, at, "reading features", |link, names, open| async {
-        let end = rows::scan(link, names, open, &scan, &mut sink, &mut shown).await;
+        let end = rows::scan(link, names, open, &scan, shapes, &mut sink, &mut shown).await;
         match end {
             // Rows were shown: a second try would show them again.
             Err(e) if shown => Err(Failed::Known(e.meaning("reading features"))),

@@ -38,6 +38,8 @@ struct Progress<'a> {
     end: ScanEnd,
     /// Whether the scan is over: the sink has enough, or one match beyond the limit was seen.
     over: bool,
+    /// Whether geometry is read.
+    shapes: bool,
 }
 
 /// Shows the matching rows in source order. `shown` becomes true with the first of them: from
@@ -47,6 +49,7 @@ pub(super) async fn scan(
     names: &Names,
     open: &OpenVersion,
     scan: &Scan,
+    shapes: bool,
     sink: &mut RowSink,
     shown: &mut bool,
 ) -> Ran<ScanEnd> {
@@ -54,7 +57,9 @@ pub(super) async fn scan(
     let Some(equals) = bound(open, &scan.filter.equals) else { return Ok(ScanEnd::default()) };
     let (from, skip) = start(scan, candidates.as_ref(), open.version.count);
     let limit = scan.limit.unwrap_or(u64::MAX);
-    let mut progress = Progress { sink, skip, limit, end: ScanEnd::default(), over: false };
+    let shapes = shapes && open.storage.spatial;
+    let end = ScanEnd::default();
+    let mut progress = Progress { sink, skip, limit, end, over: false, shapes };
     let Some(candidates) = candidates else {
         let first = i64::try_from(from).unwrap_or(i64::MAX).saturating_add(1);
         part(link, names, open, &Rows::From(first), &equals, &mut progress, shown).await?;
@@ -110,8 +115,9 @@ fn statement(
     rows: &Rows<'_>,
     equals: &[(usize, Wanted)],
     limited: bool,
+    shapes: bool,
 ) -> String {
-    let list = names.row_list(&open.storage.columns, open.storage.spatial);
+    let list = names.row_list(&open.storage.columns, shapes);
     let mut sql = format!("SELECT {list} FROM {} WHERE ", names.features(open.serial));
     let mut next = match rows {
         Rows::From(_) => {
@@ -150,7 +156,7 @@ async fn part(
     let wanted = progress.limit.saturating_sub(progress.end.returned);
     let wanted = wanted.saturating_add(progress.skip).saturating_add(1);
     let most = i64::try_from(wanted).ok();
-    let sql = statement(names, open, rows, equals, most.is_some());
+    let sql = statement(names, open, rows, equals, most.is_some(), progress.shapes);
     let mut params: Vec<Param<'_>> = match rows {
         Rows::From(first) => vec![(first, Type::INT8)],
         Rows::Between(first, last) => vec![(first, Type::INT8), (last, Type::INT8)],
@@ -158,7 +164,7 @@ async fn part(
     };
     params.extend(equals.iter().map(|(_, w)| (&*w.value as _, w.kind.clone())));
     params.extend(most.iter().map(|m| (m as _, Type::INT8)));
-    let mut shower = Shower::new(open);
+    let mut shower = Shower::new(open, progress.shapes);
     link.each(&sql, &params, |row| {
         if progress.skip > 0 {
             progress.skip -= 1;
@@ -194,7 +200,7 @@ pub(super) async fn feature(
     let sql = format!("SELECT {list} FROM {} WHERE id = $1", names.features(open.serial));
     let rows = link.hot(&sql, &[(&*wanted.value, wanted.kind.clone())]).await?;
     let Some(row) = rows.first() else { return Ok(false) };
-    let _ = Shower::new(open).show(row, sink)?;
+    let _ = Shower::new(open, open.storage.spatial).show(row, sink)?;
     Ok(true)
 }
 
@@ -202,11 +208,12 @@ pub(super) async fn feature(
 struct Shower<'a> {
     open: &'a OpenVersion,
     texts: Vec<Option<String>>,
+    shapes: bool,
 }
 
 impl<'a> Shower<'a> {
-    fn new(open: &'a OpenVersion) -> Self {
-        Self { open, texts: Vec::new() }
+    fn new(open: &'a OpenVersion, shapes: bool) -> Self {
+        Self { open, texts: Vec::new(), shapes }
     }
 
     fn show(&mut self, row: &tokio_postgres::Row, sink: &mut RowSink) -> Result<ControlFlow<()>> {
@@ -225,8 +232,7 @@ impl<'a> Shower<'a> {
             let text = self.texts.get(i).and_then(|t| t.as_deref());
             values.push(column::value(*column, field.kind, *raw, text)?);
         }
-        let wkb: Option<&[u8]> =
-            if self.open.storage.spatial { cell(row, 2 + columns.len())? } else { None };
+        let wkb: Option<&[u8]> = if self.shapes { cell(row, 2 + columns.len())? } else { None };
         let ordinal = fid.unsigned_abs().saturating_sub(1);
         Ok(sink(&Row { ordinal, id, values: &values, wkb }))
     }
@@ -299,7 +305,7 @@ mod tests {
         let equals = bound(&version, &equals).unwrap_or_default();
         let rows = [Rows::From(1), Rows::Between(1, 2), Rows::These(&[1, 5])];
         let mut all: Vec<String> =
-            rows.iter().map(|rows| statement(&sql, &version, rows, &equals, true)).collect();
+            rows.iter().map(|rows| statement(&sql, &version, rows, &equals, true, true)).collect();
         let columns = &version.storage.columns;
         all.push(sql.create_features(7, Column::Text, columns, Some("POINT")));
         all

@@ -4,7 +4,7 @@
 use super::{
     super::{
         Inner, claims, column, copy,
-        link::{Failed, Param, cell},
+        link::{Failed, Param, Ran, cell},
         load::first,
         write,
     },
@@ -14,9 +14,9 @@ use super::{
 use crate::{
     error::{Error, Result},
     model::VersionId,
-    store::{Claim, Reach},
+    store::{At, Claim, Reach},
 };
-use std::sync::Arc;
+use std::{collections::HashMap, ops::ControlFlow, sync::Arc};
 use tokio_postgres::types::Type;
 
 /// Older attachments kept for readers that still use them.
@@ -99,6 +99,70 @@ fn key(reach: &Reach, ordinal: u32, held: Held, out: &mut Vec<u8>) -> Result<()>
             column::field(&id.to_be_bytes(), out)
         }
         Held::Text | Held::Other => column::field(id.as_bytes(), out),
+    }
+}
+
+/// The attachments in force of a state, whole; features are named by their keys.
+pub(in super::super) async fn reach(inner: &Arc<Inner>, at: &At) -> Result<Reach> {
+    let names = &inner.ready().await?.names;
+    let serial = inner.tables.reach(at).ok_or_else(super::unattached)?;
+    let (communes, others) = (select::attached(names, serial), select::other(names, serial));
+    let mut link = inner.primary.link().await?;
+    let mut found = Gathered::default();
+    let work = async {
+        let sql = format!("SELECT rank, degree, key::text FROM {communes}");
+        link.each(&sql, &[], |row| {
+            let ordinal = found.ordinal(cell::<&str>(row, 2)?);
+            let rank = cell::<i32>(row, 0)?.unsigned_abs() as usize;
+            found.put(rank, ordinal, cell::<i32>(row, 1)?.unsigned_abs());
+            Ok(ControlFlow::Continue(()))
+        })
+        .await?;
+        let sql = format!("SELECT territory, key::text FROM {others}");
+        link.each(&sql, &[], |row| {
+            let ordinal = found.ordinal(cell::<&str>(row, 1)?);
+            found.reach.others.entry(cell(row, 0)?).or_default().insert(ordinal);
+            Ok(ControlFlow::Continue(()))
+        })
+        .await
+    };
+    let work: Ran<()> = work.await;
+    work.map_err(|e| match e.is_gone() {
+        true => super::super::gone(at),
+        false => e.meaning("reading the attachments of a table"),
+    })?;
+    Ok(Reach { id: at.reach.clone(), ..found.reach })
+}
+
+/// A reach index being put together from rows in any order.
+#[derive(Default)]
+struct Gathered {
+    reach: Reach,
+    ordinals: HashMap<String, u32>,
+}
+
+impl Gathered {
+    fn ordinal(&mut self, key: &str) -> u32 {
+        if let Some(known) = self.ordinals.get(key) {
+            return *known;
+        }
+        let next = self.reach.ids.len() as u32;
+        self.ordinals.insert(key.to_owned(), next);
+        self.reach.ids.push(key.to_owned());
+        self.reach.degree.push(0);
+        next
+    }
+
+    fn put(&mut self, rank: usize, ordinal: u32, degree: u32) {
+        if rank >= self.reach.communes.len() {
+            self.reach.communes.resize(rank + 1, Vec::new());
+        }
+        if let Some(features) = self.reach.communes.get_mut(rank) {
+            features.push(ordinal);
+        }
+        if let Some(held) = self.reach.degree.get_mut(ordinal as usize) {
+            *held = degree;
+        }
     }
 }
 

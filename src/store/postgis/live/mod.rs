@@ -16,7 +16,7 @@ mod tile;
 mod watch;
 
 pub(super) use answer::{count, extent, feature, scan, selects};
-pub(super) use attach::{load_reach, prune, publish};
+pub(super) use attach::{load_reach, prune, publish, reach};
 pub(super) use tile::tile;
 pub(super) use watch::{reload, spawn};
 
