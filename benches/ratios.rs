@@ -23,6 +23,7 @@ mod postgis;
 mod report;
 mod site;
 mod start;
+mod stats;
 mod versus;
 
 fn main() {
@@ -53,7 +54,7 @@ fn main() {
 
 /// The rows of the national communes.
 fn national(wanted: &dyn Fn(&str) -> bool, report: &mut report::Report) {
-    let rows = ["harvest", "page", "export", "cold", "postgis", "cached"];
+    let rows = ["harvest", "page", "export", "stats", "cold", "postgis", "cached"];
     if !rows.iter().any(|row| wanted(row)) {
         return;
     }
@@ -67,6 +68,9 @@ fn national(wanted: &dyn Fn(&str) -> bool, report: &mut report::Report) {
     }
     if wanted("export") {
         exports::run(&site, report);
+    }
+    if wanted("stats") {
+        stats::run(&site, report);
     }
     if wanted("cold") {
         cold::run(&site, report);

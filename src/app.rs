@@ -8,6 +8,7 @@ use crate::{
     exports::Exports,
     items::Items,
     model::{LayerId, Text, VersionId},
+    stats::Stats,
     store::Store,
     territory::Reference,
     tiles::{TileSettings, Tiles},
@@ -22,6 +23,8 @@ pub struct App {
     pub catalog: Catalog,
     /// Pages of features.
     pub items: Items,
+    /// Figures by territory.
+    pub stats: Stats,
     /// Tiles.
     pub tiles: Tiles,
     /// Layers as files.
@@ -59,6 +62,7 @@ impl App {
             blobs,
             exports,
             items: Items::new(store.clone()),
+            stats: Stats::new(store.clone()),
             tiles,
             reference: Reference::builtin(),
             store,

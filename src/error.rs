@@ -2,7 +2,7 @@
 //! one place that turns these into problem documents, and `main` into exit codes.
 
 use crate::{model::Text, text};
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 /// What can go wrong. Sentences in [`Text`] are shown to people: they say what was wrong, where,
 /// and what is allowed, and hold no SQL, no path of the machine and no secret. The detail of a
@@ -85,6 +85,11 @@ impl Error {
             "Le disque est plein : rien de publié n'a changé. Faites de la place, puis réessayez.",
             "The disk is full: nothing published has changed. Make room, then try again."
         ))
+    }
+
+    /// The error of a computation that several requests joined, for one of them.
+    pub fn shared(error: Arc<Self>) -> Self {
+        Arc::try_unwrap(error).unwrap_or_else(|error| error.again())
     }
 
     /// The same once more, for another who waited for the same work. The cause of a fault becomes

@@ -11,6 +11,7 @@
 //! - [`items`]: answers a query with a page of features.
 //! - [`tiles`]: answers a tile id with a tile.
 //! - [`exports`]: layers, selected for a territory, as a file.
+//! - [`stats`]: figures by territory.
 //! - [`jobs`]: the pipelines: harvest, import, publish.
 //! - [`harvest`]: a remote source becomes a local file with its provenance.
 //! - [`import`]: bytes become features, checked and attached, then a new version.
@@ -51,6 +52,7 @@ pub mod items;
 pub mod jobs;
 pub mod model;
 pub mod query;
+pub mod stats;
 pub mod store;
 pub mod territory;
 pub mod tiles;

@@ -29,7 +29,7 @@ fn table() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("exports", services.clone()),
         ("stats", services),
         ("jobs", with(&["harvest", "import", "catalog", "store", "config"])),
-        ("app", with(&["items", "tiles", "exports", "catalog", "territory", "store", "blobs", "config", "jobs"])),
+        ("app", with(&["items", "tiles", "exports", "stats", "catalog", "territory", "store", "blobs", "config", "jobs"])),
         ("http", with(&["app", "jobs", "items", "tiles", "exports", "stats", "catalog", "territory", "query", "config"])),
         ("cli", with(&["app", "jobs", "http", "exports", "harvest", "import", "catalog", "territory", "store", "query", "blobs", "config"])),
         ("main", vec!["cli"]),

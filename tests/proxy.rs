@@ -134,7 +134,8 @@ impl Crawl {
             if let Some(below) = link.strip_prefix(self.root) {
                 let paged = link.contains("cursor=") || link.contains("offset=");
                 // Files hold no links of ours; `exports` looks into them.
-                let file = link.contains("export?f=") && !link.ends_with("f=html");
+                let export = link.contains("export?f=") && !link.ends_with("f=html");
+                let file = export || link.ends_with("/kit.zip");
                 let leaf = paged || file;
                 if below.matches('/').count() < 8 && !leaf && self.queue.len() < 3_000 {
                     self.queue.push_back((link, accept));

@@ -2,6 +2,7 @@
 
 use super::{
     Answer, Site,
+    collections::dates,
     links::{Link, media, rel},
     negotiate::Format,
     pages,
@@ -10,7 +11,13 @@ use super::{
     reply::{Document, Tag},
     visit::Visit,
 };
-use crate::{catalog::Snapshot, error::Error, text};
+use crate::{
+    catalog::Snapshot,
+    error::Error,
+    model::Text,
+    stats::{Concern, Standing},
+    text,
+};
 use axum::extract::Path;
 use serde_json::{Value, json};
 
@@ -89,17 +96,77 @@ pub async fn landing(visit: Visit) -> Answer {
     if let Some(unchanged) = visit.unchanged(&tag) {
         return Ok(unchanged);
     }
+    let app = &visit.site.app;
+    let concerns = match visit.selection(None) {
+        Some(selection) => app.stats.concerns(&snapshot, &app.reference, &selection).await?,
+        None => Vec::new(),
+    };
     if format == Format::Html {
-        let page = pages::landing::page(&visit, &snapshot).await?;
+        let page = pages::landing::page(&visit, &snapshot, &concerns).await?;
         return visit.send(&tag, Document::html(page)).await;
     }
     let server = &visit.site.app.settings.server;
-    let value = json!({
+    let mut value = json!({
         "title": visit.titled(&server.title),
         "description": visit.say(&server.description),
         "links": landing_links(&visit),
     });
+    if let Some(scope) = &visit.scope {
+        value["territory"] = scope.selection.key.clone().into();
+        value["layers"] = concerns.iter().map(|c| concern(&visit, c)).collect();
+    }
     visit.send(&tag, Document::json(media::JSON, &value)).await
+}
+
+/// A layer as it stands to the scope's territory.
+fn concern(visit: &Visit, concern: &Concern) -> Value {
+    let (def, id) = (&concern.layer.def, concern.layer.def.id.as_str());
+    let mut value = json!({
+        "id": id,
+        "title": visit.say(&def.title),
+        "producer": def.producer,
+        "count": concern.count,
+        "standing": concern.standing.id(),
+        "why": visit.say(&why(concern)),
+        "lastChange": concern.last.as_ref().map(|news| json!({
+            "at": news.head.at.to_string(),
+            "version": news.head.version.as_str(),
+            "added": news.added,
+            "changed": news.changed,
+            "removed": news.removed,
+            "first": news.is_first(),
+        })),
+    });
+    // What is not served has no address.
+    if let Some(at) = &concern.layer.current {
+        value["dates"] = dates(def, &at.version);
+        value["links"] = json!([
+            Link::new("collection", media::JSON, visit.url(&format!("collections/{id}"))),
+            Link::new("items", media::GEOJSON, visit.url(&format!("collections/{id}/items"))),
+        ]);
+    }
+    value
+}
+
+/// What a count, above all a zero, means.
+pub fn why(concern: &Concern) -> Text {
+    let mut text = match &concern.standing {
+        Standing::Present => text!("La couche a des entités ici.", "The layer has features here."),
+        Standing::None => text!(
+            "La couche couvre la région et n'a aucune entité ici.",
+            "The layer covers the region and has no feature here."
+        ),
+        Standing::NotCovered => text!(
+            "Hors de la couverture de la couche : elle n'a aucune entité dans la région.",
+            "Outside the layer's coverage: it has no feature in the region."
+        ),
+        Standing::Unavailable(why) => why.clone(),
+    };
+    if concern.overdue {
+        text.fr.push_str(" La source n'a pas pu être vérifiée depuis plus de 45 jours.");
+        text.en.push_str(" The source has not been checked for more than 45 days.");
+    }
+    text
 }
 
 fn landing_links(visit: &Visit) -> Vec<Link> {
@@ -120,6 +187,8 @@ fn landing_links(visit: &Visit) -> Vec<Link> {
         Link::new(rel::TILING_SCHEMES, media::JSON, visit.url("tileMatrixSets"))
             .titled(say("Grilles de tuiles", "Tile matrix sets")),
         Link::new(rel::STYLES, media::JSON, visit.url("styles")).titled(say("Styles", "Styles")),
+        Link::new("alternate", media::ATOM_TYPE, visit.url("feed.atom"))
+            .titled(say("Nouveautés", "News")),
         Link::new("related", media::JSON, visit.url("territories"))
             .titled(say("Territoires", "Territories")),
     ]);

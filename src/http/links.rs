@@ -12,6 +12,12 @@ pub mod media {
     pub const JSON: &str = "application/json";
     /// GeoJSON.
     pub const GEOJSON: &str = "application/geo+json";
+    /// Comma- (or semicolon-) separated values; the charset is said, for spreadsheets.
+    pub const CSV: &str = "text/csv; charset=utf-8";
+    /// Atom feeds, as answers carry it.
+    pub const ATOM: &str = "application/atom+xml; charset=utf-8";
+    /// The same in links.
+    pub const ATOM_TYPE: &str = "application/atom+xml";
     /// Pages.
     pub const HTML: &str = "text/html";
     /// OpenAPI 3.0 as OGC API Features spells it, to the letter: clients compare it.

@@ -12,6 +12,7 @@ mod assets;
 mod collections;
 mod dataset_tiles;
 mod exports;
+mod feed;
 mod forwarded;
 mod health;
 mod items;
@@ -30,7 +31,9 @@ pub mod router;
 mod schema;
 mod scope;
 mod server;
+mod stats;
 mod styles;
+mod table;
 mod territories;
 #[cfg(test)]
 mod testing;

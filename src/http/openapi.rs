@@ -170,7 +170,7 @@ const PAGE: &[&str] = &[
 ];
 
 #[rustfmt::skip] // a table: one line per operation
-const OPERATIONS: [Operation; 37] = [
+const OPERATIONS: [Operation; 40] = [
     Operation { path: path::LANDING, id: "getLandingPage", fr: "Page d'accueil", en: "Landing page", refs: &["f"], types: JSON_HTML },
     Operation { path: path::CONFORMANCE, id: "getConformance", fr: "Classes de conformité", en: "Conformance classes", refs: &["f"], types: JSON_HTML },
     Operation { path: path::API, id: "getApi", fr: "Cette définition", en: "This definition", refs: &["f"], types: &[media::OPENAPI, media::HTML] },
@@ -180,6 +180,7 @@ const OPERATIONS: [Operation; 37] = [
     Operation { path: path::ITEM, id: "getFeature", fr: "Une entité", en: "A feature", refs: &["f", "crs"], types: GEO },
     Operation { path: path::QUERYABLES, id: "getQueryables", fr: "Champs interrogeables", en: "Queryables", refs: &["f"], types: SCHEMA_HTML },
     Operation { path: path::SCHEMA, id: "getSchema", fr: "Champs", en: "Fields", refs: &["f"], types: SCHEMA_HTML },
+    Operation { path: path::STATS, id: "getStats", fr: "Chiffres par territoire", en: "Figures by territory", refs: &["by", "metric", "share", "territory", "territoire", "territory-mode", "bbox", "sort", "separator", "bom", "decimal", "stats-f"], types: &[media::JSON, media::CSV, media::GEOJSON, media::HTML] },
     Operation { path: path::TILESETS, id: "collection.vector.getTileSetsList", fr: "Jeux de tuiles", en: "Tilesets", refs: &["f"], types: JSON_HTML },
     Operation { path: path::TILESET, id: "collection.vector.getTileSet", fr: "Un jeu de tuiles", en: "A tileset", refs: &["f"], types: JSON_HTML },
     Operation { path: path::TILE, id: "collection.vector.getTile", fr: "Une tuile (matrice, ligne, colonne)", en: "A tile (matrix, row, column)", refs: TILE, types: &[media::MVT] },
@@ -206,6 +207,8 @@ const OPERATIONS: [Operation; 37] = [
     Operation { path: path::STYLE, id: "getStyle", fr: "Un style MapLibre", en: "A MapLibre style", refs: &[], types: &[media::JSON] },
     Operation { path: path::TERRITORIES, id: "searchTerritories", fr: "Recherche de territoires", en: "Search for territories", refs: &["q", "level", "territories-limit", "f"], types: JSON_HTML },
     Operation { path: path::TERRITORY, id: "getTerritory", fr: "Un territoire", en: "A territory", refs: &["f"], types: JSON_HTML },
+    Operation { path: path::TABLE, id: "getTable", fr: "Un tableau : une ligne par territoire, une colonne par couche", en: "A table: one row per territory, one column per layer", refs: &["level", "columns", "show", "territory", "territoire", "territory-mode", "separator", "bom", "decimal", "table-f"], types: &[media::JSON, media::CSV, media::HTML] },
+    Operation { path: path::FEED, id: "getFeed", fr: "Ce qui a changé, publication après publication (Atom)", en: "What changed, publication after publication (Atom)", refs: &["page"], types: &[media::ATOM_TYPE] },
     Operation { path: path::LIVE, id: "getLive", fr: "Le programme répond", en: "The program answers", refs: &[], types: &[media::JSON] },
     Operation { path: path::READY, id: "getReady", fr: "Le service est prêt", en: "The service is ready", refs: &[], types: &[media::JSON] },
 ];
@@ -328,6 +331,17 @@ fn parameters(visit: &Visit) -> Value {
         "decimal": p("decimal", "Marque décimale du CSV", "Decimal mark of CSV", json!({ "type": "string", "enum": ["point", "comma"], "default": "point" })),
         "geometry": p("geometry", "Géométrie dans un tableau (CSV, XLSX)", "Geometry in a table (CSV, XLSX)", json!({ "type": "string", "enum": ["none", "wkt", "point"], "default": "none" })),
         "collections": p(name::COLLECTIONS, "Couches, séparées par des virgules ; toutes sans ce paramètre", "Layers, separated by commas; all without it", json!({ "type": "array", "minItems": 1, "items": { "type": "string" } })),
+        "columns": p("collections", "Couches, ou couche:propriété", "Layers, or layer:property", json!({ "type": "array", "minItems": 1, "maxItems": crate::stats::MAX_COLUMNS, "items": { "type": "string" } })),
+        "show": p("show", "Oui ou non, ou le nombre d'entités", "Yes or no, or the number of features", json!({ "type": "string", "enum": ["presence", "count"], "default": "presence" })),
+        "table-f": p(name::F, "Format de la réponse", "Format of the answer", json!({ "type": "string", "enum": ["json", "csv", "html"] })),
+        "page": p("page", "Page du flux", "Page of the feed", json!({ "type": "integer", "minimum": 1, "default": 1 })),
+        "by": p("by", "Niveau de territoire des lignes", "Territory level of the rows", json!({ "type": "string", "enum": levels })),
+        "metric": p("metric", "Mesures : count, sum:propriété, avg:, min:, max:, distinct:", "Measures: count, sum:property, avg:, min:, max:, distinct:", json!({ "type": "string", "default": "count" })),
+        "share": p("share", "Valeurs des entités sur plusieurs territoires : au principal, au prorata de la surface, entières dans chacun", "Values of features on several territories: to the main one, by area, whole in each", json!({ "type": "string", "enum": ["main", "area", "none"] })),
+        "sort": p("sort", "Colonne de tri, précédée de « - » pour l'ordre décroissant", "Column to sort by, after \"-\" from the largest", json!({ "type": "string", "default": "code" })),
+        "separator": p("separator", "Séparateur du CSV", "Separator of CSV", json!({ "type": "string", "enum": ["semicolon", "comma", "tab"], "default": "semicolon" })),
+        "bom": p("bom", "Marque d'ordre des octets en tête du CSV, pour Excel", "Byte order mark first in CSV, for Excel", json!({ "type": "boolean", "default": true })),
+        "stats-f": p(name::F, "Format de la réponse", "Format of the answer", json!({ "type": "string", "enum": ["json", "csv", "geojson", "html"] })),
         "q": p(territories::KNOWN[0], "Nom ou code postal", "Name or postal code", json!({ "type": "string", "maxLength": 200 })),
         "level": p(territories::KNOWN[1], "Niveau de territoire", "Territory level", json!({ "type": "string", "enum": levels })),
         "territories-limit": p(name::LIMIT, "Nombre de résultats", "Number of results", json!({ "type": "integer", "minimum": 1, "maximum": 100, "default": 20 })),

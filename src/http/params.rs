@@ -68,6 +68,15 @@ impl Params {
     /// Refuses what is not in `known` (nor a field of the layer) and what is given twice
     /// (OGC API Features `/req/core/query-param-unknown`).
     pub fn check(&self, known: &[&str], fields: &[&str]) -> Result<()> {
+        self.checked(known, fields, None)
+    }
+
+    /// The same where one parameter may come several times, as the checkboxes of a form send it.
+    pub fn check_but(&self, known: &[&str], repeated: &str) -> Result<()> {
+        self.checked(known, &[], Some(repeated))
+    }
+
+    fn checked(&self, known: &[&str], fields: &[&str], repeated: Option<&str>) -> Result<()> {
         for (i, (name, _)) in self.iter().enumerate() {
             let listed = known.contains(&name) || fields.contains(&name);
             if !listed && !SECRETS.contains(&name) {
@@ -78,7 +87,8 @@ impl Params {
                     "Unknown parameter: \"{shown}\". Possible parameters: {list}."
                 )));
             }
-            if self.iter().skip(i + 1).any(|(other, _)| other == name) {
+            let once = repeated != Some(name);
+            if once && self.iter().skip(i + 1).any(|(other, _)| other == name) {
                 let shown: String = name.chars().take(80).collect();
                 return Err(Error::Invalid(text!(
                     "Paramètre donné deux fois : « {shown} ».",

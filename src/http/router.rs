@@ -4,8 +4,9 @@
 //! before it gets here.
 
 use super::{
-    Site, access, admin, assets, collections, dataset_tiles, exports, health, items, landing,
-    openapi, problem::Failure, schema, styles, territories, tiles, tilesets, versions,
+    Site, access, admin, assets, collections, dataset_tiles, exports, feed, health, items, landing,
+    openapi, problem::Failure, schema, stats, styles, table, territories, tiles, tilesets,
+    versions,
 };
 use crate::app::App;
 use axum::{
@@ -35,6 +36,8 @@ pub mod path {
     pub const QUERYABLES: &str = "/collections/{id}/queryables";
     /// Fields.
     pub const SCHEMA: &str = "/collections/{id}/schema";
+    /// Figures by territory.
+    pub const STATS: &str = "/collections/{id}/stats";
     /// Tilesets of a layer.
     pub const TILESETS: &str = "/collections/{id}/tiles";
     /// One tileset.
@@ -87,6 +90,10 @@ pub mod path {
     pub const TERRITORIES: &str = "/territories";
     /// One territory.
     pub const TERRITORY: &str = "/territories/{code}";
+    /// One row per territory, one column per layer.
+    pub const TABLE: &str = "/table";
+    /// What changed, publication after publication.
+    pub const FEED: &str = "/feed.atom";
     /// Whether the process answers.
     pub const LIVE: &str = "/health/live";
     /// Whether it can serve.
@@ -101,7 +108,7 @@ pub mod path {
     pub const ASSET: &str = "/assets/{file}";
 
     /// All of them.
-    pub const ALL: [&str; 41] = [
+    pub const ALL: [&str; 44] = [
         LANDING,
         CONFORMANCE,
         API,
@@ -111,6 +118,7 @@ pub mod path {
         ITEM,
         QUERYABLES,
         SCHEMA,
+        STATS,
         TILESETS,
         TILESET,
         TILE,
@@ -137,6 +145,8 @@ pub mod path {
         STYLE,
         TERRITORIES,
         TERRITORY,
+        TABLE,
+        FEED,
         LIVE,
         READY,
         METRICS,
@@ -185,6 +195,7 @@ fn routes() -> Router<Arc<Site>> {
         .route(path::ITEM, get(items::feature))
         .route(path::QUERYABLES, get(schema::queryables))
         .route(path::SCHEMA, get(schema::schema))
+        .route(path::STATS, get(stats::stats))
         // Tiles
         .route(path::TILESETS, get(tilesets::list))
         .route(path::TILESET, get(tilesets::one))
@@ -203,7 +214,9 @@ fn routes() -> Router<Arc<Site>> {
         // Territories
         .route(path::TERRITORIES, get(territories::search))
         .route(path::TERRITORY, get(territories::one))
+        .route(path::TABLE, get(table::table))
         // Where data comes from
+        .route(path::FEED, get(feed::feed))
         .route(path::VERSIONS, get(versions::list))
         .route(path::REPORT, get(versions::report))
         // Files

@@ -213,6 +213,22 @@ impl Store for Memory {
         }
         Ok(ScanEnd { returned: matching.len() as u64, next })
     }
+    async fn reach(&self, at: &At) -> Result<Reach> {
+        let reference = Reference::builtin();
+        let mut communes = vec![Vec::new(); reference.commune_count() as usize];
+        let mut degree = Vec::new();
+        for (feature, ordinal) in features().iter().zip(0u32..) {
+            let rank = match reference.carry(feature.commune) {
+                Carry::Current(rank) | Carry::Carried(rank) => Some(rank),
+                Carry::Unknown => None,
+            };
+            degree.push(u32::from(rank.is_some()));
+            if let Some(rank) = rank {
+                communes[rank as usize].push(ordinal);
+            }
+        }
+        Ok(Reach { id: at.reach.clone(), communes, degree, ..Reach::default() })
+    }
     async fn feature(&self, _at: &At, id: &str, mut sink: RowSink) -> Result<bool> {
         self.mind().await?;
         let features = features();

@@ -140,7 +140,7 @@ impl Tiles {
         // Boxed: the computation is large, and most requests never come here.
         let compute = Box::pin(self.compute(at, tile, buffer, selection.map(Arc::as_ref)));
         let result = self.cache.try_get_with(lookup.to_key(), compute).await;
-        result.map(|entry| entry.tile).map_err(shared)
+        result.map(|entry| entry.tile).map_err(Error::shared)
     }
 
     /// Bytes the cache holds (kept up to date with a short delay).
@@ -231,11 +231,6 @@ fn zooms(z: u8) -> &'static str {
         13..=14 => "13-14",
         _ => "15-24",
     }
-}
-
-/// The error of a computation that several requests joined, for one of them.
-fn shared(error: Arc<Error>) -> Error {
-    Arc::try_unwrap(error).unwrap_or_else(|error| error.again())
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ pub async fn page(visit: &Visit, layer: &Layer) -> Result<String> {
             li { a href=(url("/items?f=html")) { (visit.words("Voir les entités", "See the features")) } }
             li { a href=(url("/export?f=html")) { (visit.words("Exporter", "Export")) } }
             li { a href=(url("/layer.qlr")) download { (visit.words("À glisser dans QGIS (.qlr)", "To drop into QGIS (.qlr)")) } }
+            li { a href=(url("/stats?by=dep&f=html")) { (visit.words("Chiffres par territoire", "Figures by territory")) } }
             li { a href=(url("/versions?f=html")) { "Versions" } }
             li { a href=(url(&format!("/versions/{}/report?f=html", at.version.id))) { (visit.words("Rapport de la version courante", "Report of the current version")) } }
             li { a href=(url("?f=json")) { "JSON" } }

@@ -4,20 +4,26 @@ use super::{address, moment, paragraphs, territory_form};
 use crate::{
     catalog::{Layer, Snapshot},
     error::Result,
-    http::{collections, reply::number, visit::Visit},
+    http::{collections, feed::counts, landing::why, reply::number, visit::Visit},
+    stats::{Concern, Standing},
 };
 use maud::{Markup, html};
 
-/// `/`
-pub async fn page(visit: &Visit, snapshot: &Snapshot) -> Result<String> {
+/// `/`; in a scope with the layers as they stand to its territory.
+pub async fn page(visit: &Visit, snapshot: &Snapshot, concerns: &[Concern]) -> Result<String> {
     let server = &visit.site.app.settings.server;
     let title = visit.titled(&server.title);
     let content = html! {
         h1 { (title) }
         (paragraphs(visit, &server.description))
         (territory_form(visit, None, None))
-        h2 { (visit.words("Couches", "Layers")) }
-        (cards(visit, snapshot, 3).await?)
+        @if visit.scope.is_some() {
+            h2 { (visit.words("Ce qui concerne ce territoire", "What concerns this territory")) }
+            (standing(visit, concerns))
+        } @else {
+            h2 { (visit.words("Couches", "Layers")) }
+            (cards(visit, snapshot, 3).await?)
+        }
         h2 id="qgis" { (visit.words("Dans QGIS", "In QGIS")) }
         ol {
             li { (visit.words("Menu Couche → Ajouter une couche → WFS / OGC API - Entités.", "Layer menu → Add Layer → WFS / OGC API - Features.")) }
@@ -43,6 +49,53 @@ pub async fn page(visit: &Visit, snapshot: &Snapshot) -> Result<String> {
         }
     };
     Ok(visit.html(&title, &content))
+}
+
+/// Every layer with what it has here, and why where it has nothing.
+fn standing(visit: &Visit, concerns: &[Concern]) -> Markup {
+    let href = |c: &Concern| visit.url(&format!("collections/{}?f=html", c.layer.def.id));
+    let title = visit.words("Couches et ce territoire", "Layers and this territory");
+    html! {
+        p {
+            a href=(visit.url("feed.atom")) { (visit.words("S'abonner aux nouveautés (Atom)", "Subscribe to the news (Atom)")) }
+        }
+        div.table tabindex="0" role="region" aria-label=(title) {
+            table {
+                thead { tr {
+                    th scope="col" { (visit.words("Couche", "Layer")) }
+                    th.number scope="col" { (visit.words("Entités", "Features")) }
+                    th scope="col" { (visit.words("Dernier changement ici", "Last change here")) }
+                    th scope="col" { (visit.words("Producteur", "Producer")) }
+                } }
+                tbody {
+                    @for concern in concerns {
+                        tr {
+                            th scope="row" {
+                                @let title = visit.say(&concern.layer.def.title);
+                                // What is not served has no page.
+                                @if concern.layer.current.is_some() { a href=(href(concern)) { (title) } } @else { (title) }
+                            }
+                            td.number {
+                                @match concern.count {
+                                    Some(count) => { (number(count, visit.lang())) }
+                                    None => { "–" }
+                                }
+                            }
+                            td {
+                                @if let Some(news) = &concern.last {
+                                    (moment(visit, &news.head.at.to_string())) " : " (counts(visit.lang(), news))
+                                }
+                                @if concern.standing != Standing::Present || concern.overdue {
+                                    p.muted { (visit.say(&why(concern))) }
+                                }
+                            }
+                            td { (concern.layer.def.producer) }
+                        }
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// `/collections`

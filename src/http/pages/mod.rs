@@ -10,6 +10,8 @@ pub mod items;
 pub mod landing;
 pub mod problem;
 pub mod report;
+pub mod stats;
+pub mod table;
 pub mod territory;
 
 use super::{assets, visit::Visit};
@@ -49,6 +51,7 @@ pub fn frame(frame: &Frame<'_>, title: &str, content: &Markup) -> String {
                 title { (title) @if !title.contains(frame.service) { " — " (frame.service) } }
                 @if let Some(sheet) = map_sheet { link rel="stylesheet" href=(sheet); }
                 link rel="stylesheet" href=(assets::style_sheet(base));
+                link rel="alternate" type="application/atom+xml" title=(say("Nouveautés", "News")) href=(format!("{root}feed.atom"));
                 // No favicon: an empty one spares each visit a 404.
                 link rel="icon" href="data:,";
                 @if let Some(script) = script { script type="module" src=(script) {} }
@@ -62,6 +65,7 @@ pub fn frame(frame: &Frame<'_>, title: &str, content: &Markup) -> String {
                     nav aria-label=(say("Navigation principale", "Main navigation")) {
                         ul {
                             li { a href=(format!("{root}collections?f=html")) { (say("Couches", "Layers")) } }
+                            li { a href=(format!("{root}table?f=html")) { (say("Tableau", "Table")) } }
                             li { a href=(format!("{root}territories?f=html")) { (say("Territoires", "Territories")) } }
                             li { a href=(format!("{root}api?f=html")) { "API" } }
                         }

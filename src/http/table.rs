@@ -1,0 +1,267 @@
+//! `/table`: one row per territory of a level, one column per layer, as people open it in a
+//! spreadsheet.
+
+use super::{
+    Answer,
+    collections::dates,
+    links::media,
+    negotiate, pages,
+    params::name,
+    reply::Document,
+    stats::{BOM, DECIMAL, SEPARATOR, csv_form},
+    visit::Visit,
+};
+use crate::{
+    catalog::Snapshot,
+    error::{Error, Result},
+    model::Level,
+    stats::{CellWords, Column, Found, Line, MAX_COLUMNS, Show, Table},
+    text,
+};
+use axum::http::header;
+use serde_json::{Map, Value, json};
+
+const LEVEL: &str = "level";
+const COLLECTIONS: &str = "collections";
+const SHOW: &str = "show";
+
+/// Parameters of `/table`.
+pub const KNOWN: [&str; 10] = [
+    LEVEL,
+    COLLECTIONS,
+    SHOW,
+    name::TERRITORY,
+    name::TERRITOIRE,
+    name::MODE,
+    SEPARATOR,
+    BOM,
+    DECIMAL,
+    name::F,
+];
+
+/// A form of the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Json,
+    Csv,
+    Html,
+}
+
+/// What was asked, as the page's form shows it again.
+pub struct Asked {
+    /// The level of the rows.
+    pub level: Option<Level>,
+    /// The columns.
+    pub columns: Vec<Column>,
+    /// Whether layers without a chosen property are counted.
+    pub counted: bool,
+}
+
+/// `GET /table`
+pub async fn table(visit: Visit) -> Answer {
+    visit.params.check_but(&KNOWN, COLLECTIONS)?;
+    let form = form(&visit)?;
+    let snapshot = visit.snapshot();
+    let (asked, csv) = (read(&visit, &snapshot)?, csv_form(&visit)?);
+    let territory = visit.asked_territory()?;
+    let kind = format!("{form:?}");
+    let states: Vec<String> = asked
+        .columns
+        .iter()
+        .filter_map(|c| {
+            let at = c.layer.current.as_ref()?;
+            Some(format!("{}{}", at.key(), at.version.source.checked_at))
+        })
+        .collect();
+    let tag = visit.tag(&["table", &states.join(" "), &kind]);
+    if let Some(unchanged) = visit.unchanged(&tag) {
+        return Ok(unchanged);
+    }
+    let Some(level) = asked.level.filter(|_| !asked.columns.is_empty()) else {
+        if form == Form::Html {
+            let page = pages::table::page(&visit, &snapshot, &asked, None);
+            return visit.send(&tag, Document::html(page)).await;
+        }
+        return Err(incomplete(&snapshot).into());
+    };
+    let app = &visit.site.app;
+    let selection = visit.selection(territory.as_ref());
+    let made = app.stats.table(&app.reference, level, &asked.columns, selection.as_ref()).await?;
+    let document = match form {
+        Form::Json => Document::json(media::JSON, &json(&visit, level, &asked, &made)),
+        Form::Csv => {
+            let bytes = made.sheet(&asked.columns, &words(&visit)).csv(csv)?;
+            let place = format!("attachment; filename=\"socle_table_{level}.csv\"");
+            Document::new(media::CSV, bytes).with(header::CONTENT_DISPOSITION, place)
+        }
+        Form::Html => {
+            let sheet = made.sheet(&asked.columns, &words(&visit));
+            Document::html(pages::table::page(&visit, &snapshot, &asked, Some(&sheet)))
+        }
+    };
+    visit.send(&tag, document).await
+}
+
+fn form(visit: &Visit) -> Result<Form, super::problem::Failure> {
+    match visit.params.get(name::F) {
+        Some("csv") => Ok(Form::Csv),
+        Some("json") => Ok(Form::Json),
+        Some("html") => Ok(Form::Html),
+        Some(other) => {
+            let shown: String = other.chars().take(40).collect();
+            Err(Error::Invalid(text!(
+                "Paramètre « f » : « {shown} ». Formats possibles : json, csv, html.",
+                "Parameter \"f\": \"{shown}\". Possible formats: json, csv, html."
+            ))
+            .into())
+        }
+        None => visit.format().map(|format| match format {
+            negotiate::Format::Json => Form::Json,
+            negotiate::Format::Html => Form::Html,
+        }),
+    }
+}
+
+fn incomplete(snapshot: &Snapshot) -> Error {
+    let levels = Level::ALL.map(Level::id).join(", ");
+    let layers: Vec<&str> = snapshot.served().map(|l| l.def.id.as_str()).collect();
+    let layers = layers.join(", ");
+    Error::Invalid(text!(
+        "Il faut « level » (un niveau : {levels}) et « collections » (des couches : {layers}).",
+        "\"level\" (one of {levels}) and \"collections\" (layers: {layers}) are needed."
+    ))
+}
+
+fn read(visit: &Visit, snapshot: &Snapshot) -> Result<Asked> {
+    let level = match visit.params.get(LEVEL).filter(|l| !l.is_empty()) {
+        Some(text) => Some(text.parse::<Level>().map_err(Error::from)?),
+        None => None,
+    };
+    let counted = match visit.params.get(SHOW) {
+        None | Some("presence") => false,
+        Some("count") => true,
+        Some(other) => {
+            let shown: String = other.chars().take(40).collect();
+            return Err(Error::Invalid(text!(
+                "Paramètre « show » : « {shown} ». Valeurs possibles : presence, count.",
+                "Parameter \"show\": \"{shown}\". Possible values: presence, count."
+            )));
+        }
+    };
+    let given = visit.params.iter().filter(|(n, _)| *n == COLLECTIONS);
+    let names = given.flat_map(|(_, v)| v.split(',')).map(str::trim).filter(|n| !n.is_empty());
+    let mut columns = Vec::new();
+    for name in names {
+        if columns.len() >= MAX_COLUMNS {
+            return Err(Error::Invalid(text!(
+                "Paramètre « collections » : {MAX_COLUMNS} colonnes au plus.",
+                "Parameter \"collections\": {MAX_COLUMNS} columns at most."
+            )));
+        }
+        columns.push(column(snapshot, name, counted)?);
+    }
+    Ok(Asked { level, columns, counted })
+}
+
+/// `layer` or `layer:property`.
+fn column(snapshot: &Snapshot, name: &str, counted: bool) -> Result<Column> {
+    let (id, property) = match name.split_once(':') {
+        Some((id, property)) => (id, Some(property)),
+        None => (name, None),
+    };
+    let layer = snapshot.layer(id)?.clone();
+    let schema = &layer.at()?.version.schema;
+    let show = match property {
+        None if counted => Show::Count,
+        None => Show::Presence,
+        Some(property) => Show::Field(schema.index(property).ok_or_else(|| {
+            let shown: String = property.chars().take(80).collect();
+            let known: Vec<&str> = schema.fields.iter().map(|f| f.name.as_str()).collect();
+            let known = known.join(", ");
+            Error::Invalid(text!(
+                "Couche « {id} » : propriété inconnue « {shown} ». Propriétés : {known}.",
+                "Layer \"{id}\": unknown property \"{shown}\". Properties: {known}."
+            ))
+        })?),
+    };
+    Ok(Column { name: name.to_owned(), layer, show })
+}
+
+/// The words of cells, in the language of the request.
+fn words(visit: &Visit) -> CellWords {
+    CellWords {
+        yes: visit.words("oui", "yes"),
+        no: visit.words("non", "no"),
+        not_covered: visit.words("non couvert", "not covered"),
+        divergent: visit.words("valeurs divergentes", "conflicting values"),
+    }
+}
+
+fn json(visit: &Visit, level: Level, asked: &Asked, table: &Table) -> Value {
+    let row = |line: &Line| {
+        let mut row = Map::new();
+        row.insert("code".into(), line.code.code.as_str().into());
+        row.insert("name".into(), line.name.as_str().into());
+        for (level, parents) in table.parents.iter().zip(&line.parents) {
+            let codes: Vec<&str> = parents.iter().map(|p| p.0.as_str()).collect();
+            row.insert(level.id().into(), json!(codes));
+        }
+        for (column, found) in asked.columns.iter().zip(&line.found) {
+            row.insert(column.name.clone(), cell(found, &column.show));
+        }
+        Value::Object(row)
+    };
+    let divergent: Vec<Value> = table
+        .lines
+        .iter()
+        .flat_map(|line| {
+            line.conflicts(&asked.columns).map(|(column, values)| {
+                json!({ "code": line.code.code.as_str(), "column": column.name, "values": values })
+            })
+        })
+        .collect();
+    json!({
+        "level": level.id(),
+        "reference": visit.site.app.reference.id(),
+        "vintage": visit.site.app.reference.vintage(),
+        "territory": visit.scope.as_ref().map(|s| s.selection.key.as_str()),
+        "rows": table.lines.iter().map(row).collect::<Vec<_>>(),
+        "divergent": divergent,
+        "sources": asked.columns.iter().map(source).collect::<Vec<_>>(),
+        "links": visit.own_links(media::JSON),
+    })
+}
+
+/// A cell: `null` where the layer does not reach or has no value; what conflicts is an object.
+fn cell(found: &Found, show: &Show) -> Value {
+    match (found, show) {
+        (Found::NotCovered, _) => Value::Null,
+        (Found::Divergent(values), _) => json!({ "divergent": values }),
+        (Found::Nothing, Show::Presence) => false.into(),
+        (Found::Some(..), Show::Presence) => true.into(),
+        (Found::Nothing, Show::Count) => 0.into(),
+        (Found::Some(n, _), Show::Count) => (*n).into(),
+        (Found::Nothing, Show::Field(_)) => Value::Null,
+        (Found::Some(_, value), Show::Field(_)) => json!(value),
+    }
+}
+
+/// Where a column comes from.
+fn source(column: &Column) -> Value {
+    let def = &column.layer.def;
+    let mut source = json!({
+        "column": column.name,
+        "collection": def.id.as_str(),
+        "title": def.title.fr,
+        "producer": def.producer,
+        "license": def.licence.title,
+        "attribution": def.attribution,
+    });
+    if let Some(at) = &column.layer.current {
+        source["version"] = at.version.id.as_str().into();
+        source["source"] = at.version.source.origin.as_str().into();
+        source["dates"] = dates(def, &at.version);
+        source["published"] = json!(at.version.published(def));
+    }
+    source
+}
