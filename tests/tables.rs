@@ -83,6 +83,7 @@ CREATE TABLE gestion.mairies (
   note numeric(4,2), posee date, vue timestamptz, agents jsonb, "LINE_NUMB-SEG" int,
   geom geometry(Point, 2154));
 COMMENT ON TABLE gestion.mairies IS E'Mairies suivies\nTenues par le service SIG.';
+COMMENT ON COLUMN gestion.mairies.vue IS E'Dernière visite\nEn temps universel.';
 INSERT INTO gestion.mairies
 SELECT i, code, nom, true, 1.25, '2025-01-02', '2025-01-02T03:04:05.678Z', '{"a": [1]}', i,
   ST_Transform(ST_SetSRID(ST_MakePoint(lon, lat), 4326), 2154)
@@ -144,6 +145,12 @@ fn served_as_it_is(place: &Place) {
     let c = &first["geometry"]["coordinates"];
     assert!((c[0].as_f64().unwrap() - 3.0573).abs() < 1e-6, "{c}");
     assert!(page["features"][5]["geometry"].is_null() && p["ouverte"] == true);
+
+    // Comments of columns name the fields.
+    let fields = server.json("/collections/mairies/schema")["properties"].clone();
+    assert_eq!(fields["vue"]["title"], "Dernière visite");
+    assert_eq!(fields["vue"]["description"], "En temps universel.");
+    assert_eq!(fields["nom"]["title"], "nom");
 
     // Paging, filters, one feature.
     let page = server.json("/collections/mairies/items?limit=4");
@@ -256,7 +263,7 @@ fn an_edit_that_nobody_announces_and_new_columns_are_seen() {
     assert!(server.until(SOON, |s| version(s) != before));
     assert_eq!(server.json("/collections/mairies/items/2")["properties"]["nom"], "Lens bis");
     place.sql(r#"ALTER TABLE gestion.mairies ADD COLUMN "téléphone ""fixe""" text DEFAULT '03';
-        ALTER TABLE gestion.mairies DROP COLUMN note; COMMENT ON TABLE gestion.mairies IS 'Autre titre'"#);
+        ALTER TABLE gestion.mairies DROP COLUMN note; COMMENT ON TABLE gestion.mairies IS 'Autre titre'; COMMENT ON COLUMN gestion.mairies.nom IS 'Nom usuel'"#);
     let column = "téléphone \"fixe\"";
     assert!(server.until(SOON, |s| {
         let page = s.get("/collections/mairies/items/2");
@@ -264,7 +271,9 @@ fn an_edit_that_nobody_announces_and_new_columns_are_seen() {
     }));
     assert!(server.json("/collections/mairies/items/2")["properties"].get("note").is_none());
     assert_eq!(server.json("/collections/mairies")["title"], "Autre titre");
-    assert!(server.json("/collections/mairies/schema")["properties"].get(column).is_some());
+    let fields = server.json("/collections/mairies/schema")["properties"].clone();
+    assert!(fields.get(column).is_some());
+    assert_eq!(fields["nom"]["title"], "Nom usuel");
     // The table goes, and comes back.
     place.sql("ALTER TABLE gestion.mairies RENAME TO elsewhere");
     assert!(server.until(SOON, |s| s.get("/collections/mairies").status == 503));

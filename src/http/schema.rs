@@ -49,7 +49,12 @@ fn document(visit: &Visit, layer: &Layer, roles: bool) -> Result<Value> {
             continue;
         }
         let mut property = kind(field.kind);
-        property["title"] = field.name.clone().into();
+        let commented = version.live.as_ref().and_then(|live| live.field(&field.name));
+        let (title, description) = commented.unwrap_or((field.name.as_str(), None));
+        property["title"] = title.into();
+        if let Some(description) = description {
+            property["description"] = description.into();
+        }
         if roles {
             property["x-ogc-propertySeq"] = (position + 1).into();
             if version.key.as_deref() == Some(field.name.as_str()) {

@@ -40,6 +40,8 @@ pub struct Live {
     pub title: Option<String>,
     /// Description from the table's comment.
     pub description: Option<String>,
+    /// What the comments of columns say of fields, by field: a title on the first line, and more.
+    pub fields: BTreeMap<String, String>,
     /// What people should know: what it costs to serve, what was left out.
     pub notices: Vec<Text>,
     /// Names the table's form (columns, options): part of the names of all its tiles.
@@ -82,6 +84,14 @@ impl Cells {
 }
 
 impl Live {
+    /// Title and description of a field, from its column's comment.
+    pub fn field(&self, name: &str) -> Option<(&str, Option<&str>)> {
+        let comment = self.fields.get(name)?.trim();
+        let (title, rest) = comment.split_once('\n').unwrap_or((comment, ""));
+        let rest = Some(rest.trim()).filter(|r| !r.is_empty());
+        (!title.is_empty()).then_some((title.trim(), rest))
+    }
+
     /// What of a territory's tiles the attachments do not know yet: the number of the revision
     /// they were made from when the tile has changed since, else nothing.
     pub fn behind(&self, last: u64) -> u64 {

@@ -31,6 +31,8 @@ struct Found {
     array: bool,
     readable: bool,
     not_null: bool,
+    /// The column's comment.
+    comment: Option<String>,
 }
 
 /// The table, found.
@@ -65,7 +67,9 @@ pub(super) async fn discover(
         Some((geometry, kind)) => (Some(geometry), kind),
         None => (None, GeometryKind::None),
     };
+    let commented = |f: &Found| Some((f.name.clone(), f.comment.clone()?));
     let mut form = Form {
+        comments: found.iter().filter_map(commented).collect(),
         relation,
         oid,
         relations: relations(link, oid).await?,
@@ -94,8 +98,15 @@ pub(super) fn refused(text: Text) -> super::super::link::Failed {
 /// What names the form: everything that shapes an answer.
 fn hash(def: &LayerDef, form: &Form) -> String {
     let all = format!(
-        "1{:?}{:?}{:?}{:?}{:?}{:?}{:?}",
-        def.source, def.tiles, def.territory, form.schema, form.fields, form.geometry, form.key
+        "2{:?}{:?}{:?}{:?}{:?}{:?}{:?}{:?}",
+        def.source,
+        def.tiles,
+        def.territory,
+        form.schema,
+        form.fields,
+        form.geometry,
+        form.key,
+        form.comments
     );
     let digest = Sha256::digest(all);
     digest.iter().take(4).map(|b| format!("{b:02x}")).collect()
@@ -113,7 +124,8 @@ async fn columns(link: &mut Link, oid: u32) -> Ran<Vec<Found>> {
         "SELECT a.attname::text, b.typname::text, pg_catalog.format_type(a.atttypid, a.atttypmod),
                  CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END, b.typtype::text,
                  b.typcategory::text = 'A',
-                 pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT'), a.attnotnull
+                 pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT'), a.attnotnull,
+                 pg_catalog.col_description(a.attrelid, a.attnum)
                FROM pg_catalog.pg_attribute a
                JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
                JOIN pg_catalog.pg_type b
@@ -130,6 +142,7 @@ async fn columns(link: &mut Link, oid: u32) -> Ran<Vec<Found>> {
             array: cell(row, 5)?,
             readable: cell(row, 6)?,
             not_null: cell(row, 7)?,
+            comment: cell(row, 8)?,
         });
     }
     Ok(all)
@@ -475,7 +488,8 @@ fn plan_rows(plan: &str) -> u64 {
 pub(super) async fn look(link: &mut Link, source: &TableSource) -> Ran<Option<(String, u32)>> {
     let sql = "SELECT c.oid, md5(c.oid::text || c.relkind::text
                  || coalesce(pg_catalog.obj_description(c.oid, 'pg_class'), '')
-                 || (SELECT string_agg(a.attname || ' ' || a.atttypid || ' ' || a.atttypmod || ' ' || a.attnotnull, ',' ORDER BY a.attnum)
+                 || (SELECT string_agg(a.attname || ' ' || a.atttypid || ' ' || a.atttypmod || ' ' || a.attnotnull
+                       || ' ' || coalesce(pg_catalog.col_description(a.attrelid, a.attnum), ''), ',' ORDER BY a.attnum)
                      FROM pg_catalog.pg_attribute a
                      WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
                  || coalesce((SELECT string_agg(i.indexrelid::text || i.indisunique || i.indisvalid, ',' ORDER BY i.indexrelid)

@@ -8,6 +8,7 @@ use super::super::{
     names::{Names, quoted},
 };
 use crate::model::{FieldKind, Schema, Text};
+use std::collections::BTreeMap;
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
@@ -34,6 +35,8 @@ pub(in super::super) struct Form {
     /// First line of the comment, and the rest.
     pub(super) title: Option<String>,
     pub(super) description: Option<String>,
+    /// Comments of columns, by name.
+    pub(super) comments: BTreeMap<String, String>,
     pub(super) notices: Vec<Text>,
     /// Whether every row may be looked at: the table is small.
     pub(super) small: bool,
@@ -319,6 +322,7 @@ mod tests {
             seen: String::new(),
             title: None,
             description: None,
+            comments: BTreeMap::new(),
             notices: Vec::new(),
             small: true,
             estimate: 0,

@@ -308,6 +308,7 @@ fn state(
             exact: figures.exact,
             title: form.title.clone(),
             description: form.description.clone(),
+            fields: form.comments.clone(),
             notices,
             form: form.hash.clone(),
             ..live
