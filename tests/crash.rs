@@ -18,14 +18,18 @@ pub fn delivery(site: &Site, number: u32) {
     fs::write(site.path("points.csv"), text).unwrap();
 }
 
+/// The names of all files below a folder, but for the differences between versions, which outlive
+/// them.
 fn files(folder: &Path) -> Vec<String> {
     let mut names = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() {
+            if path.is_dir() && path.file_name().is_some_and(|n| n != "changes") {
                 folders.push(path);
+            } else if path.is_dir() {
+                continue;
             } else {
                 names.push(path.file_name().unwrap().to_str().unwrap().to_owned());
             }
@@ -88,6 +92,9 @@ fn kill_nine_at_twenty_moments_leaves_the_last_good_version() {
     let versions = names.iter().filter(|n| n.ends_with(".json")).count();
     assert!(versions <= 4, "{names:?}");
     assert_eq!(names.len(), versions * 5 + 2, "{names:?}");
+    let differences = files(&site.path("store/layers/points/changes"));
+    let heads = differences.iter().filter(|n| n.ends_with(".json")).count();
+    assert!(heads >= 2 && differences.len() == 2 * heads, "{differences:?}");
     let cache = files(&site.path("cache"));
     assert!(cache.len() <= 2, "{cache:?}");
 }

@@ -304,10 +304,10 @@ fn properties_filter_and_choices_are_shown() {
     assert_eq!(csv.text().lines().count(), 2, "{}", csv.text());
     assert!(csv.header("content-disposition").unwrap().contains("_extrait_"));
     let choice = server.json("/collections/communes/export");
-    assert_eq!(choice["formats"].as_array().unwrap().len(), 10);
+    assert_eq!(choice["formats"].as_array().unwrap().len(), 11);
     let collection = server.json("/collections/communes");
     let links = collection["links"].as_array().unwrap();
-    assert_eq!(links.iter().filter(|l| l["rel"] == "enclosure").count(), 10);
+    assert_eq!(links.iter().filter(|l| l["rel"] == "enclosure").count(), 11);
     for path in ["/collections/communes/export", "/t/dep-59/export", "/collections/communes"] {
         let page = server.page(path);
         assert_eq!(page.status, 200);

@@ -492,6 +492,7 @@ fn layers_without_rows_are_files_all_the_same() {
         writer.finish().unwrap();
         let source = match kind.id {
             "shp" => format!("/vsizip/{}", path.display()),
+            "kit" => format!("/vsizip/{}/donnees.gpkg", path.display()),
             // GDAL takes an empty file for none of its formats; this build reads no Parquet.
             "parquet" | "geojsonseq" | "ndjson" => continue,
             _ => path.to_str().unwrap().to_owned(),

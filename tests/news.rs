@@ -187,7 +187,7 @@ fn stores_made_before_go_on() {
         }
         StoreKind::Postgis => {
             let url = std::fs::read_to_string(site.path("database")).unwrap();
-            let sql = "DROP TABLE socle_store.changes; DELETE FROM socle_store.migrations WHERE number >= 3";
+            let sql = "DROP TABLE socle_store.changes; DELETE FROM socle_store.migrations WHERE number >= 4";
             let args = ["-q", "-d", url.trim(), "-v", "ON_ERROR_STOP=1", "-c", sql];
             tool("psql", &args);
         }

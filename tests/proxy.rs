@@ -137,6 +137,8 @@ impl Crawl {
                 let export = link.contains("export?f=") && !link.ends_with("f=html");
                 let file = export || link.ends_with("/kit.zip");
                 let leaf = paged || file;
+                // A form's address, which is complete only with what its user chooses.
+                let accept = if link.ends_with("/table") { "text/html" } else { accept };
                 if below.matches('/').count() < 8 && !leaf && self.queue.len() < 3_000 {
                     self.queue.push_back((link, accept));
                 }

@@ -222,7 +222,6 @@ impl Kind {
 #[rustfmt::skip] // a table: one line per format
 pub static ALL: [Kind; 11] = [
     Kind::new("gpkg", "GeoPackage", "gpkg", "application/geopackage+sqlite3", geopackage::write::open).of_several(),
-    Kind::new("kit", "Kit QGIS (zip)", "zip", "application/zip", kit::open).of_several(),
     Kind::new("shp", "Shapefile (zip)", "zip", "application/zip", archive::shapefiles).of_several(),
     Kind::new("geojson", "GeoJSON", "geojson", "application/geo+json", geojson::collection).in_crs84(),
     Kind::new("geojsonseq", "GeoJSON Text Sequence", "geojsons", "application/geo+json-seq", geojson::sequence).in_crs84(),
@@ -232,6 +231,7 @@ pub static ALL: [Kind; 11] = [
     Kind::new("xlsx", "Excel (XLSX)", "xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", xlsx::open).of_several(),
     Kind::new("parquet", "GeoParquet", "parquet", "application/vnd.apache.parquet", parquet::open),
     Kind::new("kml", "KML", "kml", "application/vnd.google-earth.kml+xml", kml::open).in_crs84().of_several(),
+    Kind::new("kit", "Kit QGIS (zip)", "zip", "application/zip", kit::open).of_several(),
 ];
 
 /// The ids of all formats, for messages.

@@ -19,6 +19,12 @@ pub(super) fn load(dir: &LayerDir, all: &Changes) -> Result<()> {
     write_atomic(&folder.join(format!("{name}.json")), changes::head(all)?.as_bytes())?;
     let mut there = times(dir)?;
     there.sort_unstable();
+    // What a killed process wrote and did not name.
+    for list in names(&folder)?.iter().filter_map(|n| n.strip_suffix(".list")) {
+        if !list.parse().is_ok_and(|time: i64| there.contains(&time)) {
+            remove(&folder.join(format!("{list}.list")))?;
+        }
+    }
     for old in there.iter().take(there.len().saturating_sub(KEPT)) {
         remove(&folder.join(format!("{old}.json")))?;
         remove(&folder.join(format!("{old}.list")))?;
