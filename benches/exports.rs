@@ -13,7 +13,9 @@ use socle::{
     geometry::crs::Crs,
     model::Silent,
     query::Filter,
+    store::border::Borders,
 };
+use std::sync::Arc;
 
 /// Measures.
 pub fn run(site: &Site, report: &mut Report) {
@@ -21,7 +23,8 @@ pub fn run(site: &Site, report: &mut Report) {
     let (store, layer) = runtime.block_on(open(site));
     let settings = Settings::load(&site.path("socle.toml")).expect("settings");
     let blobs = Blobs::open(&settings.blobs).expect("shared files");
-    let exports = Exports::new(store, blobs, settings.exports, settings.styles);
+    let borders = Arc::new(Borders::new(store.clone()));
+    let exports = Exports::new(store, borders, blobs, settings.exports, settings.styles);
     for (id, driver, options, target) in [
         ("geojson", "GeoJSON", &["-lco", "COORDINATE_PRECISION=9"][..], ">= 8"),
         ("fgb", "FlatGeobuf", &[], ">= 1.5"),
@@ -29,7 +32,7 @@ pub fn run(site: &Site, report: &mut Report) {
     ] {
         let name = format!("export-{id}-file-over-ogr2ogr");
         let order = Order {
-            parts: vec![Part { layer: layer.clone(), filter: Filter::default() }],
+            parts: vec![Part { layer: layer.clone(), filter: Filter::default(), outline: None }],
             kind: Order::kind(id).expect("a format"),
             crs: Crs::crs84(),
             options: Options::default(),

@@ -13,6 +13,7 @@
 
 mod cached;
 mod client;
+mod clip;
 mod cold;
 mod exports;
 mod harvest;
@@ -54,7 +55,7 @@ fn main() {
 
 /// The rows of the national communes.
 fn national(wanted: &dyn Fn(&str) -> bool, report: &mut report::Report) {
-    let rows = ["harvest", "page", "export", "stats", "cold", "postgis", "cached"];
+    let rows = ["harvest", "page", "export", "stats", "clip", "cold", "postgis", "cached"];
     if !rows.iter().any(|row| wanted(row)) {
         return;
     }
@@ -71,6 +72,9 @@ fn national(wanted: &dyn Fn(&str) -> bool, report: &mut report::Report) {
     }
     if wanted("stats") {
         stats::run(&site, report);
+    }
+    if wanted("clip") {
+        clip::run(&site, report);
     }
     if wanted("cold") {
         cold::run(&site, report);

@@ -9,7 +9,7 @@ use crate::{
     items::Items,
     model::{LayerId, Text, VersionId},
     stats::Stats,
-    store::Store,
+    store::{Store, border::Borders},
     territory::Reference,
     tiles::{TileSettings, Tiles},
 };
@@ -25,6 +25,8 @@ pub struct App {
     pub items: Items,
     /// Figures by territory.
     pub stats: Stats,
+    /// Borders of territories, and what they leave of layers.
+    pub borders: Arc<Borders>,
     /// Tiles.
     pub tiles: Tiles,
     /// Layers as files.
@@ -41,6 +43,7 @@ impl App {
     /// Wires the parts over a store.
     pub async fn new(settings: Settings, store: Arc<dyn Store>) -> Result<Self> {
         let catalog = Catalog::open(settings.layers.clone(), store.clone()).await?;
+        let borders = Arc::new(Borders::new(store.clone()));
         let tiles = Tiles::new(
             store.clone(),
             TileSettings {
@@ -49,10 +52,12 @@ impl App {
                 waiting: settings.tiles.waiting,
                 wait: settings.tiles.wait,
             },
-        );
+        )
+        .sharing(borders.clone());
         let blobs = Blobs::open(&settings.blobs)?;
         let exports = Exports::new(
             store.clone(),
+            borders.clone(),
             blobs.clone(),
             settings.exports.clone(),
             settings.styles.clone(),
@@ -61,7 +66,8 @@ impl App {
             catalog,
             blobs,
             exports,
-            items: Items::new(store.clone()),
+            items: Items::new(store.clone()).sharing(borders.clone()),
+            borders,
             stats: Stats::new(store.clone()),
             tiles,
             reference: Reference::builtin(),

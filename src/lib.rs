@@ -20,7 +20,7 @@
 //! - [`store`]: the contract, and two stores: files, PostGIS.
 //! - [`blobs`]: files shared by replicas, in a folder or in object storage.
 //! - [`formats`]: reads and writes, one file per format.
-//! - [`geometry`]: CRS, validity, overviews with shared borders.
+//! - [`geometry`]: CRS, validity, unions and cuts at borders, overviews with shared borders.
 //! - [`query`]: the query model.
 //! - [`cli`]: one file per command.
 //!

@@ -9,6 +9,7 @@
 
 mod architecture;
 mod blobs;
+mod borders;
 mod crash;
 mod dataset_tiles;
 mod exports;

@@ -49,6 +49,17 @@ fn a_scope_selects_in_every_layer_of_a_tile() {
     assert_eq!(both.body, [alone("communes"), alone("mairies")].concat());
     let asked = server.get(&format!("/tiles/{tile}?territory=dep:62&collections=communes,mairies"));
     assert_eq!(asked.body, both.body);
+    // Cut at the border, each as when alone.
+    let alone = |id: &str| {
+        server.get(&format!("/t/epci-200093201-clip/collections/{id}/tiles/10/520/344.mvt")).body
+    };
+    let path = "/t/epci-200093201-clip/tiles/10/520/344.mvt?collections=cantons,communes";
+    let cut = server.get(path);
+    assert_eq!(cut.body, [alone("cantons"), alone("communes")].concat());
+    assert_ne!(cut.body, server.get(&path.replace("-clip", "")).body);
+    // What counts whole features does not pretend to cut them.
+    let figures = server.get("/t/epci-200093201-clip/collections/communes/stats?by=com");
+    assert_eq!(figures.status, 409, "{}", figures.text());
     let whole = server.get(&format!("/tiles/{tile}?collections=communes,mairies"));
     assert!(whole.body.len() > both.body.len());
     assert_ne!(whole.header("etag"), both.header("etag"));

@@ -344,7 +344,7 @@ fn cut_writes_a_file_whole_or_not_at_all() {
     for (args, code, word) in [
         (&["--format", "dwg"][..], 2, "gpkg"),
         (&["--format", "geojson", "--crs", "2154"], 2, "CRS84"),
-        (&["--format", "gpkg", "--territory-mode", "clip"], 1, "concerns"),
+        (&["--format", "gpkg", "--territory-mode", "clip"], 2, "--territory"),
         (&["--format", "gpkg", "--territory", "dep:00"], 2, "00"),
     ] {
         let output = site.run(&[&["cut", "communes", "-o", name], args].concat());

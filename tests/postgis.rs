@@ -2,7 +2,7 @@
 //! of the database, replicas, roles and views, hostile names.
 
 use crate::{
-    crash, gdal, harvest, proxy,
+    borders, crash, gdal, harvest, proxy,
     store_contract::{Place, claim, current, feature, layer, point, points, put, rows, version},
     support::{
         Site, over_postgis,
@@ -47,6 +47,10 @@ same_over_postgis!(
     crash::a_harvest_beside_a_running_server_is_seen_within_a_second,
     crash::one_writer_per_layer_and_readers_keep_what_they_read,
     proxy::a_crawl_from_the_landing_page_stays_under_public_url,
+    borders::communes_cut_at_the_border_made_of_them_are_whole,
+    borders::cantons_across_a_border_are_cut_on_both_sides_of_it,
+    borders::pages_of_cut_features_neither_repeat_nor_lose_any,
+    borders::tiles_of_a_cut_scope_hold_what_its_items_do,
 );
 
 /// A tile over all the test points.

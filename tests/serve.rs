@@ -38,7 +38,7 @@ fn malformed_and_unknown_territories_are_400_and_named() {
     problem("/t/dep-5x9/collections", 400, &["5x9"]);
     let many: Vec<String> = (1..=21).map(|i| format!("dep:{i:02}")).collect();
     problem(&format!("/collections/communes/items?territory={}", many.join(",")), 400, &["20"]);
-    problem("/t/dep-59-clip/collections/communes/items", 409, &["within"]);
+    problem("/t/qpv-QN05901M-clip/collections/communes/items", 409, &["qpv", "borders"]);
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Layers and which version of each is current: an immutable snapshot, swapped whole. It joins
 //! what the operator declares (`config`) with what the store holds; it answers no query.
 
+pub use crate::store::border::Outline;
+
 use crate::{
     error::{Error, Result},
-    model::{LayerDef, LayerId, Live, Text},
+    model::{LayerDef, LayerId, Live, Perimeter, Text},
     store::{At, Store},
     text,
 };
@@ -81,6 +83,15 @@ impl Snapshot {
                 "Unknown layer: \"{id}\". Layers served: {list}."
             ))
         })
+    }
+
+    /// What gives the border of a perimeter, as the layers stand.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when no layer does, saying which to harvest.
+    pub fn outline(&self, perimeter: &Perimeter) -> Result<Outline> {
+        let layers = self.layers.values();
+        Outline::new(perimeter, layers.filter_map(|l| Some((&l.def, l.current.as_ref()?))))
     }
 
     /// Layers that have a current version, by id.

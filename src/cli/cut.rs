@@ -9,6 +9,7 @@ use crate::{
     exports::{Exports, Extent, Options, Order, Part, Place, legal_crs},
     model::{BBox, Mode, Progress, TerritoryCode},
     query::Filter,
+    store::border::Borders,
     territory::{Reference, Resolved},
     text,
 };
@@ -52,9 +53,15 @@ pub(super) async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let crs = Order::crs(kind, args.crs.as_deref())?;
     Order::check_layers(args.layers.len())?;
     let reference = Reference::builtin();
-    let mode = mode(&args.territory_mode)?;
+    let (mode, clip) = mode(&args.territory_mode)?;
     let resolved = territories(&reference, args.territory.as_deref())?;
     let codes: Vec<TerritoryCode> = resolved.iter().map(|r| r.code.clone()).collect();
+    if clip && codes.is_empty() {
+        return Err(Error::Invalid(text!(
+            "--territory-mode clip : donnez le territoire à la limite duquel découper (--territory).",
+            "--territory-mode clip: give the territory at whose border to cut (--territory)."
+        )));
+    }
     let selection = match codes.is_empty() {
         true => None,
         false => Some(Arc::new(reference.select(&codes, mode)?)),
@@ -62,6 +69,10 @@ pub(super) async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let store = store(settings)?;
     let catalog = Catalog::open(settings.layers.clone(), store.clone()).await?;
     let snapshot = catalog.snapshot();
+    let outline = match clip {
+        true => Some(snapshot.outline(&reference.perimeter(&codes)?)?),
+        false => None,
+    };
     let mut extent = BBox::EMPTY;
     let mut parts: Vec<Part> = Vec::new();
     for id in &args.layers {
@@ -69,22 +80,17 @@ pub(super) async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
         extent.merge(&layer.at()?.version.bbox.unwrap_or(BBox::EMPTY));
         if parts.iter().all(|p| p.layer.def.id != layer.def.id) {
             let filter = Filter { selection: selection.clone(), ..Filter::default() };
-            parts.push(Part { layer, filter });
+            parts.push(Part { layer, filter, outline: outline.clone() });
         }
     }
     let whole = Some(&extent).filter(|e| !e.is_empty());
     let crs = crs.unwrap_or_else(|| legal_crs(&reference, &codes, whole));
-    let place = match args.geometry.as_str() {
-        "wkt" => Place::Wkt,
-        "point" => Place::Point,
-        _ => Place::None,
-    };
     let order = Order {
         parts,
         kind,
         crs,
-        options: Options { decimal_comma: args.decimal == "comma", place },
-        extent: (!codes.is_empty()).then(|| words(&reference, &codes, mode)),
+        options: options(&args),
+        extent: (!codes.is_empty()).then(|| words(&reference, &codes, mode, clip)),
         vintage: reference.vintage(),
         service: settings.server.public_url.as_ref().map(ToString::to_string),
     };
@@ -92,7 +98,9 @@ pub(super) async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
         out::line(notice.get(lang));
     }
     let blobs = Blobs::open(&settings.blobs)?;
-    let exports = Exports::new(store, blobs, settings.exports.clone(), settings.styles.clone());
+    let borders = Arc::new(Borders::new(store.clone()));
+    let (set, styles) = (settings.exports.clone(), settings.styles.clone());
+    let exports = Exports::new(store, borders, blobs, set, styles);
     let shown = Shown::new(lang);
     let written = exports.write(&order, &args.output, &shown).await;
     shown.finish();
@@ -112,14 +120,21 @@ fn territories(reference: &Reference, asked: Option<&str>) -> Result<Vec<Resolve
     units.map(|unit| reference.resolve(unit.trim())).collect()
 }
 
-fn mode(words: &str) -> Result<Mode> {
+fn options(args: &Args) -> Options {
+    let place = match args.geometry.as_str() {
+        "wkt" => Place::Wkt,
+        "point" => Place::Point,
+        _ => Place::None,
+    };
+    Options { decimal_comma: args.decimal == "comma", place }
+}
+
+/// The mode, and whether features are cut.
+fn mode(words: &str) -> Result<(Mode, bool)> {
     match words {
-        "concerns" => Ok(Mode::Concerns),
-        "within" => Ok(Mode::Within),
-        "clip" => Err(Error::Conflict(text!(
-            "Le découpage à la limite du territoire (clip) n'est pas encore disponible. Utilisez la sélection (concerns) ou le contenu (within).",
-            "Cutting at the territory's border (clip) is not available yet. Use the selection (concerns) or the content (within)."
-        ))),
+        "concerns" => Ok((Mode::Concerns, false)),
+        "within" => Ok((Mode::Within, false)),
+        "clip" => Ok((Mode::Concerns, true)),
         other => Err(Error::Invalid(text!(
             "--territory-mode : « {other} ». Valeurs possibles : concerns, within, clip.",
             "--territory-mode: \"{other}\". Possible values: concerns, within, clip."
@@ -128,7 +143,7 @@ fn mode(words: &str) -> Result<Mode> {
 }
 
 /// The territory for people and for the file itself.
-fn words(reference: &Reference, codes: &[TerritoryCode], mode: Mode) -> Extent {
+fn words(reference: &Reference, codes: &[TerritoryCode], mode: Mode, clip: bool) -> Extent {
     let name = |code: &TerritoryCode| match reference.get(code) {
         Some(territory) => format!("{} ({code})", territory.name),
         None => code.to_string(),
@@ -136,6 +151,10 @@ fn words(reference: &Reference, codes: &[TerritoryCode], mode: Mode) -> Extent {
     let names = codes.iter().map(name).collect::<Vec<_>>().join(" + ");
     let mut slug = codes.iter().map(TerritoryCode::path).collect::<Vec<_>>().join("+");
     let words = match mode {
+        _ if clip => {
+            slug.push_str("-clip");
+            text!("{names}, découpé", "{names}, cut")
+        }
         Mode::Concerns => text!("{names}, sélectionné", "{names}, selected"),
         Mode::Within => {
             slug.push_str("-within");

@@ -10,13 +10,14 @@ use crate::{
     },
     geometry::crs::Crs,
     model::{GeometryKind, Lang, LayerDef, Schema},
+    store::border::{Outline, Source, cut_schema},
 };
 use std::path::Path;
 
 /// The head of a layer.
 pub(super) fn head(order: &Order, part: &Part, styles: &Path) -> Result<Head> {
-    let (def, version) = (&part.layer.def, &part.layer.at()?.version);
-    let schema = version.schema.clone();
+    let def = &part.layer.def;
+    let schema = schema(part)?;
     let label = def.label.as_deref().and_then(|name| schema.index(name));
     let symbology = symbology(styles, def, &schema);
     Ok(Head {
@@ -35,6 +36,26 @@ pub(super) fn head(order: &Order, part: &Part, styles: &Path) -> Result<Head> {
         label,
         facts: facts(order, part)?,
     })
+}
+
+/// The fields and geometry that the file's rows have.
+pub(super) fn schema(part: &Part) -> Result<Schema> {
+    let schema = &part.layer.at()?.version.schema;
+    Ok(if part.outline.is_some() { cut_schema(schema) } else { schema.clone() })
+}
+
+/// What a cut changed, and what it did not.
+fn cut(outline: &Outline) -> String {
+    let layer = |s: &Source| {
+        let day = s.described_at.map(|d| format!(", état au {d}")).unwrap_or_default();
+        format!("« {} » (version {}{day})", s.at.layer, s.at.version.id)
+    };
+    let layers: Vec<String> = outline.sources().map(layer).collect();
+    format!(
+        "Géométries découpées à la limite du territoire, d'après {}. La colonne socle_part donne la \
+         part de surface ou de longueur qui reste ; les autres attributs sont ceux de l'entité entière.",
+        layers.join(", ")
+    )
 }
 
 /// How files spell a system.
@@ -72,6 +93,7 @@ fn facts(order: &Order, part: &Part) -> Result<Vec<Fact>> {
     add("sha256", "SHA-256 de la source", Some(version.source.sha256.clone()));
     add("vintage", "Code officiel géographique", Some(order.vintage.to_string()));
     add("territory", "Territoire", order.extent.as_ref().map(|e| e.words.get(Lang::Fr).to_owned()));
+    add("cut", "Découpage", part.outline.as_ref().map(cut));
     if let Some(b) = &part.filter.bbox {
         let b = b.to_array().map(|n| n.to_string()).join(", ");
         add("bbox", "Emprise demandée (ouest, sud, est, nord)", Some(b));

@@ -34,8 +34,7 @@ use crate::{
     config::ExportSettings,
     error::{Error, Result},
     model::Progress,
-    query::Filter,
-    store::{At, Store},
+    store::{Store, border::Borders},
     text,
 };
 use async_trait::async_trait;
@@ -74,6 +73,7 @@ pub struct Exports(Arc<Inner>);
 
 struct Inner {
     store: Arc<dyn Store>,
+    borders: Arc<Borders>,
     results: Results,
     settings: ExportSettings,
     /// Folder of MapLibre style documents.
@@ -88,6 +88,7 @@ impl Exports {
     /// Over a store and the shared files.
     pub fn new(
         store: Arc<dyn Store>,
+        borders: Arc<Borders>,
         blobs: Blobs,
         settings: ExportSettings,
         styles: PathBuf,
@@ -96,17 +97,16 @@ impl Exports {
         let streams = Arc::new(Semaphore::new(settings.streams.max(1)));
         let results = Results::new(blobs, settings.keep, settings.most);
         let jobs = Mutex::default();
-        Self(Arc::new(Inner { store, results, settings, styles, jobs, workers, streams }))
+        Self(Arc::new(Inner { store, borders, results, settings, styles, jobs, workers, streams }))
     }
 
     /// How large an export will be.
     pub async fn estimate(&self, order: &Order) -> Result<Estimate> {
         let (mut rows, mut exact) = (0, true);
         for part in &order.parts {
-            let at = part.layer.at()?;
-            match self.count(at, &part.filter).await? {
+            match self.count(part).await? {
                 Some(n) => rows += n,
-                None => (rows, exact) = (rows + at.version.count, false),
+                None => (rows, exact) = (rows + part.layer.at()?.version.count, false),
             }
         }
         let few = rows.min(SAMPLE);
@@ -117,8 +117,17 @@ impl Exports {
         Ok(Estimate { rows, exact, bytes, at_once })
     }
 
-    async fn count(&self, at: &At, filter: &Filter) -> Result<Option<u64>> {
-        self.0.store.count(at, filter).await
+    async fn count(&self, part: &Part) -> Result<Option<u64>> {
+        let (at, filter) = (part.layer.at()?, &part.filter);
+        match &part.outline {
+            None => self.0.store.count(at, filter).await,
+            Some(outline) if filter.bbox.is_none() && filter.equals.is_empty() => {
+                let selection = filter.selection.as_ref();
+                let shares = self.0.borders.shares(at, selection, outline).await?;
+                Ok(Some(shares.kept))
+            }
+            Some(_) => Ok(None),
+        }
     }
 
     /// What the first rows of each layer take.
@@ -127,6 +136,7 @@ impl Exports {
         let watch = Arc::new(Watch::default());
         let job = run::Run {
             store: &self.0.store,
+            borders: &self.0.borders,
             order,
             styles: &self.0.styles,
             scratch: scratch.files(),
@@ -167,6 +177,7 @@ impl Exports {
         let watch = Arc::new(Watch::default());
         let job = run::Run {
             store: &self.0.store,
+            borders: &self.0.borders,
             order,
             styles: &self.0.styles,
             scratch: scratch.files(),

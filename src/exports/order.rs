@@ -1,7 +1,7 @@
 //! What is asked for, checked; its name, and the name of the file it becomes.
 
 use crate::{
-    catalog::Layer,
+    catalog::{Layer, Outline},
     error::{Error, Result},
     formats::write::{Kind, Options, ids},
     geometry::crs::Crs,
@@ -22,6 +22,8 @@ pub struct Part {
     pub layer: Arc<Layer>,
     /// Which of its features.
     pub filter: Filter,
+    /// The border they are cut at.
+    pub outline: Option<Outline>,
 }
 
 /// The territory of an export, for people.
@@ -136,6 +138,7 @@ impl Order {
             add(&at.key());
             add(&format!("{:?}", part.layer.def));
             add(&part.filter.key());
+            add(part.outline.as_ref().map_or("", |o| &o.key));
         }
         Ok(hash.finalize().iter().take(12).map(|b| format!("{b:02x}")).collect())
     }

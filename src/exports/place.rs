@@ -281,6 +281,7 @@ async fn write(inner: &Arc<Inner>, id: &str, order: &Order, job: &Arc<Job>) -> R
     let file = OpenOptions::new().write(true).open(path).map_err(|e| Error::io(path, e))?;
     let run = Run {
         store: &inner.store,
+        borders: &inner.borders,
         order,
         styles: &inner.styles,
         scratch: scratch.files(),

@@ -8,8 +8,9 @@ use super::{
 use crate::{
     error::{Error, Result},
     formats::write::{Row, Target, Writer},
+    model::ValueRef,
     query::{Scan, Start},
-    store::{RowSink, Store},
+    store::{RowSink, Store, border::Borders},
     text,
 };
 use async_trait::async_trait;
@@ -85,6 +86,7 @@ pub struct Written {
 /// An export about to be written.
 pub(super) struct Run<'a> {
     pub(super) store: &'a Arc<dyn Store>,
+    pub(super) borders: &'a Arc<Borders>,
     pub(super) order: &'a Order,
     /// Folder of styles.
     pub(super) styles: &'a Path,
@@ -149,7 +151,13 @@ impl Run<'_> {
         flow: &mut dyn Flow,
     ) -> Result<Box<dyn Writer>> {
         let at = part.layer.at()?;
-        let passage = Passage::new(at.version.schema.geometry, &self.order.crs);
+        let passage = Passage::new(&about::schema(part)?, &self.order.crs);
+        let passage = match &part.outline {
+            None => passage,
+            Some(outline) => {
+                passage.cutting(self.borders.border(outline, None).await?, part.filter.bbox)
+            }
+        };
         let stage = Stage { writer, passage, fault: None };
         let stage = Arc::new(Mutex::new(Some(stage)));
         let mut left = self.rows.unwrap_or(u64::MAX);
@@ -190,8 +198,8 @@ impl Run<'_> {
                 return ControlFlow::Break(());
             };
             match stage.show(row) {
-                Ok(()) => {
-                    watch.rows.fetch_add(1, Ordering::Relaxed);
+                Ok(shown) => {
+                    watch.rows.fetch_add(u64::from(shown), Ordering::Relaxed);
                     ControlFlow::Continue(())
                 }
                 Err(fault) => {
@@ -211,9 +219,19 @@ struct Stage {
 }
 
 impl Stage {
-    fn show(&mut self, row: &crate::store::Row<'_>) -> Result<()> {
-        let wkb = row.wkb.map(|wkb| self.passage.pass(wkb)).transpose()?;
-        self.writer.row(&Row { id: row.id, values: row.values, wkb })
+    /// Writes a row; `false` when a cut left nothing of it.
+    fn show(&mut self, row: &crate::store::Row<'_>) -> Result<bool> {
+        let Some(left) = self.passage.cut(row.wkb)? else { return Ok(false) };
+        let wkb = left.wkb.as_deref().or(row.wkb);
+        let wkb = wkb.map(|wkb| self.passage.pass(wkb)).transpose()?;
+        match left.share {
+            None => self.writer.row(&Row { id: row.id, values: row.values, wkb })?,
+            Some(share) => {
+                let values = [row.values, &[ValueRef::Float(share)]].concat();
+                self.writer.row(&Row { id: row.id, values: &values, wkb })?;
+            }
+        }
+        Ok(true)
     }
 }
 

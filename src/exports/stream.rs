@@ -40,6 +40,7 @@ impl Exports {
             let pipe = Pipe::default();
             let run = Run {
                 store: &inner.store,
+                borders: &inner.borders,
                 order: &order,
                 styles: &inner.styles,
                 scratch: scratch.files(),

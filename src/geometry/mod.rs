@@ -2,7 +2,10 @@
 //! features. Coordinates are longitude and latitude in degrees unless a module says otherwise.
 
 pub mod area;
+pub mod clip;
 pub mod crs;
+pub mod dissolve;
+mod faces;
 pub mod overlap;
 pub mod overview;
 mod predicates;

@@ -74,7 +74,11 @@ pub async fn count(visit: &Visit, layer: &Layer) -> Result<Option<u64>> {
         None => Ok(Some(layer.at()?.version.count)),
         Some(selection) => {
             let filter = Filter { selection: Some(selection), ..Filter::default() };
-            visit.site.app.items.count(layer, &filter).await
+            let items = &visit.site.app.items;
+            match visit.outline(None)? {
+                None => items.count(layer, &filter).await,
+                Some(outline) => items.cut_count(layer, &filter, &outline).await,
+            }
         }
     }
 }

@@ -108,14 +108,15 @@ async fn answer(tile: TileId, visit: &Visit) -> Answer {
     let set = Set::read(visit)?;
     let asked = visit.asked_territory()?;
     let selection = visit.selection(asked.as_ref());
-    let gzip = visit.gzip();
-    let tag = Tiles::etag_together(&set.layers, tile, selection.as_deref())?;
+    let outline = visit.outline(asked.as_ref())?;
+    let (gzip, outline) = (visit.gzip(), outline.as_ref());
+    let tag = Tiles::etag_together(&set.layers, tile, selection.as_deref(), outline)?;
     let etag = format!("\"{tag}{}\"", if gzip { "-gz" } else { "" });
     let mut response = if negotiate::none_match(visit.header(header::IF_NONE_MATCH), &etag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         let tiles = &visit.site.app.tiles;
-        let drawn = tiles.together(&set.layers, tile, selection.as_ref()).await?;
+        let drawn = tiles.together(&set.layers, tile, selection.as_ref(), outline).await?;
         tile_answers::filled(drawn.as_deref(), gzip)
     };
     let live = |l: &Arc<Layer>| l.current.as_ref().is_some_and(|at| at.version.live.is_some());

@@ -143,6 +143,7 @@ fn named(visit: &Visit) -> Result<Vec<Arc<Layer>>> {
 /// The order of one layer: its properties may be filtered by.
 fn one(visit: &Visit, layers: Vec<Arc<Layer>>) -> Result<Asked> {
     let asked = visit.asked_territory()?;
+    let outline = visit.outline(asked.as_ref())?;
     let mut parts = Vec::new();
     for layer in layers {
         let at = layer.at()?;
@@ -150,7 +151,7 @@ fn one(visit: &Visit, layers: Vec<Arc<Layer>>) -> Result<Asked> {
         visit.params.check(&KNOWN, &fields)?;
         let wanted = Wanted { known: &KNOWN, asked: asked.as_ref() };
         let filter = items::filter(visit, &at.version.schema, &wanted)?;
-        parts.push(Part { layer, filter });
+        parts.push(Part { layer, filter, outline: outline.clone() });
     }
     order(visit, parts, asked_format(visit))
 }
@@ -161,10 +162,11 @@ fn several(visit: &Visit, layers: Vec<Arc<Layer>>, format: &str) -> Result<Asked
     let asked = visit.asked_territory()?;
     let bbox = visit.params.get(name::BBOX).map(crate::query::parse_bbox).transpose()?;
     let selection = visit.selection(asked.as_ref());
+    let outline = visit.outline(asked.as_ref())?;
     let part = |layer: Arc<Layer>| {
         layer.at()?;
         let filter = Filter { bbox, selection: selection.clone(), ..Filter::default() };
-        Ok(Part { layer, filter })
+        Ok(Part { layer, filter, outline: outline.clone() })
     };
     let parts = layers.into_iter().map(part).collect::<Result<_>>()?;
     order(visit, parts, format)

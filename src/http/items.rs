@@ -14,7 +14,7 @@ use super::{
     visit::Visit,
 };
 use crate::{
-    catalog::Layer,
+    catalog::{Layer, Outline},
     error::{Error, Result},
     items::{Page, PageQuery},
     model::{Schema, Text},
@@ -56,6 +56,8 @@ pub struct Request {
     pub query: PageQuery,
     /// Territories of the `territory` parameter.
     pub asked: Option<Arc<Scope>>,
+    /// The border to cut at.
+    pub outline: Option<Outline>,
     /// Only the number of matches.
     pub hits: bool,
 }
@@ -68,17 +70,25 @@ pub async fn page(Path(id): Path<String>, visit: Visit) -> Answer {
     let at = layer.at()?;
     let request = read(&visit, &layer, format, cursor.as_ref())?;
     let (state, key) = (at.key(), request.query.filter.key());
-    let tag = visit.tag(&["items", &state, &key, &request.query.limit.to_string()]);
+    let border = request.outline.as_ref().map_or("", |o| o.key.as_str());
+    let tag = visit.tag(&["items", &state, &key, border, &request.query.limit.to_string()]);
     if let Some(unchanged) = visit.unchanged(&tag) {
         return Ok(unchanged);
     }
     let limit = request.query.limit;
     let start = request.query.start;
-    let page = if request.hits {
-        let matched = visit.site.app.items.count(&layer, &request.query.filter).await?;
-        Page { features: Vec::new(), returned: 0, matched, next: None }
-    } else {
-        visit.site.app.items.page(&layer, request.query).await?
+    let items = &visit.site.app.items;
+    let page = match (request.hits, &request.outline) {
+        (true, outline) => {
+            let filter = &request.query.filter;
+            let matched = match outline {
+                None => items.count(&layer, filter).await?,
+                Some(outline) => items.cut_count(&layer, filter, outline).await?,
+            };
+            Page { features: Vec::new(), returned: 0, matched, next: None }
+        }
+        (false, None) => items.page(&layer, request.query).await?,
+        (false, Some(outline)) => items.cut_page(&layer, request.query, outline).await?,
     };
     let links = page_links(&visit, &id, &page, start, limit);
     let mut document = match format {
@@ -111,7 +121,11 @@ pub async fn feature(Path((id, fid)): Path<(String, String)>, visit: Visit) -> A
         return Ok(unchanged);
     }
     let selection = visit.selection(None);
-    let found = visit.site.app.items.feature_within(&layer, &fid, selection).await?;
+    let items = &visit.site.app.items;
+    let found = match visit.outline(None)? {
+        None => items.feature_within(&layer, &fid, selection).await?,
+        Some(outline) => items.cut_feature(&layer, &fid, selection, &outline).await?,
+    };
     let Some(mut bytes) = found else {
         let shown: String = fid.chars().take(80).collect();
         let outside = match visit.scope_title() {
@@ -177,7 +191,8 @@ fn read(visit: &Visit, layer: &Layer, format: Format, cursor: Option<&Cursor>) -
     let asked = visit.asked_territory()?;
     let filter = filter(visit, schema, &Wanted { known: &KNOWN, asked: asked.as_ref() })?;
     let start = start(visit, cursor)?;
-    Ok(Request { query: PageQuery { filter, start, limit }, asked, hits })
+    let outline = visit.outline(asked.as_ref())?;
+    Ok(Request { query: PageQuery { filter, start, limit }, asked, outline, hits })
 }
 
 /// What a filter is read with.

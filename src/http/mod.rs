@@ -131,6 +131,7 @@ impl Site {
         let names: Vec<String> = scope.resolved.iter().map(|r| self.name(&r.code)).collect();
         let names = names.join(" + ");
         match scope.mode {
+            _ if scope.clip.is_some() => text!("{names}, découpé", "{names}, cut"),
             Mode::Concerns => text!("{names}, sélectionné", "{names}, selected"),
             Mode::Within => text!("{names}, contenu", "{names}, contained"),
         }

@@ -323,7 +323,7 @@ fn parameters(visit: &Visit) -> Value {
         "cursor": p(name::CURSOR, "Suite d'une page, donnée par son lien « next »", "Where a page goes on, from its \"next\" link", json!({ "type": "string" })),
         "territory": p(name::TERRITORY, "Territoires (dep:59, epci:200093201…), vingt au plus", "Territories (dep:59, epci:200093201…), twenty at most", territory.clone()),
         "territoire": p(name::TERRITOIRE, "Comme « territory »", "Same as \"territory\"", territory),
-        "territory-mode": p(name::MODE, "Concerne le territoire, ou y est contenu", "Concerns the territory, or is within it", json!({ "type": "string", "enum": ["concerns", "within"], "default": "concerns" })),
+        "territory-mode": p(name::MODE, "Concerne le territoire, y est contenu, ou est découpé à sa limite", "Concerns the territory, is within it, or is cut at its border", json!({ "type": "string", "enum": ["concerns", "within", "clip"], "default": "concerns" })),
         "resultType": p("resultType", "« hits » : seulement le nombre", "\"hits\": only the number", json!({ "type": "string", "enum": ["results", "hits"], "default": "results" })),
         "f": p(name::F, "Format de la réponse", "Format of the answer", json!({ "type": "string", "enum": ["json", "html"] })),
         "export-format": p(name::F, "Format du fichier ; sans lui, la liste des formats", "Format of the file; without it, the list of formats", json!({ "type": "string", "enum": FORMATS.iter().map(|k| k.id).collect::<Vec<_>>() })),

@@ -80,6 +80,10 @@ impl Visit {
             add(name);
             add(value);
         }
+        // A border that moved makes other documents; one that is nowhere is refused by handlers.
+        if let Ok(Some(outline)) = self.outline(None) {
+            add(&outline.key);
+        }
         parts.iter().copied().for_each(&mut add);
         let digest = hash.finalize();
         Tag(digest.iter().take(12).map(|b| format!("{b:02x}")).collect())

@@ -4,7 +4,7 @@
 
 use crate::{
     error::{Error, Result},
-    model::{Mode, Selection, TerritoryCode},
+    model::{Mode, Perimeter, Selection, TerritoryCode},
     territory::{Reference, Resolved},
     text,
 };
@@ -25,6 +25,8 @@ pub struct Scope {
     pub resolved: Vec<Resolved>,
     /// How features are bound to them.
     pub mode: Mode,
+    /// The perimeter to cut at, when features are to be cut; the mode is then `concerns`.
+    pub clip: Option<Arc<Perimeter>>,
     /// The filter.
     pub selection: Arc<Selection>,
     /// `Socle-Territory-Notice`: how codes that are no longer current were understood, as
@@ -41,7 +43,11 @@ impl Scope {
     /// The path segment that says the same with today's codes.
     pub fn canonical(&self) -> String {
         let units: Vec<String> = self.resolved.iter().map(|r| r.code.path()).collect();
-        let suffix = if self.mode == Mode::Within { "-within" } else { "" };
+        let suffix = match (self.mode, &self.clip) {
+            (_, Some(_)) => "-clip",
+            (Mode::Within, None) => "-within",
+            (Mode::Concerns, None) => "",
+        };
         format!("{}{suffix}", units.join("+"))
     }
 }
@@ -60,19 +66,18 @@ impl Scopes {
             return Ok(kept);
         }
         let (units, mode) = if let Some(units) = segment.strip_suffix("-within") {
-            (units, Mode::Within)
+            (units, Asked::Within)
         } else if let Some(units) = segment.strip_suffix("-clip") {
-            check(units.split('+'))?;
-            return Err(no_clip());
+            (units, Asked::Clip)
         } else {
-            (segment, Mode::Concerns)
+            (segment, Asked::Concerns)
         };
         let scope = understand(reference, segment, units.split('+'), mode)?;
         Ok(keep(&self.kept, segment.to_owned(), scope))
     }
 
     /// The `territory` and `territory-mode` parameters.
-    pub fn parameter(&self, reference: &Reference, value: &str, mode: Mode) -> Result<Arc<Scope>> {
+    pub fn parameter(&self, reference: &Reference, value: &str, mode: Asked) -> Result<Arc<Scope>> {
         let key = format!("{mode:?}?{value}");
         if let Some(kept) = read(&self.kept, &key) {
             return Ok(kept);
@@ -139,14 +144,19 @@ fn understand<'a>(
     reference: &Reference,
     written: &str,
     units: impl Iterator<Item = &'a str> + Clone,
-    mode: Mode,
+    asked: Asked,
 ) -> Result<Scope> {
     check(units.clone())?;
     let resolved = units.clone().map(|unit| reference.resolve(unit)).collect::<Result<Vec<_>>>()?;
     let codes: Vec<TerritoryCode> = resolved.iter().map(|r| r.code.clone()).collect();
+    let mode = if asked == Asked::Within { Mode::Within } else { Mode::Concerns };
     let selection = Arc::new(reference.select(&codes, mode)?);
+    let clip = match asked {
+        Asked::Clip => Some(Arc::new(reference.perimeter(&codes)?)),
+        _ => None,
+    };
     let notice = notice(units, &resolved);
-    Ok(Scope { written: written.to_owned(), resolved, mode, selection, notice })
+    Ok(Scope { written: written.to_owned(), resolved, mode, clip, selection, notice })
 }
 
 fn notice<'a>(written: impl Iterator<Item = &'a str>, resolved: &[Resolved]) -> Option<String> {
@@ -158,12 +168,23 @@ fn notice<'a>(written: impl Iterator<Item = &'a str>, resolved: &[Resolved]) -> 
     (!notices.is_empty()).then(|| notices.join(", "))
 }
 
+/// How features are bound to territories, as asked: a mode, or a cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// Those that concern them.
+    Concerns,
+    /// Those that are inside of them.
+    Within,
+    /// Those that concern them, cut at their border.
+    Clip,
+}
+
 /// Reads `territory-mode`.
-pub fn mode(value: Option<&str>) -> Result<Mode> {
+pub fn mode(value: Option<&str>) -> Result<Asked> {
     match value {
-        None | Some("concerns") => Ok(Mode::Concerns),
-        Some("within") => Ok(Mode::Within),
-        Some("clip") => Err(no_clip()),
+        None | Some("concerns") => Ok(Asked::Concerns),
+        Some("within") => Ok(Asked::Within),
+        Some("clip") => Ok(Asked::Clip),
         Some(other) => {
             let shown: String = other.chars().take(40).collect();
             Err(Error::Invalid(text!(
@@ -172,14 +193,6 @@ pub fn mode(value: Option<&str>) -> Result<Mode> {
             )))
         }
     }
-}
-
-/// Never uncut features in place of cut ones (DESIGN §2).
-fn no_clip() -> Error {
-    Error::Conflict(text!(
-        "Le découpage à la limite du territoire (clip) n'est pas encore disponible. Utilisez la sélection (concerns) ou le contenu (within).",
-        "Cutting at the territory's border (clip) is not available yet. Use the selection (concerns) or the content (within)."
-    ))
 }
 
 #[cfg(test)]
@@ -199,11 +212,16 @@ mod tests {
     }
 
     #[test]
-    fn clipping_says_that_it_is_not_there_yet() {
+    fn a_cut_is_a_selection_with_a_perimeter() {
         let (scopes, reference) = (Scopes::default(), Reference::builtin());
-        assert!(matches!(scopes.path(&reference, "dep-59-clip"), Err(Error::Conflict(_))));
-        assert!(matches!(mode(Some("clip")), Err(Error::Conflict(_))));
+        let clip = scopes.path(&reference, "dep-62+dep-59-clip").unwrap();
+        let plain = scopes.path(&reference, "dep-59+dep-62").unwrap();
+        assert_eq!(clip.selection, plain.selection);
+        assert_eq!(clip.clip.as_ref().map(|p| p.key.as_str()), Some("dep:59+dep:62"));
+        assert_eq!(plain.clip, None);
+        assert_eq!(clip.canonical(), "dep-62+dep-59-clip");
+        assert_eq!(mode(Some("clip")).unwrap(), Asked::Clip);
         assert!(matches!(mode(Some("cut")), Err(Error::Invalid(_))));
-        assert_eq!(mode(Some("within")).unwrap(), Mode::Within);
+        assert_eq!(mode(Some("within")).unwrap(), Asked::Within);
     }
 }

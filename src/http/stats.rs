@@ -87,6 +87,7 @@ pub async fn stats(Path(id): Path<String>, visit: Visit) -> Answer {
     let layer = visit.layer(&id)?;
     let at = layer.at()?;
     let asked = visit.asked_territory()?;
+    visit.whole(asked.as_ref())?;
     let (query, csv) = (read(&visit, &layer, asked.as_ref())?, csv_form(&visit)?);
     let (sorted, descending) = sort(&visit, &query.metrics)?;
     let snapshot = visit.snapshot();

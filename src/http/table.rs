@@ -64,6 +64,7 @@ pub async fn table(visit: Visit) -> Answer {
     let snapshot = visit.snapshot();
     let (asked, csv) = (read(&visit, &snapshot)?, csv_form(&visit)?);
     let territory = visit.asked_territory()?;
+    visit.whole(territory.as_ref())?;
     let kind = format!("{form:?}");
     let states: Vec<String> = asked
         .columns

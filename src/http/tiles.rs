@@ -13,7 +13,7 @@ use super::{
     visit::Visit,
 };
 use crate::{
-    catalog::Layer,
+    catalog::{Layer, Outline},
     error::{Error, Result},
     model::{Selection, TileId, tile_id::MAX_ZOOM},
     text,
@@ -134,20 +134,26 @@ pub async fn answer(id: &str, tile: TileId, visit: &Visit) -> Answer {
     let layer = visit.layer(id)?;
     let asked = visit.asked_territory()?;
     let selection = visit.selection(asked.as_ref());
+    let outline = visit.outline(asked.as_ref())?;
     let live = layer.at()?.version.live.is_some();
     let mut cache = if live { LIVE } else { STABLE };
     if let Some(version) = visit.params.get(name::V) {
         if version != layer.at()?.key() {
             return Ok(reply::redirect(&visit.address(&[name::V], &[]), "public, max-age=60"));
         }
-        cache = if live { LIVE } else { IMMUTABLE };
+        // The name does not hold the state of the border.
+        cache = match (live, &outline) {
+            (true, _) => LIVE,
+            (false, None) => IMMUTABLE,
+            (false, Some(_)) => STABLE,
+        };
     }
     let gzip = visit.gzip();
-    let etag = etag(&layer, tile, selection.as_deref(), gzip)?;
+    let etag = etag(&layer, tile, selection.as_deref(), outline.as_ref(), gzip)?;
     let mut response = if negotiate::none_match(visit.header(header::IF_NONE_MATCH), &etag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        body(visit, &layer, tile, selection.as_ref(), gzip).await?
+        body(visit, &layer, tile, selection.as_ref(), outline.as_ref(), gzip).await?
     };
     dress(&mut response, etag, cache, asked.as_deref());
     Ok(response)
@@ -175,10 +181,20 @@ pub(super) fn dress(
 }
 
 /// The quoted tag; distinct per encoding.
-fn etag(layer: &Layer, tile: TileId, selection: Option<&Selection>, gzip: bool) -> Result<String> {
+fn etag(
+    layer: &Layer,
+    tile: TileId,
+    selection: Option<&Selection>,
+    outline: Option<&Outline>,
+    gzip: bool,
+) -> Result<String> {
     let mut etag = String::with_capacity(64);
     etag.push('"');
-    etag.push_str(&Tiles::etag(layer.at()?, tile, selection));
+    let at = layer.at()?;
+    etag.push_str(&match outline {
+        None => Tiles::etag(at, tile, selection),
+        Some(outline) => Tiles::cut_etag(at, tile, selection, outline),
+    });
     etag.push_str(if gzip { "-gz\"" } else { "\"" });
     Ok(etag)
 }
@@ -188,9 +204,14 @@ async fn body(
     layer: &Layer,
     tile: TileId,
     selection: Option<&Arc<Selection>>,
+    outline: Option<&Outline>,
     gzip: bool,
 ) -> Result<Response> {
-    let tile = visit.site.app.tiles.tile(layer, tile, selection).await?;
+    let tiles = &visit.site.app.tiles;
+    let tile = match outline {
+        None => tiles.tile(layer, tile, selection).await?,
+        Some(outline) => tiles.cut_tile(layer, tile, selection, outline).await?,
+    };
     Ok(filled(tile.as_deref(), gzip))
 }
 

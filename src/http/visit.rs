@@ -9,7 +9,7 @@ use super::{
     scope::{self, Scope},
 };
 use crate::{
-    catalog::{Layer, Snapshot},
+    catalog::{Layer, Outline, Snapshot},
     error::{Error, Result},
     model::{Lang, Selection, Text},
     text,
@@ -115,7 +115,11 @@ impl Visit {
     /// The layer as documents of the scope describe it: with the extent of what is selected.
     pub async fn described(&self, layer: &Arc<Layer>) -> Result<Arc<Layer>> {
         let Some(selection) = self.selection(None) else { return Ok(layer.clone()) };
-        let extent = self.site.app.items.extent(layer, &selection).await?;
+        let items = &self.site.app.items;
+        let extent = match self.outline(None)? {
+            None => items.extent(layer, &selection).await?,
+            Some(outline) => items.cut_extent(layer, Some(&selection), &outline).await?,
+        };
         let mut described = Layer::clone(layer);
         if let Some(at) = &mut described.current {
             Arc::make_mut(&mut at.version).bbox = extent;
@@ -177,7 +181,16 @@ impl Visit {
                 "\"territory\" and \"territoire\" are the same parameter: give one of them."
             )));
         }
-        let Some(value) = en.or(fr) else { return Ok(None) };
+        let Some(value) = en.or(fr) else {
+            return match mode {
+                // Never uncut features in place of cut ones.
+                scope::Asked::Clip => Err(Error::Invalid(text!(
+                    "« territory-mode=clip » demande un territoire : « territory=dep:59 », ou l'adresse /t/dep-59-clip/.",
+                    "\"territory-mode=clip\" wants a territory: \"territory=dep:59\", or the address /t/dep-59-clip/."
+                ))),
+                _ => Ok(None),
+            };
+        };
         self.site.scopes.parameter(&self.site.app.reference, value, mode).map(Some)
     }
 
@@ -190,6 +203,40 @@ impl Visit {
                 Some(self.site.scopes.meet(&self.site.app.reference, scope, asked))
             }
         }
+    }
+
+    /// The border to cut at, of the scope, of the parameter, or of both; `None` when nothing is to
+    /// be cut.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when no layer gives it.
+    pub fn outline(&self, asked: Option<&Arc<Scope>>) -> Result<Option<Outline>> {
+        let perimeters = [self.scope.as_ref(), asked].into_iter().flatten();
+        let mut outline: Option<Outline> = None;
+        for perimeter in perimeters.filter_map(|s| s.clip.as_ref()) {
+            let new = self.snapshot().outline(perimeter)?;
+            outline = Some(match outline {
+                None => new,
+                Some(other) => other.and(&new),
+            });
+        }
+        Ok(outline)
+    }
+
+    /// Refuses a cut where only whole features are counted: never uncut ones in place of cut ones
+    /// (DESIGN §2).
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] under a scope or a parameter that cuts.
+    pub fn whole(&self, asked: Option<&Arc<Scope>>) -> Result<()> {
+        let cuts = |scope: &&Arc<Scope>| scope.clip.is_some();
+        if [self.scope.as_ref(), asked].into_iter().flatten().any(|s| cuts(&s)) {
+            return Err(Error::Conflict(text!(
+                "Les chiffres comptent des entités entières : le découpage (clip) n'y est pas disponible. Utilisez la sélection (concerns) ou le contenu (within).",
+                "Figures count whole features: cutting (clip) is not available for them. Use the selection (concerns) or the content (within)."
+            )));
+        }
+        Ok(())
     }
 
     /// The scope's words for titles: « Nord (dep 59), sélectionné ».

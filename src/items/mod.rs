@@ -1,13 +1,15 @@
 //! Answers a query with a page of features. Knows limits, cursors and counts; knows no URL and
 //! no media type: `http` adds links and headers around what it gives.
 
+mod cut;
+
 use crate::{
     catalog::Layer,
     error::{Error, Result},
     formats::{geojson, wkb},
-    model::{BBox, Selection},
+    model::{BBox, Selection, ValueRef},
     query::{Cursor, Filter, Scan, Start},
-    store::{RowSink, Store},
+    store::{RowSink, Store, border::Borders},
 };
 use std::{
     ops::ControlFlow,
@@ -45,12 +47,19 @@ pub struct Page {
 /// The service.
 pub struct Items {
     store: Arc<dyn Store>,
+    borders: Arc<Borders>,
 }
 
 impl Items {
     /// Over a store.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store }
+        Self { borders: Arc::new(Borders::new(store.clone())), store }
+    }
+
+    /// The same with borders that others use as well.
+    #[must_use]
+    pub fn sharing(self, borders: Arc<Borders>) -> Self {
+        Self { borders, ..self }
     }
 
     /// One page as GeoJSON.
@@ -148,12 +157,35 @@ impl Written {
         Self { bytes: Vec::with_capacity(bytes), fault: None }
     }
 
-    /// The bytes; a stored geometry that cannot be read is a fault, never a hole in the answer.
     fn take(written: &Mutex<Self>) -> Result<Vec<u8>> {
-        let written = std::mem::take(&mut *written.lock().unwrap_or_else(PoisonError::into_inner));
-        match written.fault {
+        std::mem::take(&mut *written.lock().unwrap_or_else(PoisonError::into_inner)).into_bytes()
+    }
+
+    /// The bytes; a stored geometry that cannot be read is a fault, never a hole in the answer.
+    fn into_bytes(self) -> Result<Vec<u8>> {
+        match self.fault {
             Some(broken) => Err(Error::fault("a stored geometry cannot be read", broken)),
-            None => Ok(written.bytes),
+            None => Ok(self.bytes),
+        }
+    }
+
+    /// Writes a feature, with a comma before it where it is not the first.
+    fn add(
+        &mut self,
+        writer: &mut geojson::FeatureWriter,
+        id: &str,
+        values: &[ValueRef<'_>],
+        wkb: Option<&[u8]>,
+    ) -> ControlFlow<()> {
+        if !self.bytes.is_empty() {
+            self.bytes.extend_from_slice(b",\n");
+        }
+        match writer.try_write(id, values, wkb, &mut self.bytes) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(broken) => {
+                self.fault = Some(broken);
+                ControlFlow::Break(())
+            }
         }
     }
 }
@@ -162,15 +194,6 @@ impl Written {
 fn collect(mut writer: geojson::FeatureWriter, written: Arc<Mutex<Written>>) -> RowSink {
     Box::new(move |row| {
         let mut out = written.lock().unwrap_or_else(PoisonError::into_inner);
-        if !out.bytes.is_empty() {
-            out.bytes.extend_from_slice(b",\n");
-        }
-        match writer.try_write(row.id, row.values, row.wkb, &mut out.bytes) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(broken) => {
-                out.fault = Some(broken);
-                ControlFlow::Break(())
-            }
-        }
+        out.add(&mut writer, row.id, row.values, row.wkb)
     })
 }

@@ -8,6 +8,7 @@ pub mod hash;
 pub mod hilbert;
 pub mod layer;
 pub mod live;
+pub mod perimeter;
 pub mod progress;
 pub mod record;
 pub mod report;
@@ -28,6 +29,7 @@ pub use layer::{
     TileOptions,
 };
 pub use live::{Cells, Live, TableSource};
+pub use perimeter::{Perimeter, PerimeterUnit};
 pub use progress::{Progress, Silent};
 pub use record::{Feature, Record};
 pub use report::{Carried, Refusal, RefusalReason, Report};

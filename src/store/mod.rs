@@ -6,6 +6,7 @@
 //! never edited. Readers address features by [`At`], which pins the version and its reach
 //! index, so that nothing changes under a page or a tile.
 
+pub mod border;
 mod changes;
 pub mod copy;
 pub mod embedded;

@@ -12,10 +12,12 @@
 //! | `carry` | what became of this commune code? |
 //! | `resolve` | which territory does this text mean? |
 //! | `select` | which features does this set of territories select? |
+//! | `perimeter` | what is the border of these territories made of? |
 //! | `search` | which territories bear this name or postal code? |
 
 mod carry;
 mod decode;
+mod perimeter;
 mod resolve;
 mod search;
 mod select;

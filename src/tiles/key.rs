@@ -2,7 +2,7 @@
 
 use crate::{
     model::{LayerId, Selection, TileId, live::reach_basis, push_hex},
-    store::At,
+    store::{At, border::Outline},
 };
 use rustc_hash::FxHasher;
 use std::hash::{Hash, Hasher};
@@ -24,6 +24,8 @@ pub(super) struct Key {
     moment: [u64; 2],
     /// Normal form of the territory filter; no filter and an empty one are not the same.
     selection: Option<String>,
+    /// The border it is cut at, with the state of its layers.
+    outline: Option<String>,
 }
 
 /// The same, borrowed: looking a tile up allocates nothing.
@@ -35,14 +37,29 @@ pub(super) struct Lookup<'a> {
     tile: TileId,
     moment: [u64; 2],
     selection: Option<&'a str>,
+    outline: Option<&'a str>,
 }
 
 impl<'a> Lookup<'a> {
-    pub(super) fn new(at: &'a At, tile: TileId, selection: Option<&'a Selection>) -> Self {
+    pub(super) fn new(
+        at: &'a At,
+        tile: TileId,
+        selection: Option<&'a Selection>,
+        outline: Option<&'a Outline>,
+    ) -> Self {
+        let outline = outline.map(|o| o.key.as_str());
         let selection = selection.map(|s| s.key.as_str());
         let (layer, version) = (&at.layer, at.version.id.as_str());
         let Some(live) = &at.version.live else {
-            return Self { layer, version, reach: &at.reach, tile, moment: [0; 2], selection };
+            return Self {
+                layer,
+                version,
+                reach: &at.reach,
+                tile,
+                moment: [0; 2],
+                selection,
+                outline,
+            };
         };
         // A revision is named where it touched the tile, and only there.
         let last = live.cells.of(tile);
@@ -50,7 +67,7 @@ impl<'a> Lookup<'a> {
             Some(_) => (reach_basis(&at.reach), live.behind(last)),
             None => ("", 0),
         };
-        Self { layer, version: &live.form, reach, tile, moment: [last, behind], selection }
+        Self { layer, version: &live.form, reach, tile, moment: [last, behind], selection, outline }
     }
 
     pub(super) fn to_key(self) -> Key {
@@ -61,6 +78,7 @@ impl<'a> Lookup<'a> {
             tile: self.tile,
             moment: self.moment,
             selection: self.selection.map(str::to_owned),
+            outline: self.outline.map(str::to_owned),
         }
     }
 
@@ -88,6 +106,7 @@ impl Key {
             tile: self.tile,
             moment: self.moment,
             selection: self.selection.as_deref(),
+            outline: self.outline.as_deref(),
         }
     }
 
@@ -98,6 +117,7 @@ impl Key {
             + self.version.len()
             + self.reach.len()
             + self.selection.as_ref().map_or(0, String::len)
+            + self.outline.as_ref().map_or(0, String::len)
     }
 }
 

@@ -18,7 +18,10 @@ use crate::{
     catalog::Layer,
     error::{Error, Result},
     model::{Selection, TileId},
-    store::{At, Store},
+    store::{
+        At, Store, TileFeatures,
+        border::{Borders, Outline},
+    },
 };
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
@@ -88,6 +91,7 @@ pub struct TileSettings {
 /// The service.
 pub struct Tiles {
     store: Arc<dyn Store>,
+    borders: Arc<Borders>,
     cache: Cache<Key, Entry>,
     together: together::Together,
     gate: Gate,
@@ -103,12 +107,30 @@ impl Tiles {
             .weigher(|key: &Key, entry: &Entry| weight(key, entry.tile.as_deref()))
             .build();
         let gate = Gate::new(settings.renderers, settings.waiting, settings.wait);
-        Self { store, cache, together: together::cache(together), gate }
+        let (borders, together) =
+            (Arc::new(Borders::new(store.clone())), together::cache(together));
+        Self { borders, store, cache, together, gate }
+    }
+
+    /// The same with borders that others use as well.
+    #[must_use]
+    pub fn sharing(self, borders: Arc<Borders>) -> Self {
+        Self { borders, ..self }
     }
 
     /// The entity tag of a tile without its quotes and encoding suffix: known before any work.
     pub fn etag(at: &At, tile: TileId, selection: Option<&Selection>) -> String {
-        Lookup::new(at, tile, selection).tag()
+        Lookup::new(at, tile, selection, None).tag()
+    }
+
+    /// The same of a tile cut at a border.
+    pub fn cut_etag(
+        at: &At,
+        tile: TileId,
+        selection: Option<&Selection>,
+        outline: &Outline,
+    ) -> String {
+        Lookup::new(at, tile, selection, Some(outline)).tag()
     }
 
     /// The tile; `None` when it is empty (204). Also above the layer's deepest prepared zoom
@@ -123,11 +145,36 @@ impl Tiles {
         tile: TileId,
         selection: Option<&Arc<Selection>>,
     ) -> Result<Option<Arc<Tile>>> {
+        self.drawn(layer, tile, selection, None).await
+    }
+
+    /// The same, cut at a border: see [`Borders::tile`].
+    ///
+    /// # Errors
+    /// As [`Tiles::tile`], and [`Error::Conflict`] when the border is not in its layer or a
+    /// geometry cannot be cut.
+    pub async fn cut_tile(
+        &self,
+        layer: &Layer,
+        tile: TileId,
+        selection: Option<&Arc<Selection>>,
+        outline: &Outline,
+    ) -> Result<Option<Arc<Tile>>> {
+        self.drawn(layer, tile, selection, Some(outline)).await
+    }
+
+    async fn drawn(
+        &self,
+        layer: &Layer,
+        tile: TileId,
+        selection: Option<&Arc<Selection>>,
+        outline: Option<&Outline>,
+    ) -> Result<Option<Arc<Tile>>> {
         let at = layer.at()?;
         if tile.z < at.version.min_zoom {
             return Ok(None);
         }
-        let lookup = Lookup::new(at, tile, selection.map(Arc::as_ref));
+        let lookup = Lookup::new(at, tile, selection.map(Arc::as_ref), outline);
         if let Some(kept) = self.cache.get(&lookup).await {
             kept.hits.increment(1);
             return Ok(kept.tile);
@@ -138,7 +185,7 @@ impl Tiles {
         }
         metrics::counter!("socle_tile_cache_misses_total", labels(at, tile)).increment(1);
         // Boxed: the computation is large, and most requests never come here.
-        let compute = Box::pin(self.compute(at, tile, buffer, selection.map(Arc::as_ref)));
+        let compute = Box::pin(self.compute(at, tile, buffer, selection, outline));
         let result = self.cache.try_get_with(lookup.to_key(), compute).await;
         result.map(|entry| entry.tile).map_err(Error::shared)
     }
@@ -153,12 +200,14 @@ impl Tiles {
         at: &At,
         tile: TileId,
         buffer: u16,
-        selection: Option<&Selection>,
+        selection: Option<&Arc<Selection>>,
+        outline: Option<&Outline>,
     ) -> Result<Entry> {
         let hits = metrics::counter!("socle_tile_cache_hits_total", labels(at, tile));
         let permit = self.gate.enter().await?;
         let started = std::time::Instant::now();
-        let Some(features) = self.store.tile(at, tile, buffer, selection).await? else {
+        let features = self.features(at, tile, buffer, selection, outline);
+        let Some(features) = features.await? else {
             return Ok(Entry { tile: None, hits });
         };
         let name = at.layer.as_str().to_owned();
@@ -173,6 +222,24 @@ impl Tiles {
             .record(started.elapsed());
         metrics::gauge!("socle_tile_cache_bytes").set(bytes_as_float(self.cached_bytes()));
         Ok(Entry { tile: drawn, hits })
+    }
+}
+
+impl Tiles {
+    async fn features(
+        &self,
+        at: &At,
+        tile: TileId,
+        buffer: u16,
+        selection: Option<&Arc<Selection>>,
+        outline: Option<&Outline>,
+    ) -> Result<Option<TileFeatures>> {
+        match outline {
+            None => self.store.tile(at, tile, buffer, selection.map(Arc::as_ref)).await,
+            Some(outline) => {
+                Box::pin(self.borders.tile(at, tile, buffer, selection, outline)).await
+            }
+        }
     }
 }
 

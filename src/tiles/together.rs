@@ -2,11 +2,12 @@
 //! after the other, are the tile of all of them (MVT 2.1, 4.1): each is drawn and kept as if it
 //! had been asked for alone.
 
-use super::{Tile, Tiles};
+use super::{Tile, Tiles, key::Lookup};
 use crate::{
     catalog::Layer,
     error::{Error, Result},
     model::{Selection, TileId, stable_hash},
+    store::border::Outline,
 };
 use moka::future::Cache;
 use std::sync::Arc;
@@ -25,7 +26,8 @@ pub(super) fn cache(bytes: u64) -> Together {
 
 impl Tiles {
     /// The entity tag of a tile of several layers, without quotes and encoding suffix. `layers`
-    /// are in the order of their ids, none twice: two orders of the same layers are one tile.
+    /// are in the order of their ids, none twice: two orders of the same layers are one tile;
+    /// `outline` is the border they are cut at.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when one of them has no version yet.
@@ -33,10 +35,11 @@ impl Tiles {
         layers: &[Arc<Layer>],
         tile: TileId,
         selection: Option<&Selection>,
+        outline: Option<&Outline>,
     ) -> Result<String> {
         let mut tags = String::with_capacity(layers.len() * 33);
         for layer in layers {
-            tags.push_str(&Self::etag(layer.at()?, tile, selection));
+            tags.push_str(&Lookup::new(layer.at()?, tile, selection, outline).tag());
             tags.push(' ');
         }
         let turned: String = tags.chars().rev().collect();
@@ -54,14 +57,15 @@ impl Tiles {
         layers: &[Arc<Layer>],
         tile: TileId,
         selection: Option<&Arc<Selection>>,
+        outline: Option<&Outline>,
     ) -> Result<Option<Arc<Tile>>> {
-        let tag = Self::etag_together(layers, tile, selection.map(Arc::as_ref))?;
+        let tag = Self::etag_together(layers, tile, selection.map(Arc::as_ref), outline)?;
         if let Some(kept) = self.together.get(&tag).await {
             return Ok(Some(kept));
         }
         let mut parts = Vec::with_capacity(layers.len());
         for layer in layers {
-            parts.extend(self.tile(layer, tile, selection).await?);
+            parts.extend(self.drawn(layer, tile, selection, outline).await?);
         }
         match parts.as_slice() {
             [] => Ok(None),

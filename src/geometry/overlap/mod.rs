@@ -12,7 +12,7 @@ pub use prepared::PreparedPolygon;
 
 use super::area;
 use geo_types::{Coord, Geometry, LineString, MultiPolygon, Polygon};
-use prepared::{Bounds, bounds};
+pub(super) use prepared::{Bounds, bounds};
 use rstar::{
     AABB, RTree,
     primitives::{GeomWithData, Rectangle},

@@ -9,9 +9,9 @@ use geo_types::{Coord, LineString, MultiPolygon, Polygon};
 use std::sync::OnceLock;
 
 /// `[min x, min y, max x, max y]`, degrees.
-pub(super) type Bounds = [f64; 4];
+pub(in crate::geometry) type Bounds = [f64; 4];
 
-pub(super) fn bounds<'a>(coords: impl IntoIterator<Item = &'a Coord<f64>>) -> Bounds {
+pub(in crate::geometry) fn bounds<'a>(coords: impl IntoIterator<Item = &'a Coord<f64>>) -> Bounds {
     let mut b = [f64::INFINITY, f64::INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY];
     for c in coords {
         b = [b[0].min(c.x), b[1].min(c.y), b[2].max(c.x), b[3].max(c.y)];
@@ -72,7 +72,24 @@ impl PreparedPolygon {
         self.place(c) != Place::Outside
     }
 
-    fn place(&self, c: Coord<f64>) -> Place {
+    /// Every edge of its border, as its rings go, whose box meets that of a segment.
+    pub(in crate::geometry) fn edges_near(
+        &self,
+        a: Coord<f64>,
+        b: Coord<f64>,
+    ) -> Vec<[Coord<f64>; 2]> {
+        let mut near = Vec::new();
+        if meet(&bounds([&a, &b]), &self.bounds) {
+            self.index().near(a, b, &mut |e| {
+                near.push([e.a, e.b]);
+                false
+            });
+        }
+        near
+    }
+
+    /// Where a point lies. Exact.
+    pub(in crate::geometry) fn place(&self, c: Coord<f64>) -> Place {
         let [w, s, e, n] = self.bounds;
         // Not a number fails this test.
         if !(c.x >= w && c.x <= e && c.y >= s && c.y <= n) {

@@ -15,7 +15,7 @@ mod tests;
 pub use repair::{is_empty, normalise, repair};
 
 use crate::{model::Text, text};
-use geo_types::{Coord, Geometry, LineString, Polygon};
+use geo_types::{Coord, Geometry, LineString, MultiPolygon, Polygon};
 use std::fmt;
 
 /// What is wrong.
@@ -97,6 +97,15 @@ pub fn check(geometry: &Geometry<f64>) -> Result<(), Problem> {
         Geometry::Rect(r) => polygons(&[r.to_polygon()]),
         Geometry::Triangle(t) => polygons(&[t.to_polygon()]),
         Geometry::GeometryCollection(c) => c.0.iter().try_for_each(check),
+    }
+}
+
+/// Checks polygons in any plane: as [`check`], but coordinates need only be finite.
+pub fn check_planar(shape: &MultiPolygon<f64>) -> Result<(), Problem> {
+    let mut coords = shape.0.iter().flat_map(rings_of).flat_map(|r| &r.0);
+    match coords.find(|c| !(c.x.is_finite() && c.y.is_finite())) {
+        Some(c) => Err(Problem::new(Fault::NotFinite, *c)),
+        None => rings::Rings::new(&shape.0)?.check(),
     }
 }
 
