@@ -183,8 +183,16 @@ pub async fn put(store: &Arc<dyn Store>, id: &LayerId, new: NewVersion) -> At {
     current(store, id).await
 }
 
+/// The claim on a layer. A program that another test is starting holds every open file for an
+/// instant, locks included: the claim may be free a little later.
 pub async fn claim(store: &Arc<dyn Store>, id: &LayerId) -> Claim {
-    store.claim(id).await.unwrap().expect("the claim is free")
+    for _ in 0..100 {
+        if let Some(claim) = store.claim(id).await.unwrap() {
+            return claim;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("the claim is free");
 }
 
 pub async fn current(store: &Arc<dyn Store>, id: &LayerId) -> At {
