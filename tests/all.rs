@@ -32,3 +32,4 @@ mod support;
 mod tables;
 mod tls;
 mod upgrade;
+mod vintages;

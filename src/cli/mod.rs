@@ -2,6 +2,7 @@
 //! output, what happens meanwhile to standard error. Exit codes: 0 done, 1 failed, 2 wrong usage.
 
 mod backup;
+mod carry;
 mod check;
 mod cut;
 mod harvest;
@@ -59,6 +60,8 @@ enum Command {
     Versions(versions::Args),
     /// Make an older version of a layer current again.
     Rollback(rollback::Args),
+    /// Put a table of old commune codes on today's territories.
+    Carry(carry::Args),
     /// Check the configuration and the store.
     Check,
     /// Write a backup of all versions, while serving.
@@ -88,6 +91,10 @@ pub fn run() -> ExitCode {
 }
 
 async fn dispatch(cli: Cli) -> Result<ExitCode> {
+    // Needs no configuration: an analyst has a file and nothing else.
+    if let Command::Carry(args) = cli.command {
+        return carry::run(args);
+    }
     let settings = Settings::load(&cli.config)?;
     match cli.command {
         Command::Serve(args) => serve::run(settings, args).await,
@@ -97,6 +104,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Layers => layers::run(&settings).await,
         Command::Versions(args) => versions::run(&settings, args).await,
         Command::Rollback(args) => rollback::run(&settings, args).await,
+        Command::Carry(args) => carry::run(args),
         Command::Check => check::run(&settings).await,
         Command::Backup(args) => backup::run(&settings, args).await,
         Command::Restore(args) => restore::run(&settings, args).await,

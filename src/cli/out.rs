@@ -81,12 +81,23 @@ pub(super) fn report(report: &Report, lang: Lang) {
     for code in r.carried_codes.iter().take(LISTED) {
         line(&format!("  ↪ {} → {} ({})", code.from, code.to, code.rows));
     }
+    for (sign, list) in [('~', &r.redefined_codes), ('≠', &r.undecidable_codes)] {
+        for code in list.iter().take(LISTED) {
+            line(&format!("  {sign} {} → {} ({})", code.from, code.to, code.rows));
+        }
+    }
+    for conflict in r.conflicts.iter().take(LISTED) {
+        line(&format!("  ⚡ {} ← {}", conflict.commune, conflict.codes.join(", ")));
+    }
     for code in r.unknown_codes.iter().take(LISTED) {
         let words = text!("code inconnu", "unknown code");
         line(&format!("  ? {} : {} ({})", words.get(lang), code.from, code.rows));
     }
     let more = r.refusals.len().saturating_sub(LISTED)
         + r.carried_codes.len().saturating_sub(LISTED)
+        + r.redefined_codes.len().saturating_sub(LISTED)
+        + r.undecidable_codes.len().saturating_sub(LISTED)
+        + r.conflicts.len().saturating_sub(LISTED)
         + r.unknown_codes.len().saturating_sub(LISTED);
     if more > 0 {
         line(

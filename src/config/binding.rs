@@ -9,8 +9,16 @@ use crate::{
     text,
 };
 
-pub(super) const KEYS: &[&str] =
-    &["level", "column", "columns", "by_location", "borders", "borders_where"];
+pub(super) const KEYS: &[&str] = &[
+    "level",
+    "column",
+    "columns",
+    "by_location",
+    "borders",
+    "borders_where",
+    "vintage",
+    "nearest",
+];
 
 /// The levels a code or a border can be of: all but `fr`, which is the whole.
 const LEVELS: &[(&str, Level)] = &[
@@ -67,6 +75,8 @@ pub(super) fn read(table: &Table<'_>) -> TerritoryBinding {
         columns,
         by_location: table.boolean("by_location").unwrap_or(true),
         borders,
+        vintage: table.integer("vintage", 1943..=2100).and_then(|year| u16::try_from(year).ok()),
+        nearest_m: table.integer("nearest", 1..=100_000).and_then(|m| u32::try_from(m).ok()),
         borders_where: borders_where(table),
     }
 }

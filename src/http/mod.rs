@@ -15,6 +15,7 @@ mod exports;
 mod feed;
 mod forwarded;
 mod health;
+mod history;
 mod items;
 mod landing;
 pub mod links;

@@ -170,7 +170,7 @@ const PAGE: &[&str] = &[
 ];
 
 #[rustfmt::skip] // a table: one line per operation
-const OPERATIONS: [Operation; 40] = [
+const OPERATIONS: [Operation; 41] = [
     Operation { path: path::LANDING, id: "getLandingPage", fr: "Page d'accueil", en: "Landing page", refs: &["f"], types: JSON_HTML },
     Operation { path: path::CONFORMANCE, id: "getConformance", fr: "Classes de conformité", en: "Conformance classes", refs: &["f"], types: JSON_HTML },
     Operation { path: path::API, id: "getApi", fr: "Cette définition", en: "This definition", refs: &["f"], types: &[media::OPENAPI, media::HTML] },
@@ -206,9 +206,10 @@ const OPERATIONS: [Operation; 40] = [
     Operation { path: path::STYLES, id: "getStyles", fr: "Styles", en: "Styles", refs: &["f"], types: JSON_HTML },
     Operation { path: path::STYLE, id: "getStyle", fr: "Un style MapLibre", en: "A MapLibre style", refs: &[], types: &[media::JSON] },
     Operation { path: path::TERRITORIES, id: "searchTerritories", fr: "Recherche de territoires", en: "Search for territories", refs: &["q", "level", "territories-limit", "f"], types: JSON_HTML },
-    Operation { path: path::TERRITORY, id: "getTerritory", fr: "Un territoire", en: "A territory", refs: &["f"], types: JSON_HTML },
     Operation { path: path::TABLE, id: "getTable", fr: "Un tableau : une ligne par territoire, une colonne par couche", en: "A table: one row per territory, one column per layer", refs: &["level", "columns", "show", "territory", "territoire", "territory-mode", "separator", "bom", "decimal", "table-f"], types: &[media::JSON, media::CSV, media::HTML] },
     Operation { path: path::FEED, id: "getFeed", fr: "Ce qui a changé, publication après publication (Atom)", en: "What changed, publication after publication (Atom)", refs: &["page"], types: &[media::ATOM_TYPE] },
+    Operation { path: path::TERRITORY, id: "getTerritory", fr: "Un territoire", en: "A territory", refs: &["vintage", "f"], types: JSON_HTML },
+    Operation { path: path::HISTORY, id: "getTerritoryHistory", fr: "Les mouvements d'un territoire", en: "The movements of a territory", refs: &["f"], types: JSON_HTML },
     Operation { path: path::LIVE, id: "getLive", fr: "Le programme répond", en: "The program answers", refs: &[], types: &[media::JSON] },
     Operation { path: path::READY, id: "getReady", fr: "Le service est prêt", en: "The service is ready", refs: &[], types: &[media::JSON] },
 ];
@@ -343,6 +344,7 @@ fn parameters(visit: &Visit) -> Value {
         "bom": p("bom", "Marque d'ordre des octets en tête du CSV, pour Excel", "Byte order mark first in CSV, for Excel", json!({ "type": "boolean", "default": true })),
         "stats-f": p(name::F, "Format de la réponse", "Format of the answer", json!({ "type": "string", "enum": ["json", "csv", "geojson", "html"] })),
         "q": p(territories::KNOWN[0], "Nom ou code postal", "Name or postal code", json!({ "type": "string", "maxLength": 200 })),
+        "vintage": p(territories::VINTAGE, "Millésime : le dernier périmètre d'un EPCI dissous", "Vintage: the last perimeter of a dissolved EPCI", json!({ "type": "integer", "minimum": 1943 })),
         "level": p(territories::KNOWN[1], "Niveau de territoire", "Territory level", json!({ "type": "string", "enum": levels })),
         "territories-limit": p(name::LIMIT, "Nombre de résultats", "Number of results", json!({ "type": "integer", "minimum": 1, "maximum": 100, "default": 20 })),
     })

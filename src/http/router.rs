@@ -4,8 +4,8 @@
 //! before it gets here.
 
 use super::{
-    Site, access, admin, assets, collections, dataset_tiles, exports, feed, health, items, landing,
-    openapi, problem::Failure, schema, stats, styles, table, territories, tiles, tilesets,
+    Site, access, admin, assets, collections, dataset_tiles, exports, feed, health, history, items,
+    landing, openapi, problem::Failure, schema, stats, styles, table, territories, tiles, tilesets,
     versions,
 };
 use crate::app::App;
@@ -94,6 +94,8 @@ pub mod path {
     pub const TABLE: &str = "/table";
     /// What changed, publication after publication.
     pub const FEED: &str = "/feed.atom";
+    /// What became of it, and what it was made from.
+    pub const HISTORY: &str = "/territories/{code}/history";
     /// Whether the process answers.
     pub const LIVE: &str = "/health/live";
     /// Whether it can serve.
@@ -108,7 +110,7 @@ pub mod path {
     pub const ASSET: &str = "/assets/{file}";
 
     /// All of them.
-    pub const ALL: [&str; 44] = [
+    pub const ALL: [&str; 45] = [
         LANDING,
         CONFORMANCE,
         API,
@@ -147,6 +149,7 @@ pub mod path {
         TERRITORY,
         TABLE,
         FEED,
+        HISTORY,
         LIVE,
         READY,
         METRICS,
@@ -215,6 +218,7 @@ fn routes() -> Router<Arc<Site>> {
         .route(path::TERRITORIES, get(territories::search))
         .route(path::TERRITORY, get(territories::one))
         .route(path::TABLE, get(table::table))
+        .route(path::HISTORY, get(history::history))
         // Where data comes from
         .route(path::FEED, get(feed::feed))
         .route(path::VERSIONS, get(versions::list))

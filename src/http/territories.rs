@@ -22,6 +22,8 @@ use serde_json::{Value, json};
 
 const Q: &str = "q";
 const LEVEL: &str = "level";
+/// The year of a perimeter.
+pub const VINTAGE: &str = "vintage";
 /// Parameters of the search.
 pub const KNOWN: [&str; 4] = [Q, LEVEL, name::LIMIT, name::F];
 /// Results of a search, by default and at most.
@@ -93,9 +95,12 @@ pub async fn search(visit: Visit) -> Answer {
 
 /// `GET /territories/{level}-{code}`
 pub async fn one(Path(code): Path<String>, visit: Visit) -> Answer {
-    visit.params.check(&[name::F], &[])?;
+    visit.params.check(&[VINTAGE, name::F], &[])?;
     let format = visit.format()?;
     let reference = &visit.site.app.reference;
+    if visit.params.get(VINTAGE).is_some_and(|v| !v.is_empty()) {
+        return super::history::perimeter(&visit, &code).await;
+    }
     let resolved = reference.resolve(&code)?;
     if format == Format::Html && resolved.carried_from.is_some() {
         let to = visit.url(&format!("territories/{}", &resolved.code.path()));
@@ -154,7 +159,7 @@ pub fn page_url(visit: &Visit, code: &TerritoryCode) -> String {
     visit.url(&format!("territories/{}", code.path()))
 }
 
-fn named(visit: &Visit, code: &TerritoryCode) -> Value {
+pub(super) fn named(visit: &Visit, code: &TerritoryCode) -> Value {
     let name = visit.site.app.reference.get(code).map(|t| t.name);
     json!({
         "id": code.to_string(),

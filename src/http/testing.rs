@@ -155,7 +155,7 @@ fn matches(feature: &Feature, filter: &Filter) -> bool {
     });
     let rank = match Reference::builtin().carry(feature.commune) {
         Carry::Current(rank) | Carry::Carried(rank) => Some(rank),
-        Carry::Unknown => None,
+        Carry::Shared(_) | Carry::Unknown => None,
     };
     let selected = filter.selection.as_ref().is_none_or(|s| {
         s.any.iter().any(|clause| {
@@ -220,7 +220,7 @@ impl Store for Memory {
         for (feature, ordinal) in features().iter().zip(0u32..) {
             let rank = match reference.carry(feature.commune) {
                 Carry::Current(rank) | Carry::Carried(rank) => Some(rank),
-                Carry::Unknown => None,
+                Carry::Shared(_) | Carry::Unknown => None,
             };
             degree.push(u32::from(rank.is_some()));
             if let Some(rank) = rank {

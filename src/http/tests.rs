@@ -695,3 +695,36 @@ async fn territories_are_found_and_shown() {
     let search = site.get("/territories?q=saint-denis&f=html").await;
     assert!(search.text().contains("Seine-Saint-Denis") && search.text().contains("La Réunion"));
 }
+
+#[tokio::test]
+async fn what_became_of_territories_is_told() {
+    if !has_reference("what_became_of_territories_is_told") {
+        return;
+    }
+    let site = Site::new().await;
+    // An old commune: its own history, not that of the one it is carried to.
+    let old = site.get("/territories/com-60455/history").await.json();
+    assert_eq!((&old["id"], &old["name"]), (&"com:60455".into(), &"La Neuville-Garnier".into()));
+    let step = &old["history"][0];
+    assert_eq!((&step["date"], &step["mod"]), (&"2019-01-01".into(), &32.into()));
+    assert!(step["before"].as_array().unwrap().iter().any(|c| c["id"] == "com:60455"));
+    let page = site.get("/territories/com-85084/history?f=html").await;
+    let page = page.text();
+    assert!(page.contains("2024-01-01") && page.contains("85212"), "{page}");
+    let unmoved = site.get("/territories/dep-59/history").await.json();
+    assert_eq!(unmoved["history"].as_array().map(Vec::len), Some(0));
+    assert_eq!(site.get("/territories/com-59999/history").await.status, 400);
+
+    // A dissolved EPCI is gone, everywhere, and says what followed.
+    let gone = site.get("/territories/epci-200012060").await;
+    assert_eq!(gone.status, 410);
+    let gone = gone.json();
+    assert!(gone["detail"].as_str().unwrap().contains("Petite Montagne"), "{gone}");
+    assert_eq!(site.get("/t/epci-200012060/").await.status, 410);
+    let then = site.get("/territories/epci-200012060?vintage=2019").await.json();
+    assert_eq!(then["members"].as_array().map(Vec::len), Some(23));
+    assert!(then["dissolved"]["followedBy"].as_array().is_some_and(|heirs| !heirs.is_empty()));
+    assert_eq!(site.get("/territories/epci-200012060?vintage=2015").await.status, 400);
+    assert_eq!(site.get("/territories/epci-200093201?vintage=2019").await.status, 400);
+    assert_eq!(site.get("/territories/com-08227").await.status, 400);
+}

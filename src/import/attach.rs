@@ -6,11 +6,11 @@ use crate::{
     error::{Error, Result},
     geometry::overlap::{NoiseRule, Overlap},
     model::{
-        Carried, Code, Feature, LayerDef, Level, Report, Schema, TerritoryCode, Value, Version,
-        live::reach_name, progress::Progress, report::MAX_LISTED,
+        Code, Feature, LayerDef, Level, Report, Schema, TerritoryCode, Value, Version,
+        live::reach_name, progress::Progress,
     },
     store::Reach,
-    territory::{Carry, Reference},
+    territory::{Carry, Detected, Fate, Passage, Reference, Verdict},
     text,
 };
 use geo_types::Geometry;
@@ -18,7 +18,7 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     sync::{Arc, OnceLock},
 };
 
@@ -27,13 +27,23 @@ const STEP: usize = 2048;
 
 /// Knows how one layer's features find their territories.
 pub(super) struct Attacher<'a> {
-    reference: &'a Reference,
+    pub(super) reference: &'a Arc<Reference>,
     /// Level and field of each code column.
-    columns: Vec<(Level, usize)>,
+    pub(super) columns: Vec<(Level, usize)>,
     /// Borders to ask, when the layer may be attached by location.
-    borders: Vec<&'a Border>,
+    pub(super) borders: Vec<&'a Border>,
     loaded: Vec<OnceLock<Arc<Loaded>>>,
     noise: NoiseRule,
+    /// How far the nearest commune may be, m.
+    nearest_m: Option<u32>,
+    pub(super) declared: Option<u16>,
+    /// What the commune codes say of their vintage, and what carries them from it.
+    pub(super) detected: Option<Detected>,
+    passage: Option<Passage>,
+    /// Names of the schema's fields.
+    pub(super) fields: Vec<String>,
+    /// Set when the layer is the border of the communes; which features are, when not all.
+    pub(super) border: Option<Option<(usize, String)>>,
 }
 
 /// What one feature offers: its codes by column of [`Attacher::columns`], its geometry.
@@ -46,28 +56,34 @@ pub(super) struct Subject<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Attachment {
     /// Commune ranks, ascending.
-    communes: Vec<u32>,
+    pub(super) communes: Vec<u32>,
     /// Territories of other levels.
-    others: Vec<TerritoryCode>,
+    pub(super) others: Vec<TerritoryCode>,
     /// Old codes carried: from, to (rank).
-    carried: Vec<(String, u32)>,
+    pub(super) carried: Vec<(String, u32)>,
+    /// Codes that are not what they were: the code, its commune's rank.
+    pub(super) redefined: Vec<(String, u32)>,
+    /// Codes whose territory is in several communes: the code, their ranks.
+    pub(super) undecidable: Vec<(String, Vec<u32>)>,
+    /// Attached to the nearest commune, being outside all.
+    pub(super) nearest: bool,
     /// Codes that name nothing.
-    unknown: Vec<String>,
+    pub(super) unknown: Vec<String>,
     /// Codes that had lost their leading zero.
-    padded: bool,
+    pub(super) padded: bool,
     /// Whether a code was that of a municipal arrondissement.
-    municipal: bool,
+    pub(super) municipal: bool,
     /// Whether location decided the communes.
-    located: bool,
+    pub(super) located: bool,
     /// Overlaps discarded as border noise.
-    discarded: Vec<(Overlap, TerritoryCode)>,
+    pub(super) discarded: Vec<(Overlap, TerritoryCode)>,
 }
 
 impl<'a> Attacher<'a> {
     pub(super) fn new(
         def: &'a LayerDef,
         schema: &Schema,
-        reference: &'a Reference,
+        reference: &'a Arc<Reference>,
         borders: &'a Borders,
     ) -> Result<Self> {
         let mut columns = Vec::new();
@@ -88,7 +104,67 @@ impl<'a> Attacher<'a> {
             false => Vec::new(),
         };
         let loaded = borders.iter().map(|_| OnceLock::new()).collect();
-        Ok(Self { reference, columns, borders, loaded, noise: NoiseRule::default() })
+        let (nearest_m, declared) = (def.territory.nearest_m, def.territory.vintage);
+        let noise = NoiseRule::default();
+        let (detected, passage) = (None, None);
+        let fields = schema.fields.iter().map(|f| f.name.clone()).collect();
+        let only = def.territory.borders_where.as_ref();
+        let only = only.and_then(|(column, value)| Some((schema.index(column)?, value.clone())));
+        let border = (def.territory.borders == Some(Level::Com)).then_some(only);
+        Ok(Self {
+            reference,
+            columns,
+            borders,
+            loaded,
+            noise,
+            nearest_m,
+            declared,
+            detected,
+            passage,
+            fields,
+            border,
+        })
+    }
+
+    /// Finds the vintage of the commune codes: the declared one where they agree with it, else
+    /// the one they show. A table may mix columns; they are of one vintage.
+    pub(super) fn date(&mut self, codes: BTreeSet<String>) {
+        let Some(detected) = self.reference.detect(codes.iter().map(String::as_str)) else {
+            return;
+        };
+        let agreed = |year: &u16| (detected.first..=detected.last).contains(year);
+        let used = self.declared.filter(agreed).unwrap_or(detected.vintage);
+        self.passage = Some(Passage::new(self.reference, used));
+        self.detected = Some(Detected { vintage: used, ..detected });
+    }
+
+    /// The distinct commune codes of features, with the zeros they lost.
+    pub(super) fn commune_codes(&self, features: &[Feature]) -> BTreeSet<String> {
+        let mut codes = BTreeSet::new();
+        for (_, field) in self.columns.iter().filter(|(level, _)| *level == Level::Com) {
+            let cells = features.iter().filter_map(|f| f.values.get(*field)?.as_code());
+            for cell in cells {
+                self.add_codes(&cell, &mut codes);
+            }
+        }
+        codes
+    }
+
+    /// Adds the commune codes that a cell lists.
+    pub(super) fn add_codes(&self, cell: &str, codes: &mut BTreeSet<String>) {
+        for part in split(cell).filter(|part| part.len() <= 5) {
+            let whole = restored(part).unwrap_or_else(|| part.to_owned());
+            if !codes.contains(&whole) {
+                codes.insert(whole);
+            }
+        }
+    }
+
+    fn fate(&self, code: &str) -> Fate {
+        match &self.passage {
+            Some(passage) => passage.fate(code),
+            None => Fate::unknown(),
+        }
     }
 
     /// The name of the reach index: a hash of all it is made from.
@@ -109,8 +185,14 @@ impl<'a> Attacher<'a> {
     }
 
     /// Fields of the code columns, for whoever builds subjects.
-    pub(super) fn fields(&self) -> Vec<usize> {
+    pub(super) fn code_fields(&self) -> Vec<usize> {
         self.columns.iter().map(|(_, field)| *field).collect()
+    }
+
+    /// Which of them are columns of commune codes.
+    pub(super) fn commune_columns(&self) -> Vec<usize> {
+        let columns = self.columns.iter().enumerate();
+        columns.filter(|(_, (level, _))| *level == Level::Com).map(|(i, _)| i).collect()
     }
 
     /// Attaches all features of a new version.
@@ -181,27 +263,7 @@ impl<'a> Attacher<'a> {
     fn by_communal_code(&self, level: Level, text: &str, a: &mut Attachment) {
         for part in split(text) {
             if level == Level::Com {
-                let mut carry = self.reference.carry(part);
-                let digits = part.len() == 4 && part.bytes().all(|b| b.is_ascii_digit());
-                if carry == Carry::Unknown && digits {
-                    carry = self.reference.carry(&format!("0{part}"));
-                    a.padded |= carry != Carry::Unknown;
-                }
-                match carry {
-                    Carry::Current(rank) => a.communes.push(rank),
-                    Carry::Carried(rank) => {
-                        a.communes.push(rank);
-                        a.carried.push((part.to_owned(), rank));
-                    }
-                    Carry::Unknown => match self.municipal(part) {
-                        Some((arm, rank)) => {
-                            a.communes.push(rank);
-                            a.others.push(arm);
-                            a.municipal = true;
-                        }
-                        None => a.unknown.push(part.to_owned()),
-                    },
-                }
+                self.by_commune_code(part, a);
             } else {
                 let code = Code::new(level, part).ok().map(|code| TerritoryCode { level, code });
                 match code.and_then(|c| self.reference.communes(&c)) {
@@ -209,6 +271,31 @@ impl<'a> Attacher<'a> {
                     None => a.unknown.push(part.to_owned()),
                 }
             }
+        }
+    }
+
+    fn by_commune_code(&self, part: &str, a: &mut Attachment) {
+        let mut fate = self.fate(part);
+        if let (Verdict::Unknown, Some(whole)) = (fate.verdict, restored(part)) {
+            fate = self.fate(&whole);
+            a.padded |= fate.verdict != Verdict::Unknown;
+        }
+        a.communes.extend(fate.main);
+        match (fate.verdict, fate.main) {
+            (Verdict::Carried, Some(rank)) => a.carried.push((part.to_owned(), rank)),
+            (Verdict::Redefined, Some(rank)) => a.redefined.push((part.to_owned(), rank)),
+            (Verdict::Redefined | Verdict::Undecidable, None) => {
+                a.undecidable.push((part.to_owned(), fate.to));
+            }
+            (Verdict::Unknown, _) => match self.municipal(part) {
+                Some((arm, rank)) => {
+                    a.communes.push(rank);
+                    a.others.push(arm);
+                    a.municipal = true;
+                }
+                None => a.unknown.push(part.to_owned()),
+            },
+            _ => {}
         }
     }
 
@@ -238,7 +325,13 @@ impl<'a> Attacher<'a> {
                 self.loaded[index].get_or_init(|| loaded)
             }
         };
-        let found = loaded.index.attach(geometry, &self.noise);
+        let mut found = loaded.index.attach(geometry, &self.noise);
+        if let (Level::Com, true, Some(most)) =
+            (border.level, found.payloads.is_empty(), self.nearest_m)
+        {
+            found.payloads.extend(loaded.index.nearest(geometry, f64::from(most)));
+            a.nearest |= !found.payloads.is_empty();
+        }
         let code = |payload: u32| match border.level {
             Level::Com => self.reference.commune(payload),
             _ => loaded.codes.get(payload as usize).cloned(),
@@ -252,60 +345,6 @@ impl<'a> Attacher<'a> {
             a.others.extend(found.payloads.into_iter().filter_map(code));
         }
         Ok(())
-    }
-
-    /// Puts into the report what happened.
-    fn tell(&self, all: &[Attachment], features: &[Feature], report: &mut Report) {
-        let mut carried: BTreeMap<(&str, u32), u64> = BTreeMap::new();
-        let mut unknown: BTreeMap<&str, u64> = BTreeMap::new();
-        let (mut padded, mut municipal, mut located) = (0u64, 0u64, 0u64);
-        for a in all {
-            report.carried += u64::from(!a.carried.is_empty());
-            report.unattached += u64::from(a.communes.is_empty() && a.others.is_empty());
-            for (from, rank) in &a.carried {
-                *carried.entry((from, *rank)).or_default() += 1;
-            }
-            for code in &a.unknown {
-                *unknown.entry(code).or_default() += 1;
-            }
-            padded += u64::from(a.padded);
-            municipal += u64::from(a.municipal);
-            located += u64::from(a.located);
-        }
-        let name = |rank| {
-            let code = self.reference.commune(rank);
-            code.map(|c| c.code.to_string()).unwrap_or_default()
-        };
-        report.carried_codes = carried
-            .into_iter()
-            .take(MAX_LISTED)
-            .map(|((from, rank), rows)| Carried { from: from.to_owned(), to: name(rank), rows })
-            .collect();
-        report.unknown_codes = unknown
-            .into_iter()
-            .take(MAX_LISTED)
-            .map(|(from, rows)| Carried { from: from.to_owned(), to: String::new(), rows })
-            .collect();
-        if padded > 0 {
-            report.notes.push(text!(
-                "{padded} codes de commune avaient perdu leur zéro initial ; il a été rétabli pour le rattachement.",
-                "{padded} commune codes had lost their leading zero; it was restored for attachment."
-            ));
-        }
-        if municipal > 0 {
-            report.notes.push(text!(
-                "{municipal} lignes portent le code d'un arrondissement municipal : rattachées à lui et à sa commune.",
-                "{municipal} rows bear the code of a municipal arrondissement: attached to it and to its commune."
-            ));
-        }
-        if located > 0 {
-            report.notes.push(text!(
-                "{located} lignes rattachées par leur position.",
-                "{located} rows attached by their location."
-            ));
-        }
-        tell_unattached(all, features, report);
-        tell_discarded(all, features, report);
     }
 
     /// Turns attachments, in source order, into the index.
@@ -330,52 +369,10 @@ impl<'a> Attacher<'a> {
     }
 }
 
-/// Names the first rows that no territory has, so that someone can go and look at them.
-fn tell_unattached(all: &[Attachment], features: &[Feature], report: &mut Report) {
-    const NAMED: usize = 20;
-    let lost = all.iter().zip(features);
-    let lost = lost.filter(|(a, _)| a.communes.is_empty() && a.others.is_empty());
-    let ids: Vec<&str> = lost.map(|(_, f)| f.id.as_str()).take(NAMED + 1).collect();
-    if ids.is_empty() {
-        return;
-    }
-    let more = if ids.len() > NAMED { "…" } else { "" };
-    let ids = ids.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
-    report.notes.push(text!(
-        "Rattachées à aucun territoire : {ids}{more}",
-        "Attached to no territory: {ids}{more}"
-    ));
-}
-
-/// Counts the overlaps taken for border noise and names the largest, so that nothing real is
-/// lost unseen (DESIGN §4).
-fn tell_discarded(all: &[Attachment], features: &[Feature], report: &mut Report) {
-    let measure = |overlap: &Overlap| match overlap {
-        Overlap::Hit => 0.0,
-        Overlap::LengthM(m) | Overlap::AreaM2(m) => *m,
-    };
-    let discarded = all.iter().zip(features).flat_map(|(a, feature)| {
-        a.discarded.iter().map(move |(overlap, code)| (overlap, code, &feature.id))
-    });
-    let count = discarded.clone().count();
-    let largest = discarded.max_by(|a, b| measure(a.0).total_cmp(&measure(b.0)));
-    let Some((overlap, code, id)) = largest else { return };
-    let size = match overlap {
-        Overlap::Hit => String::new(),
-        Overlap::LengthM(m) => format!("{m:.0} m"),
-        Overlap::AreaM2(m) => format!("{:.2} ha", m / 10_000.0),
-    };
-    if count == 1 {
-        report.notes.push(text!(
-            "1 recouvrement écarté comme bruit de frontière : {size}, {id} sur {code}.",
-            "1 overlap discarded as border noise: {size}, {id} on {code}."
-        ));
-        return;
-    }
-    report.notes.push(text!(
-        "{count} recouvrements écartés comme bruit de frontière ; le plus grand : {size}, {id} sur {code}.",
-        "{count} overlaps discarded as border noise; the largest: {size}, {id} on {code}."
-    ));
+/// A commune code that lost its leading zero, as a spreadsheet makes it, with it.
+pub(super) fn restored(code: &str) -> Option<String> {
+    let four = code.len() == 4 && code.bytes().all(|b| b.is_ascii_digit());
+    four.then(|| format!("0{code}"))
 }
 
 /// A cell may list several codes: `59350, 59009` or `59350;59009`.

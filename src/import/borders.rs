@@ -122,7 +122,7 @@ impl Border {
             let payload = if self.level == Level::Com {
                 match reference.carry(&code) {
                     Carry::Current(rank) | Carry::Carried(rank) => rank,
-                    Carry::Unknown => continue,
+                    Carry::Shared(_) | Carry::Unknown => continue,
                 }
             } else {
                 let Ok(code) = Code::new(self.level, &code) else { continue };

@@ -17,6 +17,7 @@ use geo_types::Geometry;
 use rayon::prelude::*;
 use std::{
     borrow::Cow,
+    collections::BTreeSet,
     ops::ControlFlow,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -29,11 +30,11 @@ pub(super) fn reach(
     store: &Arc<dyn Store>,
     at: &At,
     def: &LayerDef,
-    reference: &Reference,
+    reference: &Arc<Reference>,
     borders: &Borders,
 ) -> Result<Reach> {
-    let attacher = Attacher::new(def, &at.version.schema, reference, borders)?;
-    let fields = attacher.fields();
+    let mut attacher = Attacher::new(def, &at.version.schema, reference, borders)?;
+    let fields = attacher.code_fields();
     let rows: Arc<Mutex<Vec<Stored>>> = Arc::default();
     let out = rows.clone();
     let sink = Box::new(move |row: &crate::store::Row<'_>| {
@@ -50,6 +51,14 @@ pub(super) fn reach(
     let scan = Scan { filter: Filter::default(), start: Start::Ordinal(0), limit: None };
     tokio::runtime::Handle::current().block_on(store.scan(at, scan, sink))?;
     let rows = std::mem::take(&mut *rows.lock().unwrap_or_else(PoisonError::into_inner));
+    let communes = attacher.commune_columns();
+    let mut distinct = BTreeSet::new();
+    for (codes, _, _) in &rows {
+        for cell in communes.iter().filter_map(|i| codes.get(*i)?.as_deref()) {
+            attacher.add_codes(cell, &mut distinct);
+        }
+    }
+    attacher.date(distinct);
     let attached: Result<Vec<_>> = rows
         .par_iter()
         .map(|(codes, bytes, _)| {

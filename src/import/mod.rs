@@ -9,6 +9,7 @@ mod check;
 mod derive;
 mod identity;
 mod read;
+mod tell;
 mod workdir;
 
 pub use borders::{Border, Borders};
@@ -74,7 +75,8 @@ impl Importer {
         }
         let extent = settle(&mut features, &mut report);
         let schema = Schema { fields: rows.schema.fields, geometry: extent.kind };
-        let attacher = attach::Attacher::new(job.def, &schema, &self.reference, job.borders)?;
+        let mut attacher = attach::Attacher::new(job.def, &schema, &self.reference, job.borders)?;
+        attacher.date(attacher.commune_codes(&features));
         job.progress.stage(text!("Rattachement", "Attaching"), Some(features.len() as u64));
         let reach = attacher.attach_all(&features, &mut report, job.progress)?;
         let id = VersionId::new(jiff::Timestamp::now(), &job.source.sha256);

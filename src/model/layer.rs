@@ -193,6 +193,14 @@ pub struct TerritoryBinding {
     /// The level whose polygons this layer's features are, when they are: it then serves as the
     /// border layer of that level for attachment by location.
     pub borders: Option<Level>,
+    /// The vintage of its commune codes, as its producer declares it; the one detected is taken
+    /// where the two contradict each other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vintage: Option<u16>,
+    /// How far from a commune what lies outside all of them (at sea, abroad) may be to be
+    /// attached to the nearest, m; without it, it is attached to none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nearest_m: Option<u32>,
     /// The features of `borders`, when the layer holds others as well: column and value to keep.
     pub borders_where: Option<(String, String)>,
 }

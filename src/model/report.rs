@@ -50,6 +50,34 @@ pub struct Carried {
     pub rows: u64,
 }
 
+/// The vintage of a column of commune codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vintage {
+    /// What the layer file declares.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared: Option<u16>,
+    /// The year whose communes the codes were carried from.
+    pub used: u16,
+    /// The first of the years that explain the codes as well.
+    pub first: u16,
+    /// The last of them.
+    pub last: u16,
+    /// Distinct codes that were communes in these years.
+    pub matched: u64,
+    /// Distinct codes that were communes in some year.
+    pub communes: u64,
+}
+
+/// Rows of different old communes that meet on one commune of today with different values:
+/// nothing was merged, summed or picked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conflict {
+    /// The commune of today.
+    pub commune: String,
+    /// The codes in the source.
+    pub codes: Vec<String>,
+}
+
 /// The report of one harvest or upload. Counts are exact; lists stop at [`MAX_LISTED`].
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Report {
@@ -73,6 +101,19 @@ pub struct Report {
     pub refusals: Vec<Refusal>,
     /// The codes carried.
     pub carried_codes: Vec<Carried>,
+    /// The vintage of the commune codes, where there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vintage: Option<Vintage>,
+    /// Codes that exist in both vintages while their territory grew, shrank or is another.
+    #[serde(default)]
+    pub redefined_codes: Vec<Carried>,
+    /// Codes whose territory lies in several communes today, which only a location tells apart;
+    /// `to` lists them.
+    #[serde(default)]
+    pub undecidable_codes: Vec<Carried>,
+    /// Communes on which rows of several old ones meet with different values.
+    #[serde(default)]
+    pub conflicts: Vec<Conflict>,
     /// Codes that name no known territory, with how many rows bear each.
     pub unknown_codes: Vec<Carried>,
     /// What was detected or done that a person should know (encoding, separator, CRS, repairs,

@@ -110,7 +110,7 @@ impl Border {
         if self.level == Level::Com {
             return match reference.carry(code) {
                 Carry::Current(rank) | Carry::Carried(rank) => reference.commune(rank),
-                Carry::Unknown => None,
+                Carry::Shared(_) | Carry::Unknown => None,
             };
         }
         let code = Code::new(self.level, code).ok()?;

@@ -169,7 +169,7 @@ fn seen(changes: Changes, selection: Option<&Selection>, reference: &Reference) 
         .iter()
         .map(|code| match reference.carry(code) {
             Carry::Current(rank) | Carry::Carried(rank) => Some(rank),
-            Carry::Unknown => None,
+            Carry::Shared(_) | Carry::Unknown => None,
         })
         .collect();
     let communes = |place: &Place| {

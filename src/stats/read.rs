@@ -107,7 +107,7 @@ impl Stats {
                 let place = match level {
                     Level::Com => match reference.carry(code) {
                         Carry::Current(rank) | Carry::Carried(rank) => Some(rank),
-                        Carry::Unknown => None,
+                        Carry::Shared(_) | Carry::Unknown => None,
                     },
                     _ => codes.iter().position(|c| c == code).map(|i| i as u32),
                 };

@@ -1,9 +1,7 @@
 //! What became of a commune code: the COG's old codes, carried to the communes of today.
 //!
-//! A code's destination is one commune or none. Splits and changes of borders are not told here:
-//! the table holds the present and the codes it absorbed, not the movements. The six old communes
-//! that were shared out between neighbours (08227, 45117, 51385, 51606, 60606, 77362) have the one
-//! destination that the table's source gives.
+//! Whatever its year: a code that is a commune's today is that commune. What it was in one given
+//! year, and whether its territory changed since, is for `vintages` to say.
 
 use super::{Reference, table::pack};
 use crate::model::Level;
@@ -15,6 +13,9 @@ pub enum Carry {
     Current(u32),
     /// An old code: the rank of the commune it belongs to now.
     Carried(u32),
+    /// An old code whose commune was shared out: the ranks of those that have a part of it
+    /// (08227, 45117, 51385, 51606, 60606, 77362).
+    Shared(Vec<u32>),
     /// Never a commune, as far as the reference knows.
     Unknown,
 }
@@ -26,11 +27,12 @@ impl Reference {
         if let Some(rank) = self.table.unit(Level::Com, code) {
             return Carry::Current(rank);
         }
-        let old = &self.table.old;
-        pack(code)
-            .and_then(|packed| old.binary_search_by_key(&packed, |(old, _)| *old).ok())
-            .and_then(|at| old.get(at))
-            .map_or(Carry::Unknown, |(_, rank)| Carry::Carried(*rank))
+        let Some(packed) = pack(code) else { return Carry::Unknown };
+        if let Some(ranks) = self.table.shared.get(&packed) {
+            return Carry::Shared(ranks.clone());
+        }
+        let found = self.table.old_at(&packed).and_then(|at| self.table.old.get(at));
+        found.map_or(Carry::Unknown, |(_, rank)| Carry::Carried(*rank))
     }
 }
 
@@ -86,6 +88,7 @@ mod tests {
     fn carrying_what_was_carried_changes_nothing() {
         let reference = Reference::builtin();
         assert!(reference.table.old.len() >= 4_240);
+        assert_eq!(reference.table.shared.len(), 6);
         for (_, rank) in &reference.table.old {
             let code = reference.commune(*rank).unwrap();
             assert_eq!(reference.carry(code.code.as_str()), Carry::Current(*rank));

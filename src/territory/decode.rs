@@ -3,7 +3,8 @@
 
 use super::{
     EpciKind, Settled,
-    table::{LISTED, NONE, Packed, Place, Table, Zone, pack},
+    table::{Gone, LISTED, NONE, Packed, Place, Table, Zone, pack},
+    vintages::Move,
 };
 use crate::{
     error::{Error, Result},
@@ -88,12 +89,14 @@ struct Row<'a> {
 }
 
 fn read_table(lines: &mut Lines<'_>, table: &mut Table) -> Option<()> {
-    let ["socle-cog", "1", vintage, source] = lines.fields()? else { return None };
+    let ["socle-cog", "2", vintage, source] = lines.fields()? else { return None };
     table.vintage = vintage.parse().ok()?;
     table.source = source.to_owned();
     let parts = read_parts(lines, table)?;
     lay_out(&parts, table)?;
     read_old(lines, table)?;
+    read_moves(lines, table)?;
+    read_gone(lines, table)?;
     lines.number += 1;
     if !lines.text.is_empty() {
         return None;
@@ -212,13 +215,19 @@ fn read_old(lines: &mut Lines<'_>, table: &mut Table) -> Option<()> {
     let count = lines.section("old")?;
     let mut old: Vec<(Packed, u32)> = Vec::with_capacity(count as usize);
     for _ in 0..count {
-        let [code, today] = lines.fields()?;
+        let [code, today, name] = lines.fields()?;
         let packed = pack(TerritoryCode::new(Level::Com, code).ok()?.code.as_str())?;
         let known = table.unit(Level::Com, code).is_some();
         if known || old.last().is_some_and(|(last, _)| *last >= packed) {
             return None;
         }
-        old.push((packed, table.unit(Level::Com, today)?));
+        let ranks = today.split(' ').map(|code| table.unit(Level::Com, code));
+        let ranks: Vec<u32> = ranks.collect::<Option<_>>()?;
+        old.push((packed, *ranks.first()?));
+        table.old_names.push(name);
+        if ranks.len() > 1 {
+            table.shared.insert(packed, ranks);
+        }
     }
     table.old = old;
     for _ in 0..lines.section("settled")? {
@@ -229,6 +238,45 @@ fn read_old(lines: &mut Lines<'_>, table: &mut Table) -> Option<()> {
             claimed_by: com(claimed)?,
             parent: com(parent)?,
         });
+    }
+    Some(())
+}
+
+fn commune_code(code: &str) -> Option<Packed> {
+    pack(TerritoryCode::new(Level::Com, code).ok()?.code.as_str())
+}
+
+fn read_moves(lines: &mut Lines<'_>, table: &mut Table) -> Option<()> {
+    let count = lines.section("moves")?;
+    table.moves = Vec::with_capacity(count as usize);
+    for _ in 0..count {
+        let [date, kind, from, to] = lines.fields()?;
+        let from = if from.is_empty() { None } else { Some(commune_code(from)?) };
+        let day = date.parse::<jiff::civil::Date>().ok()?;
+        let year = u32::try_from(day.year()).ok()?;
+        let date = year * 10_000
+            + day.month().unsigned_abs() as u32 * 100
+            + day.day().unsigned_abs() as u32;
+        let next = Move { date, kind: kind.parse().ok()?, from, to: commune_code(to)? };
+        if table.moves.last().is_some_and(|last| last.date > next.date) {
+            return None;
+        }
+        table.moves.push(next);
+    }
+    Some(())
+}
+
+fn read_gone(lines: &mut Lines<'_>, table: &mut Table) -> Option<()> {
+    for _ in 0..lines.section("gone")? {
+        let [code, name, last, members] = lines.fields()?;
+        TerritoryCode::new(Level::Epci, code).ok()?;
+        let members = members.split(' ').map(commune_code).collect::<Option<_>>()?;
+        let sorted = table.gone.last().is_none_or(|before| before.code.as_str() < code);
+        if !sorted || table.unit(Level::Epci, code).is_some() {
+            return None;
+        }
+        let (code, name) = (code.to_owned(), name.to_owned());
+        table.gone.push(Gone { code, name, last: last.parse().ok()?, members });
     }
     Some(())
 }

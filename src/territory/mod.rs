@@ -10,32 +10,45 @@
 //! | `table` | what is known, in columns |
 //! | `decode` | is this file such a table? |
 //! | `carry` | what became of this commune code? |
+//! | `vintages` | which communes had this year, and what became of each? |
+//! | `gone` | what followed this dissolved EPCI? |
 //! | `resolve` | which territory does this text mean? |
 //! | `select` | which features does this set of territories select? |
 //! | `perimeter` | what is the border of these territories made of? |
+//! | `sheet` | where are the rows of this table of old codes today? |
 //! | `search` | which territories bear this name or postal code? |
 
 mod carry;
 mod decode;
+mod gone;
 mod perimeter;
 mod resolve;
 mod search;
 mod select;
+mod sheet;
 mod table;
 mod units;
+mod vintages;
 
 pub use carry::Carry;
+pub use gone::Dissolved;
 pub use resolve::Resolved;
 pub use select::MOST_TERRITORIES;
+pub use sheet::{Ask, CarriedSheet, Carrier, Meeting, Sheet};
 pub use units::{Unit, Units};
+pub use vintages::{Detected, FIRST_VINTAGE, Fate, Passage, Step, Verdict};
 
 use crate::{
     error::Result,
     model::{Level, RankSet, TerritoryCode},
 };
 use search::Names;
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+};
 use table::{NONE, Table};
+use vintages::Lives;
 
 /// The table compiled into the program; made by `cog/generate.mjs`.
 const BUILTIN: &[u8] = include_bytes!("cog/cog.bin");
@@ -46,6 +59,8 @@ pub struct Reference {
     table: Table,
     /// Made at the first search.
     names: OnceLock<Names>,
+    /// When each code was a commune; made when first asked.
+    lives: OnceLock<Lives>,
 }
 
 /// What the reference knows of one territory.
@@ -154,7 +169,7 @@ impl Reference {
     /// # Errors
     /// [`crate::error::Error::Refused`], naming the line, when it is no such table.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        Ok(Self { table: decode::decode(bytes)?, names: OnceLock::new() })
+        Ok(Self { table: decode::decode(bytes)?, ..Self::default() })
     }
 
     /// Its version: the vintage and a checksum of its content, e.g. `cog-2026-1f09c3aa`. Part of
@@ -188,6 +203,14 @@ impl Reference {
     /// The commune of a rank.
     pub fn commune(&self, rank: u32) -> Option<TerritoryCode> {
         (rank < self.commune_count()).then(|| self.table.code(rank)).flatten()
+    }
+
+    /// The communes that are not among `there`, in the départements where some are.
+    pub fn missing(&self, there: &BTreeSet<u32>) -> Vec<TerritoryCode> {
+        let dep = |rank: u32| self.table.place(rank).map(|place| place.dep);
+        let covered: BTreeSet<Option<u32>> = there.iter().map(|rank| dep(*rank)).collect();
+        let lacks = |rank: &u32| !there.contains(rank) && covered.contains(&dep(*rank));
+        (0..self.commune_count()).filter(lacks).filter_map(|rank| self.commune(rank)).collect()
     }
 
     /// A territory, if the reference knows it. Levels whose members the COG does not list

@@ -88,6 +88,7 @@ impl Reference {
         let today = match self.carry(written) {
             Carry::Current(_) => return Ok(code.into()),
             Carry::Carried(rank) => Some(rank),
+            Carry::Shared(ranks) => return Err(self.shared_out(&code, &ranks)),
             Carry::Unknown => None,
         };
         for level in [Level::Arm, Level::Comd, Level::Coma] {
@@ -124,6 +125,16 @@ impl Reference {
         })
     }
 
+    /// The refusal of a commune that was shared out: no one of its heirs is it.
+    fn shared_out(&self, code: &TerritoryCode, ranks: &[u32]) -> Error {
+        let text = text!(
+            "« {code} » : cette ancienne commune a été partagée entre plusieurs ; demandez celle que vous voulez.",
+            "\"{code}\": this old commune was shared out between several; ask for the one you want."
+        );
+        let heirs = ranks.iter().filter_map(|rank| self.commune(*rank)).collect();
+        self.with_candidates(text, heirs)
+    }
+
     /// Whether the COG lists this territory.
     fn lists(&self, code: &TerritoryCode) -> bool {
         code.level == Level::Fr || self.table.unit(code.level, code.code.as_str()).is_some()
@@ -137,6 +148,9 @@ impl Reference {
 
     /// The refusal of a well-formed code that is no territory's.
     pub(super) fn unknown(&self, code: &TerritoryCode) -> Error {
+        if let Some(gone) = self.gone(code) {
+            return gone;
+        }
         let (fr, en) = (code.level.label(Lang::Fr), code.level.label(Lang::En));
         let vintage = self.vintage();
         let text = text!(
@@ -148,7 +162,7 @@ impl Reference {
     }
 
     /// `com:59350 (Lille, 59)`.
-    fn label(&self, code: &TerritoryCode) -> String {
+    pub(super) fn label(&self, code: &TerritoryCode) -> String {
         match self.get(code) {
             Some(territory) => match &territory.department {
                 Some(department) => {
@@ -266,6 +280,7 @@ mod tests {
         let reference = Reference::builtin();
         let gone = reference.table.old.iter().map(|(code, _)| code);
         let gone: Vec<String> = gone
+            .filter(|code| !reference.table.shared.contains_key(*code))
             .map(|code| String::from_utf8_lossy(code).trim_end_matches('\0').to_owned())
             .filter(|code| {
                 [Level::Comd, Level::Coma]
@@ -300,6 +315,8 @@ mod tests {
             ("dep:75056", "com:75056 (Paris, 75)"),
             ("comd:59350", "com:59350"),
             ("com:59999", "com:59999"),
+            // Shared out: neither heir is it.
+            ("08227", "com:08203 (Guignicourt-sur-Vence, 08), com:08454"),
             ("123456789", "123456789"),
             ("arm:59350", "75101"),
             ("pays:fr", "com, epci, ept"),

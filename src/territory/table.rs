@@ -4,9 +4,9 @@
 //! commune's unit number is its rank; the other levels are sorted by code. Names are one string.
 //! Only this file knows the columns.
 
-use super::EpciKind;
+use super::{EpciKind, vintages::Move};
 use crate::model::{Level, RankSet, TerritoryCode};
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range};
 
 /// "None" in a column of unit numbers.
 pub(super) const NONE: u32 = u32::MAX;
@@ -19,6 +19,12 @@ pub(super) fn pack(code: &str) -> Option<Packed> {
     let mut packed = Packed::default();
     packed.get_mut(..code.len())?.copy_from_slice(code.as_bytes());
     Some(packed)
+}
+
+/// A packed code as text.
+pub(super) fn text(packed: &Packed) -> &str {
+    let end = packed.iter().position(|b| *b == 0).unwrap_or(packed.len());
+    packed.get(..end).and_then(|b| std::str::from_utf8(b).ok()).unwrap_or_default()
 }
 
 /// Strings end to end, by number.
@@ -94,6 +100,17 @@ pub(super) enum Zone {
     Com,
 }
 
+/// An EPCI that is dissolved.
+#[derive(Debug)]
+pub(super) struct Gone {
+    pub(super) code: String,
+    pub(super) name: String,
+    /// The last year it was listed.
+    pub(super) last: u16,
+    /// Its communes then, by the codes of that year.
+    pub(super) members: Vec<Packed>,
+}
+
 /// The table of one vintage.
 #[derive(Debug, Default)]
 pub(super) struct Table {
@@ -117,6 +134,14 @@ pub(super) struct Table {
     pub(super) postal: Lists<u32>,
     /// Old commune codes and the commune of today, sorted by code.
     pub(super) old: Vec<(Packed, u32)>,
+    /// The last names of the old codes, in their order.
+    pub(super) old_names: Pool,
+    /// Old codes whose commune was shared out, and its communes of today.
+    pub(super) shared: BTreeMap<Packed, Vec<u32>>,
+    /// Movements of communes, by date.
+    pub(super) moves: Vec<Move>,
+    /// EPCI that are dissolved, sorted by code.
+    pub(super) gone: Vec<Gone>,
     /// By région.
     pub(super) zones: Vec<Zone>,
     /// By EPCI.
@@ -181,15 +206,23 @@ impl Table {
         codes.binary_search(&wanted).ok().map(|at| range.start + at as u32)
     }
 
+    /// Whether a code is a commune's today.
+    pub(super) fn is_commune(&self, code: &Packed) -> bool {
+        self.by_code.binary_search_by_key(code, |rank| self.packed(*rank)).is_ok()
+    }
+
+    /// Where an old code stands in the list of them.
+    pub(super) fn old_at(&self, code: &Packed) -> Option<usize> {
+        self.old.binary_search_by_key(code, |(old, _)| *old).ok()
+    }
+
     fn packed(&self, unit: u32) -> Packed {
         self.codes.get(unit as usize).copied().unwrap_or_default()
     }
 
     /// The code of a unit, as text.
     pub(super) fn code_text(&self, unit: u32) -> &str {
-        let bytes = self.codes.get(unit as usize).map_or(&[][..], |c| c.as_slice());
-        let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
-        bytes.get(..end).and_then(|b| std::str::from_utf8(b).ok()).unwrap_or_default()
+        self.codes.get(unit as usize).map_or("", text)
     }
 
     /// Level and code of a unit; `None` for [`NONE`].

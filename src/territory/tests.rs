@@ -202,7 +202,7 @@ fn damaged_tables_are_refused_with_their_line() {
     assert_eq!(Reference::from_bytes(&packed(&text)).unwrap().id(), Reference::builtin().id());
     let lines: BTreeMap<&str, usize> = text.lines().zip(1..).collect();
     for (old, new) in [
-        ("socle-cog\t1\t", "socle-cog\t2\t"),
+        ("socle-cog\t2\t", "socle-cog\t1\t"),
         ("\tNord\t32\n", "\tNord\t33\n"),
         ("59\tNord\t", "2C\tNord\t"),
         ("\n02\tMartinique\t", "\n01\tMartinique\t"),
@@ -210,8 +210,11 @@ fn damaged_tables_are_refused_with_their_line() {
         ("@com\t34969", "@com\t34968"),
         ("@com\t34969", "@com\t4294967295"),
         ("@com\t34969", "@com\t-1"),
-        ("\n55273\t55386\n", "\n55273\t55273\n"),
-        ("\n55273\t55386\n", "\n55273\t55386\n55273\t55386\n"),
+        ("\n55273\t55386\t", "\n55273\t55273\t"),
+        ("\n55273\t55386\t", "\n55273\t55386\t\n55273\t55386\t"),
+        ("\n2019-01-01\t32\t", "\n2019-13-01\t32\t"),
+        ("\n2019-01-01\t32\t60455\t", "\n2019-01-01\t32\t6045\t"),
+        ("\n200012060\tCC", "\n200093201\tCC"),
     ] {
         assert!(text.contains(old), "{old:?}");
         let refusal = refusal(&packed(&text.replacen(old, new, 1)));

@@ -3,6 +3,7 @@
 //! A [`BorderIndex`] holds the polygons of one level (the communes, most often), each with a
 //! number of the caller's. It answers from many threads at once.
 
+mod nearest;
 mod prepared;
 
 #[cfg(test)]

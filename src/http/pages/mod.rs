@@ -6,6 +6,7 @@ pub mod api;
 pub mod collection;
 pub mod document;
 pub mod export;
+pub mod history;
 pub mod items;
 pub mod landing;
 pub mod problem;

@@ -122,6 +122,22 @@ fn lists(visit: &Visit, report: &Report) -> Markup {
             }
         }
         (codes(visit.words("Codes reportés", "Carried codes"), &report.carried_codes))
+        (codes(visit.words("Codes dont le territoire a changé", "Codes whose territory changed"), &report.redefined_codes))
+        (codes(visit.words("Codes partagés entre plusieurs communes", "Codes shared out between several communes"), &report.undecidable_codes))
+        (conflicts(visit, &report.conflicts))
         (codes(visit.words("Codes inconnus", "Unknown codes"), &report.unknown_codes))
+    }
+}
+
+/// Communes on which rows of several old ones meet with different values.
+fn conflicts(visit: &Visit, list: &[crate::model::report::Conflict]) -> Markup {
+    html! {
+        @if !list.is_empty() {
+            h2 { (visit.words("Conflits", "Conflicts")) }
+            table {
+                thead { tr { th scope="col" { (visit.words("Commune actuelle", "Commune of today")) } th scope="col" { (visit.words("Codes reçus", "Codes received")) } } }
+                tbody { @for c in list { tr { td { (c.commune) } td { (c.codes.join(", ")) } } } }
+            }
+        }
     }
 }

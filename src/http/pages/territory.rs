@@ -75,6 +75,9 @@ pub fn page(visit: &Visit, resolved: &Resolved, members: &[TerritoryCode]) -> St
             p { (visit.words("Voir aussi : ", "See also: ")) a href=(page_url(visit, see)) { (name(see)) } }
         }
         p { a.button href=(service) { (visit.words("Ouvrir le service pour ce territoire", "Open the service for this territory")) } }
+        @if resolved.code.level == Level::Com {
+            p { a href=(format!("{}/history", page_url(visit, &resolved.code))) { (visit.words("Histoire : fusions, scissions, codes", "History: mergers, splits, codes")) } }
+        }
         ul.urls { (address(visit, visit.words("Adresse pour QGIS", "Address for QGIS"), &service)) }
         dl.metadata {
             (fact(visit.words("Niveau", "Level"), &html! { (level(visit, resolved.code.level)) }))

@@ -1,11 +1,10 @@
 // Makes the table of the Code officiel géographique that is compiled into the program.
 //
-//   npm pack @etalab/decoupage-administratif@6.0.0 && tar xzf etalab-decoupage-administratif-6.0.0.tgz
-//   node src/territory/cog/generate.mjs package
+//   node src/territory/cog/generate.mjs 2026 2025 2024 2023 2022 2021 2020 2019
 //
-// reads package/data/*.json and writes cog.bin beside this file (`--print` writes the plain text to
-// standard output instead, for a diff between two vintages). No dependency. The same package gives
-// the same text; README.md describes it.
+// takes folders of unpacked versions of the package, the newest first (README.md says which), and
+// writes cog.bin beside this file (`--print` writes the plain text to standard output instead, for
+// a diff between two vintages). No dependency. The same packages give the same text.
 //
 // The script checks what it reads and stops at anything it does not understand: a territory that
 // is not listed, a code given twice, a name with a tab. One disagreement is known and settled: a
@@ -16,14 +15,17 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { deflateRawSync } from 'node:zlib'
+import { dissolved, movements, SHARED } from './moves.mjs'
 
 const VINTAGE_OF_MAJOR = { 6: 2026 }
 const ZONES = ['metro', 'drom', 'com']
 const EPCI_KINDS = ['CC', 'CA', 'CU', 'METRO', 'MET69']
 
-const [dir, option] = process.argv.slice(2)
-if (!dir) {
-  console.error('usage: node generate.mjs <unpacked package> [--print]')
+const print = process.argv.includes('--print')
+const dirs = process.argv.slice(2).filter(arg => arg !== '--print')
+const [dir] = dirs
+if (dirs.length < 2) {
+  console.error('usage: node generate.mjs <newest unpacked package> <older ones>... [--print]')
   process.exit(2)
 }
 
@@ -137,7 +139,7 @@ const sorted = map => [...map.values()].sort(byCode)
 const oneOf = (list, value) => (list.includes(value) ? value : fail(`unexpected value ${value}`))
 const postal = row => (row.codesPostaux ?? []).map(p => (/^\d{5}$/.test(p) ? p : fail(`postal code ${p}`))).sort().join(' ')
 
-line('socle-cog', 1, vintage, `${source.name}@${source.version}`)
+line('socle-cog', 2, vintage, `${source.name}@${source.version}`)
 section('reg', sorted(reg), r => [r.code, r.nom, oneOf(ZONES, r.zone)])
 section('dep', sorted(dep), d => [d.code, d.nom, d.region])
 section('arr', sorted(arr), a => [a.code, a.nom, a.departement])
@@ -147,11 +149,17 @@ section('com', communes, c => [c.code, c.nom, c.population, c.departement, c.arr
 section('arm', sorted(arm), a => [a.code, a.nom, a.population, a.commune, postal(a)])
 section('comd', sorted(comd), c => [c.code, c.nom, today(c.chefLieu)])
 section('coma', sorted(coma), c => [c.code, c.nom, today(c.chefLieu)])
-section('old', [...old.keys()].sort(), code => [code, today(code)])
+// A code that was shared out has several communes of today; any other has one.
+const now = code => (SHARED[code] ? SHARED[code].slice(1).map(today).sort().join(' ') : today(code))
+const history = movements(dirs, code => (old.has(code) ? today(code) : code))
+for (const [, , from] of history.moves) if (from && !com.has(from) && !old.has(from)) fail(`${from} leads nowhere`)
+section('old', [...old.keys()].sort(), code => [code, now(code), history.names.get(code)])
 section('settled', settled, s => [s.code, s.claimed, s.parent])
+section('moves', history.moves, move => move)
+section('gone', dissolved(dirs), e => [e.code, e.nom, e.year, e.members.join(' ')])
 
 const text = out.join('\n') + '\n'
-if (option === '--print') {
+if (print) {
   process.stdout.write(text)
 } else {
   const target = join(dirname(fileURLToPath(import.meta.url)), 'cog.bin')
