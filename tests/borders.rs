@@ -155,7 +155,8 @@ pub fn files_of_a_cut_scope_hold_what_its_items_do() {
         let id = row[0].trim_matches('"');
         let part: f64 = row[1].parse().unwrap();
         assert!((share(&items[id]) - part).abs() < 1e-9, "{row:?}");
-        assert_eq!((row[2], row[3].trim_matches('"')), ("1", "MULTIPOLYGON"), "{row:?}");
+        let plain = |i: usize| row[i].trim_matches('"');
+        assert_eq!((plain(2), plain(3)), ("1", "MULTIPOLYGON"), "{row:?}");
     }
     let about = tool("ogrinfo", &["-ro", "-so", name, "cantons"]);
     assert!(about.contains("MULTIPOLYGON") || about.contains("Multi Polygon"), "{about}");

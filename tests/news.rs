@@ -109,8 +109,10 @@ print(json.dumps(out))
 fn differences_are_counted_and_survive_the_versions_they_were_made_from() {
     let site = edited();
     let listed = said(&site.run(&["versions", "lieux"]));
-    assert_eq!(listed.lines().count(), 1, "{listed}");
-    assert!(listed.contains("+1 −1 ~2"), "{listed}");
+    // An old version goes once nobody reads it, which over PostGIS a lease may delay.
+    let lines = listed.lines().count();
+    assert!(lines == 1 || (lines == 2 && store_kind() == StoreKind::Postgis), "{listed}");
+    assert!(listed.lines().last().unwrap().contains("+1 −1 ~2"), "{listed}");
     let server = site.serve();
     let all = entries(&server, "/feed.atom");
     let titles: Vec<&str> = all.iter().map(|e| e.0.as_str()).collect();
