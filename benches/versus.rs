@@ -96,7 +96,7 @@ impl Alone {
         let make = format!(
             "CREATE TABLE IF NOT EXISTS {table} AS SELECT {columns}, {geometry} AS geom
                FROM socle.{layer} ORDER BY ST_Transform(geom, 3857);
-             CREATE INDEX IF NOT EXISTS b_{layer}_{z} ON {table} USING gist (geom); ANALYZE {table};"
+             CREATE INDEX IF NOT EXISTS b_{layer}_{z}_geom ON {table} USING gist (geom); ANALYZE {table};"
         );
         if !self.points || z == 6 {
             runtime.block_on(self.client.batch_execute(&make)).expect("the baseline's table");
