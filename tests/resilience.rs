@@ -488,19 +488,15 @@ fn until_closed(address: &str, keeps: bool) -> (u32, Vec<String>) {
     let (mut answers, mut lost) = (0, Vec::new());
     while let Ok(mut stream) = TcpStream::connect(address) {
         stream.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
-        let mut first = true;
         loop {
             let path = if answers % 4 == 0 { "/collections/points/items?limit=3000" } else { TILE };
             match keep(&mut stream, path) {
                 Some((200, last)) => {
                     answers += 1;
-                    first = false;
                     if last || !keeps {
                         break;
                     }
                 }
-                // The kernel took the connection, the program never did: its door closed between.
-                None if first && TcpStream::connect(address).is_err() => return (answers, lost),
                 other => {
                     lost.push(format!("{path}: {other:?}"));
                     break;

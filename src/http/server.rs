@@ -151,6 +151,7 @@ impl Door {
         let Self { listener, front, limit, max_url, graceful } = self;
         // The system is asked itself: the runtime may not have heard of them yet.
         let Ok(listener) = listener.into_std() else { return graceful };
+        hush(&listener);
         let permits = std::iter::from_fn(|| limit.clone().try_acquire_owned().ok());
         let taken: Vec<_> = permits.map_while(|p| Some((listener.accept().ok()?, p))).collect();
         drop(listener);
@@ -162,6 +163,23 @@ impl Door {
         }
         graceful
     }
+}
+
+/// Has the system ignore who knocks from now on, so that nobody is answered between the last look
+/// at the queue and the closing of the door, and then reset with what they ask. Who is ignored
+/// knocks again, and finds the door closed or the next program behind it.
+fn hush(listener: &std::net::TcpListener) {
+    #[cfg(target_os = "linux")]
+    {
+        /// `BPF_RET | BPF_K`: of each packet, so many bytes are let through.
+        const RETURN: u16 = 0x06;
+        let nothing = socket2::SockFilter::new(RETURN, 0, 0, 0);
+        if let Err(error) = socket2::SockRef::from(listener).attach_filter(&[nothing]) {
+            tracing::debug!(%error, "the listening socket takes no filter");
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = listener;
 }
 
 /// Ready when the process is asked to end: `SIGINT` (Ctrl-C) or `SIGTERM`.
