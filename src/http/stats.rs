@@ -53,15 +53,6 @@ pub const KNOWN: [&str; 12] = [
     name::F,
 ];
 
-/// A form of the answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Json,
-    Csv,
-    GeoJson,
-    Html,
-}
-
 /// What an answer is written from.
 pub struct Answered<'a> {
     /// The layer.
@@ -83,7 +74,7 @@ pub struct Answered<'a> {
 /// `GET /collections/{id}/stats`
 pub async fn stats(Path(id): Path<String>, visit: Visit) -> Answer {
     visit.params.check(&KNOWN, &[])?;
-    let form = form(&visit)?;
+    let form = visit.form(&["json", "csv", "geojson", "html"])?;
     let layer = visit.layer(&id)?;
     let at = layer.at()?;
     let asked = visit.asked_territory()?;
@@ -94,8 +85,7 @@ pub async fn stats(Path(id): Path<String>, visit: Visit) -> Answer {
     let border = Border::of(&snapshot, query.by);
     let communes = Border::of(&snapshot, Level::Com);
     let state = |b: &Option<Border>| b.as_ref().map(|b| b.at.key()).unwrap_or_default();
-    let kind = format!("{form:?}");
-    let tag = visit.tag(&["stats", &at.key(), &state(&border), &state(&communes), &kind]);
+    let tag = visit.tag(&["stats", &at.key(), &state(&border), &state(&communes), form]);
     if let Some(unchanged) = visit.unchanged(&tag) {
         return Ok(unchanged);
     }
@@ -115,20 +105,20 @@ pub async fn stats(Path(id): Path<String>, visit: Visit) -> Answer {
         sort: (&sorted, descending),
     };
     let mut document = match form {
-        Form::Json => Document::json(media::JSON, &json(&visit, &answered)?),
-        Form::Csv => {
+        "csv" => {
             let file = format!("socle_{id}_{by}.csv");
             let bytes = sheet(&visit, &answered).csv(csv)?;
             let place = format!("attachment; filename=\"{file}\"");
             Document::new(media::CSV, bytes).with(header::CONTENT_DISPOSITION, place)
         }
-        Form::GeoJson => {
+        "geojson" => {
             let border = border.ok_or_else(|| Border::missing(by))?;
             let near = selection.map(|s| touching(&s));
             let drawn = app.stats.outlines(&border, &app.reference, near.as_ref()).await?;
             Document::new(media::GEOJSON, geojson(&visit, &answered, &drawn)?)
         }
-        Form::Html => Document::html(pages::stats::page(&visit, &answered)),
+        "html" => Document::html(pages::stats::page(&visit, &answered)),
+        _ => Document::json(media::JSON, &json(&visit, &answered)?),
     };
     let links = links(&visit);
     document =
@@ -137,27 +127,6 @@ pub async fn stats(Path(id): Path<String>, visit: Visit) -> Answer {
         document = document.with(TERRITORY_NOTICE, notice);
     }
     visit.send(&tag, document).await
-}
-
-fn form(visit: &Visit) -> Result<Form, super::problem::Failure> {
-    match visit.params.get(name::F) {
-        Some("csv") => Ok(Form::Csv),
-        Some("geojson") => Ok(Form::GeoJson),
-        Some("json") => Ok(Form::Json),
-        Some("html") => Ok(Form::Html),
-        Some(other) => {
-            let shown: String = other.chars().take(40).collect();
-            Err(Error::Invalid(text!(
-                "Paramètre « f » : « {shown} ». Formats possibles : json, csv, geojson, html.",
-                "Parameter \"f\": \"{shown}\". Possible formats: json, csv, geojson, html."
-            ))
-            .into())
-        }
-        None => visit.format().map(|format| match format {
-            super::negotiate::Format::Json => Form::Json,
-            super::negotiate::Format::Html => Form::Html,
-        }),
-    }
 }
 
 fn read(visit: &Visit, layer: &Layer, asked: Option<&Arc<Scope>>) -> Result<FiguresQuery> {

@@ -5,7 +5,7 @@ use super::{
     Answer,
     collections::dates,
     links::media,
-    negotiate, pages,
+    pages,
     params::name,
     reply::Document,
     stats::{BOM, DECIMAL, SEPARATOR, csv_form},
@@ -39,14 +39,6 @@ pub const KNOWN: [&str; 10] = [
     name::F,
 ];
 
-/// A form of the answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Json,
-    Csv,
-    Html,
-}
-
 /// What was asked, as the page's form shows it again.
 pub struct Asked {
     /// The level of the rows.
@@ -60,12 +52,11 @@ pub struct Asked {
 /// `GET /table`
 pub async fn table(visit: Visit) -> Answer {
     visit.params.check_but(&KNOWN, COLLECTIONS)?;
-    let form = form(&visit)?;
+    let form = visit.form(&["json", "csv", "html"])?;
     let snapshot = visit.snapshot();
     let (asked, csv) = (read(&visit, &snapshot)?, csv_form(&visit)?);
     let territory = visit.asked_territory()?;
     visit.whole(territory.as_ref())?;
-    let kind = format!("{form:?}");
     let states: Vec<String> = asked
         .columns
         .iter()
@@ -74,12 +65,12 @@ pub async fn table(visit: Visit) -> Answer {
             Some(format!("{}{}", at.key(), at.version.source.checked_at))
         })
         .collect();
-    let tag = visit.tag(&["table", &states.join(" "), &kind]);
+    let tag = visit.tag(&["table", &states.join(" "), form]);
     if let Some(unchanged) = visit.unchanged(&tag) {
         return Ok(unchanged);
     }
     let Some(level) = asked.level.filter(|_| !asked.columns.is_empty()) else {
-        if form == Form::Html {
+        if form == "html" {
             let page = pages::table::page(&visit, &snapshot, &asked, None);
             return visit.send(&tag, Document::html(page)).await;
         }
@@ -89,38 +80,18 @@ pub async fn table(visit: Visit) -> Answer {
     let selection = visit.selection(territory.as_ref());
     let made = app.stats.table(&app.reference, level, &asked.columns, selection.as_ref()).await?;
     let document = match form {
-        Form::Json => Document::json(media::JSON, &json(&visit, level, &asked, &made)),
-        Form::Csv => {
+        "csv" => {
             let bytes = made.sheet(&asked.columns, &words(&visit)).csv(csv)?;
             let place = format!("attachment; filename=\"socle_table_{level}.csv\"");
             Document::new(media::CSV, bytes).with(header::CONTENT_DISPOSITION, place)
         }
-        Form::Html => {
+        "html" => {
             let sheet = made.sheet(&asked.columns, &words(&visit));
             Document::html(pages::table::page(&visit, &snapshot, &asked, Some(&sheet)))
         }
+        _ => Document::json(media::JSON, &json(&visit, level, &asked, &made)),
     };
     visit.send(&tag, document).await
-}
-
-fn form(visit: &Visit) -> Result<Form, super::problem::Failure> {
-    match visit.params.get(name::F) {
-        Some("csv") => Ok(Form::Csv),
-        Some("json") => Ok(Form::Json),
-        Some("html") => Ok(Form::Html),
-        Some(other) => {
-            let shown: String = other.chars().take(40).collect();
-            Err(Error::Invalid(text!(
-                "Paramètre « f » : « {shown} ». Formats possibles : json, csv, html.",
-                "Parameter \"f\": \"{shown}\". Possible formats: json, csv, html."
-            ))
-            .into())
-        }
-        None => visit.format().map(|format| match format {
-            negotiate::Format::Json => Form::Json,
-            negotiate::Format::Html => Form::Html,
-        }),
-    }
 }
 
 fn incomplete(snapshot: &Snapshot) -> Error {

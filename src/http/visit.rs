@@ -87,19 +87,28 @@ impl Visit {
 
     /// JSON or page: `f`, else `Accept`.
     pub fn format(&self) -> Result<Format, Failure> {
-        match self.params.get(name::F) {
-            Some("json" | "geojson") => Ok(Format::Json),
-            Some("html") => Ok(Format::Html),
-            Some(other) => {
-                let shown: String = other.chars().take(40).collect();
-                Err(Error::Invalid(text!(
-                    "Paramètre « f » : « {shown} ». Formats possibles : json, html.",
-                    "Parameter \"f\": \"{shown}\". Possible formats: json, html."
-                ))
-                .into())
-            }
-            None => negotiate::format(self.header(header::ACCEPT)).ok_or(Failure::NotAcceptable),
-        }
+        let asked = self.params.get(name::F);
+        let form = if asked == Some("geojson") { "json" } else { self.form(&["json", "html"])? };
+        Ok(if form == "html" { Format::Html } else { Format::Json })
+    }
+
+    /// The form of the answer, of those that a resource has: `f`, else JSON or page by `Accept`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], listing them; [`Failure::NotAcceptable`].
+    pub fn form(&self, forms: &[&'static str]) -> Result<&'static str, Failure> {
+        let Some(asked) = self.params.get(name::F) else {
+            let format = negotiate::format(self.header(header::ACCEPT));
+            return format.map(Format::id).ok_or(Failure::NotAcceptable);
+        };
+        forms.iter().find(|form| **form == asked).copied().ok_or_else(|| {
+            let (shown, list): (String, _) = (asked.chars().take(40).collect(), forms.join(", "));
+            Error::Invalid(text!(
+                "Paramètre « f » : « {shown} ». Formats possibles : {list}.",
+                "Parameter \"f\": \"{shown}\". Possible formats: {list}."
+            ))
+            .into()
+        })
     }
 
     /// The layers at this moment.
