@@ -134,16 +134,8 @@ impl Exports {
     async fn measure(&self, order: &Order, rows: u64) -> Result<run::Written> {
         let scratch = Scratch::new(&self.0.settings.path)?;
         let watch = Arc::new(Watch::default());
-        let job = run::Run {
-            store: &self.0.store,
-            borders: &self.0.borders,
-            order,
-            styles: &self.0.styles,
-            scratch: scratch.files(),
-            watch: &watch,
-            most: u64::MAX,
-            rows: Some(rows),
-        };
+        let whole = run::Run::new(&self.0, order, scratch.files(), &watch);
+        let job = run::Run { most: u64::MAX, rows: Some(rows), ..whole };
         job.write(Box::new(std::io::sink()), &mut run::Still).await
     }
 
@@ -175,16 +167,8 @@ impl Exports {
         let aside = scratch.files().join("result");
         let file = File::create(&aside).map_err(|e| Error::io(&aside, e))?;
         let watch = Arc::new(Watch::default());
-        let job = run::Run {
-            store: &self.0.store,
-            borders: &self.0.borders,
-            order,
-            styles: &self.0.styles,
-            scratch: scratch.files(),
-            watch: &watch,
-            most: u64::MAX,
-            rows: None,
-        };
+        let bounded = run::Run::new(&self.0, order, scratch.files(), &watch);
+        let job = run::Run { most: u64::MAX, ..bounded };
         let out = Box::new(BufWriter::with_capacity(1 << 18, file));
         let written = job.write(out, &mut Told(progress)).await?;
         std::fs::rename(&aside, path).map_err(|e| Error::io(path, e))?;

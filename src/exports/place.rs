@@ -279,16 +279,7 @@ async fn write(inner: &Arc<Inner>, id: &str, order: &Order, job: &Arc<Job>) -> R
     let draft = inner.results.begin()?;
     let path = draft.path();
     let file = OpenOptions::new().write(true).open(path).map_err(|e| Error::io(path, e))?;
-    let run = Run {
-        store: &inner.store,
-        borders: &inner.borders,
-        order,
-        styles: &inner.styles,
-        scratch: scratch.files(),
-        watch: &job.watch,
-        most: inner.settings.most,
-        rows: None,
-    };
+    let run = Run::new(inner, order, scratch.files(), &job.watch);
     let out = Box::new(BufWriter::with_capacity(1 << 18, file));
     let mut still = Still;
     let written = tokio::select! {

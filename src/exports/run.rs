@@ -1,7 +1,7 @@
 //! One export from its first row to its last byte.
 
 use super::{
-    about,
+    Inner, about,
     order::{Order, Part},
     passage::Passage,
 };
@@ -98,7 +98,18 @@ pub(super) struct Run<'a> {
     pub(super) rows: Option<u64>,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    /// One that may take all the room there is for exports.
+    pub(super) fn new(
+        inner: &'a Inner,
+        order: &'a Order,
+        scratch: &'a Path,
+        watch: &'a Arc<Watch>,
+    ) -> Self {
+        let Inner { store, borders, styles, settings, .. } = inner;
+        Self { store, borders, order, styles, scratch, watch, most: settings.most, rows: None }
+    }
+
     /// Writes it; `flow` is asked between two batches.
     ///
     /// # Errors

@@ -38,16 +38,7 @@ impl Exports {
             let _place = place;
             let watch = Arc::new(Watch::default());
             let pipe = Pipe::default();
-            let run = Run {
-                store: &inner.store,
-                borders: &inner.borders,
-                order: &order,
-                styles: &inner.styles,
-                scratch: scratch.files(),
-                watch: &watch,
-                most: inner.settings.most,
-                rows: None,
-            };
+            let run = Run::new(&inner, &order, scratch.files(), &watch);
             let out = Box::new(pipe.clone());
             let mut sent = Sent { pipe, sender: sender.clone() };
             if let Err(error) = run.write(out, &mut sent).await
