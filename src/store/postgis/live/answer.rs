@@ -8,7 +8,7 @@ use super::{
         column::{self, Raw},
         link::{Failed, Ran, cell},
     },
-    discover,
+    figures,
     form::{Form, Key},
     meaning,
     placed::is_placed,
@@ -260,7 +260,7 @@ pub(in super::super) async fn extent(
     conditions.selection(names, &form, reach, selection);
     let rows = loop {
         let guarded = form.guarded();
-        let (shape, sides) = discover::extent(names, geometry);
+        let (shape, sides) = figures::extent(names, geometry);
         let sql = format!(
             "SELECT {sides} FROM (SELECT {shape} AS e FROM {}{}) AS x",
             form.source(),

@@ -1,22 +1,19 @@
 //! Finds out the form of a table from the database's own catalogue: columns and their types,
-//! geometry and SRID, key, comments — and what serving it costs, from the planner.
+//! geometry and SRID, key, comments.
 
 use super::super::{
-    column::{Column, Raw},
-    link::{Link, Param, Ran, cell},
+    column::Column,
+    link::{Link, Ran, cell},
     names::{Names, quoted},
 };
 use super::form::{Form, Geometry, Guard, Held, Key, KeyColumn, Property, column};
 use crate::{
-    error::{Error, Result},
+    error::Error,
     model::{Field, FieldKind, GeometryKind, LayerDef, Schema, TableSource, Text},
     text,
 };
 use sha2::{Digest, Sha256};
 use tokio_postgres::types::Type;
-
-/// From this many rows on, reading all of them for an answer hurts, and counting is left out.
-pub(super) const LARGE: u64 = 100_000;
 
 /// A column of the catalogue.
 struct Found {
@@ -86,7 +83,7 @@ pub(super) async fn discover(
         small: false,
         estimate: 0,
     };
-    costs(link, names, source, &mut form).await?;
+    super::costs::costs(link, names, source, &mut form).await?;
     form.hash = hash(def, &form);
     Ok(form)
 }
@@ -389,260 +386,6 @@ async fn relations(link: &mut Link, oid: u32) -> Ran<Vec<u32>> {
                    SELECT i.inhrelid FROM pg_catalog.pg_inherits i WHERE i.inhparent = made.oid) x)
                SELECT array_agg(oid ORDER BY oid) FROM made";
     super::super::load::first(link, sql, &[(&oid, Type::OID)]).await
-}
-
-/// Asks the planner how many rows there are and whether it has a way to some of them; says so to
-/// people, or refuses.
-async fn costs(link: &mut Link, names: &Names, source: &TableSource, form: &mut Form) -> Ran<()> {
-    let plan = explain(link, &format!("SELECT 1 FROM {} AS t", form.relation), false).await?;
-    form.estimate = plan_rows(&plan);
-    form.small = form.estimate < LARGE;
-    let mut ways = Vec::new();
-    if let Some(geometry) = &form.geometry {
-        let sides = ["0.0", "0.0", "1.0", "1.0"].map(|v| format!("{v}::float8"));
-        let meets = geometry.meets_sides(names, sides);
-        let sql = format!("SELECT 1 FROM {} AS t WHERE {meets}", form.relation);
-        let found = explain(link, &sql, true).await.is_ok_and(|p| by_index(&p));
-        if !found {
-            ways.push(text!(
-                "sans index spatial, chaque tuile et chaque emprise lit toute la table",
-                "without a spatial index every tile and every box reads the whole table"
-            ));
-        }
-    }
-    let sorted = match &form.key {
-        Key::Row { .. } => {
-            ways.push(text!(
-                "sans clé, les identifiants sont l'empreinte des lignes : ils changent avec elles, et chaque page lit toute la table",
-                "without a key ids are a hash of the rows: they change with them, and every page reads the whole table"
-            ));
-            false
-        }
-        Key::Columns(_) => {
-            let order = form.order();
-            let sql = format!("SELECT 1 FROM {} AS t ORDER BY {order} LIMIT 1", form.relation);
-            explain(link, &sql, true).await.is_ok_and(|p| p.contains("\"Sort\""))
-        }
-    };
-    if sorted {
-        ways.push(text!(
-            "la clé n'a pas d'index : chaque page trie toute la table",
-            "the key has no index: every page sorts the whole table"
-        ));
-    }
-    if ways.is_empty() {
-        return Ok(());
-    }
-    let join = |of: fn(&Text) -> &str| ways.iter().map(of).collect::<Vec<_>>().join(" ; ");
-    let (fr, en) = (join(|t| &t.fr), join(|t| &t.en));
-    let rows = form.estimate;
-    if !form.small && !source.allow_slow {
-        return Err(refused(text!(
-            "Table d'environ {rows} lignes, trop pour être servie ainsi : {fr}. Ajoutez l'index ou la clé, ou allow_slow = true.",
-            "A table of about {rows} rows, too many to serve like this: {en}. Add the index or the key, or allow_slow = true."
-        )));
-    }
-    form.notices.push(text!("Coût : {fr}.", "Cost: {en}."));
-    Ok(())
-}
-
-/// A plan as JSON text; `forced`: with every way preferred to reading all and to sorting.
-async fn explain(link: &mut Link, sql: &str, forced: bool) -> Ran<String> {
-    link.begin(None).await?;
-    if forced {
-        link.batch("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off").await?;
-    }
-    let rows = link.rows(&format!("EXPLAIN (FORMAT JSON) {sql}"), &[]).await;
-    link.rollback().await?;
-    Ok(match rows?.first() {
-        Some(row) => String::from_utf8_lossy(cell::<Raw<'_>>(row, 0)?.0).into_owned(),
-        None => String::new(),
-    })
-}
-
-/// Whether some part of a plan finds boxes by an index.
-fn by_index(plan: &str) -> bool {
-    fn walk(node: &serde_json::Value) -> bool {
-        match node {
-            serde_json::Value::Array(all) => all.iter().any(walk),
-            serde_json::Value::Object(members) => members.iter().any(|(name, value)| {
-                let condition =
-                    name == "Index Cond" && value.as_str().is_some_and(|c| c.contains("&&"));
-                condition || walk(value)
-            }),
-            _ => false,
-        }
-    }
-    serde_json::from_str(plan).is_ok_and(|plan: serde_json::Value| walk(&plan))
-}
-
-fn plan_rows(plan: &str) -> u64 {
-    let plan: serde_json::Value = serde_json::from_str(plan).unwrap_or_default();
-    let rows = plan.pointer("/0/Plan/Plan Rows").and_then(serde_json::Value::as_f64);
-    rows.unwrap_or_default().max(0.0) as u64
-}
-
-/// The structural part of a look at a table: what it is called by, its columns, its comment. And
-/// the other part: how often its rows, and those it is made of, changed, as far as they do not
-/// announce it themselves.
-pub(super) async fn look(link: &mut Link, source: &TableSource) -> Ran<Option<(String, u32)>> {
-    let sql = "SELECT c.oid, md5(c.oid::text || c.relkind::text
-                 || coalesce(pg_catalog.obj_description(c.oid, 'pg_class'), '')
-                 || (SELECT string_agg(a.attname || ' ' || a.atttypid || ' ' || a.atttypmod || ' ' || a.attnotnull
-                       || ' ' || coalesce(pg_catalog.col_description(a.attrelid, a.attnum), ''), ',' ORDER BY a.attnum)
-                     FROM pg_catalog.pg_attribute a
-                     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
-                 || coalesce((SELECT string_agg(i.indexrelid::text || i.indisunique || i.indisvalid, ',' ORDER BY i.indexrelid)
-                     FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid), ''))
-               FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-               WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind::text = ANY ('{r,p,v,m,f}')";
-    let params: [Param<'_>; 2] = [(&source.schema, Type::TEXT), (&source.table, Type::TEXT)];
-    let Some(row) = link.row(sql, &params).await? else { return Ok(None) };
-    Ok(Some((cell(&row, 1)?, cell(&row, 0)?)))
-}
-
-/// How often the rows changed, as a text that differs when they did.
-pub(super) async fn counters(link: &mut Link, names: &Names, relations: &[u32]) -> Ran<String> {
-    let sql = "SELECT coalesce(string_agg(c.oid || ':' || c.relfilenode || ':' || CASE
-                 WHEN (SELECT bit_or(t.tgtype::int) FROM pg_catalog.pg_trigger t
-                       JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
-                       JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-                       WHERE t.tgrelid = c.oid AND t.tgenabled <> 'D' AND n.nspname = $2
-                         AND p.proname = 'announce_edit') & 28 = 28 THEN 'announced'
-                 WHEN c.relkind = 'f' THEN floor(extract(epoch FROM clock_timestamp()) / 60)::text
-                 ELSE coalesce(pg_catalog.pg_stat_get_tuples_inserted(c.oid)
-                   + pg_catalog.pg_stat_get_tuples_updated(c.oid)
-                   + pg_catalog.pg_stat_get_tuples_deleted(c.oid), 0)::text END,
-                 ',' ORDER BY c.oid), '')
-               FROM pg_catalog.pg_class c
-               WHERE c.oid = ANY ($1) AND c.relkind::text = ANY ('{r,p,m,f}')";
-    let relations: Vec<u32> = relations.to_vec();
-    let params: [Param<'_>; 2] = [(&relations, Type::OID_ARRAY), (&names.store, Type::TEXT)];
-    super::super::load::first(link, sql, &params).await
-}
-
-/// The figures of a table: how many rows, where, of what kind.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, Default)]
-pub(super) struct Figures {
-    pub(super) count: u64,
-    pub(super) exact: bool,
-    pub(super) bbox: Option<[f64; 4]>,
-    pub(super) kind: GeometryKind,
-    /// Whether rows had to be brought to degrees one by one.
-    #[serde(default)]
-    pub(super) guarded: bool,
-    /// Rows with a geometry that has no place on the map.
-    #[serde(default)]
-    pub(super) unplaced: u64,
-}
-
-/// Reads the figures of a table; what takes too long is the planner's estimate. Where the rows
-/// together have no extent in degrees, some row of them has no place: then each is brought there
-/// on its own.
-pub(super) async fn figures(link: &mut Link, names: &Names, form: &Form) -> Ran<Figures> {
-    let guarded = form.guarded();
-    match read_figures(link, names, form).await {
-        Err(e) if e.is_of_geometry() && !guarded && form.geometry.is_some() => {}
-        Ok(figures) if !guarded && beyond(figures.bbox) => {}
-        other => return other,
-    }
-    form.guard();
-    read_figures(link, names, form).await
-}
-
-/// Whether an extent is none that degrees can say.
-fn beyond(bbox: Option<[f64; 4]>) -> bool {
-    const SLACK: f64 = 1e-6;
-    bbox.is_some_and(|[w, s, e, n]| {
-        let within =
-            w >= -180.0 - SLACK && e <= 180.0 + SLACK && s >= -90.0 - SLACK && n <= 90.0 + SLACK;
-        !within
-    })
-}
-
-async fn read_figures(link: &mut Link, names: &Names, form: &Form) -> Ran<Figures> {
-    let g = &names.gis;
-    let kind = form.schema.geometry;
-    let guarded = form.guarded();
-    let mut figures = Figures { count: form.estimate, kind, guarded, ..Figures::default() };
-    let mut list = ["count(*)", "NULL::text[]", "0::int8"].map(str::to_owned);
-    if let (Some(geometry), true) = (&form.geometry, kind == GeometryKind::Geometry) {
-        let c = &geometry.column;
-        list[1] =
-            format!("array_agg(DISTINCT {g}GeometryType({c})) FILTER (WHERE {c} IS NOT NULL)");
-    }
-    if let (Some(geometry), true) = (&form.geometry, guarded) {
-        let (c, placed) = (&geometry.column, geometry.in_crs84(names, &geometry.column));
-        list[2] = format!("count(*) FILTER (WHERE NOT {g}ST_IsEmpty({c}) AND {placed} IS NULL)");
-    }
-    let (extent, columns) = match &form.geometry {
-        Some(geometry) => extent(names, geometry),
-        None => {
-            ("NULL".to_owned(), "NULL::float8, NULL::float8, NULL::float8, NULL::float8".into())
-        }
-    };
-    let with_key = form.with_key().map(|k| format!(" WHERE {k}")).unwrap_or_default();
-    let checks = match (&form.key, form.small) {
-        (Key::Columns(columns), true) if columns.len() == 1 => {
-            let c = columns.first().map(|c| c.column.as_str()).unwrap_or("NULL");
-            format!("count({c}) AS keys, count(DISTINCT {c}::text) AS distinct_keys")
-        }
-        _ => "0::int8 AS keys, 0::int8 AS distinct_keys".to_owned(),
-    };
-    let sql = format!(
-        "SELECT n, k, keys, distinct_keys, {columns}, unplaced FROM (SELECT {} AS n, {} AS k, {} AS unplaced, {checks}, {extent} AS e FROM {} AS t{with_key}) AS f",
-        list[0], list[1], list[2], form.relation
-    );
-    let row = match link.row(&sql, &[]).await {
-        Ok(row) => row,
-        // Too much to look at in time: the estimate stays, the world is the extent.
-        Err(super::super::link::Failed::Late) => {
-            figures.bbox = form.geometry.as_ref().map(|_| [-180.0, -90.0, 180.0, 90.0]);
-            return Ok(figures);
-        }
-        Err(e) => return Err(e),
-    };
-    let row = row.ok_or_else(|| Error::broken("a count gave no row"))?;
-    figures.count = cell::<i64>(&row, 0)?.unsigned_abs();
-    figures.exact = true;
-    if let Some(kinds) = cell::<Option<Vec<String>>>(&row, 1)? {
-        let kinds = kinds.iter().map(|k| kind_of(k));
-        figures.kind = kinds.reduce(GeometryKind::widen).unwrap_or(kind);
-    }
-    let (keys, distinct) = (cell::<i64>(&row, 2)?, cell::<i64>(&row, 3)?);
-    if keys > distinct {
-        let twice = keys - distinct;
-        return Err(refused(text!(
-            "La clé se répète : {twice} lignes de trop. Choisissez une autre colonne (« key »).",
-            "The key repeats: {twice} rows too many. Choose another column (\"key\")."
-        )));
-    }
-    let sides: Vec<Option<f64>> = (4..8).map(|i| cell(&row, i)).collect::<Result<_>>()?;
-    if let [Some(w), Some(s), Some(e), Some(n)] = sides[..] {
-        figures.bbox = Some([w, s, e, n]);
-        if !beyond(figures.bbox) {
-            figures.bbox = Some([w.max(-180.0), s.max(-90.0), e.min(180.0), n.min(90.0)]);
-        }
-    }
-    figures.unplaced = cell::<i64>(&row, 8)?.unsigned_abs();
-    Ok(figures)
-}
-
-/// The extent of the rows of a query, as a shape to aggregate and its sides in degrees.
-pub(super) fn extent(names: &Names, geometry: &Geometry) -> (String, String) {
-    let (g, column, srid) = (&names.gis, &geometry.column, geometry.srid);
-    if geometry.guard.is_up() {
-        let placed = geometry.in_crs84(names, column);
-        let list = ["XMin", "YMin", "XMax", "YMax"].map(|f| format!("{g}ST_{f}(e)"));
-        return (format!("{g}ST_Extent({placed})::{g}geometry"), list.join(", "));
-    }
-    let shape =
-        format!("{g}ST_SetSRID({g}ST_Extent({g}ST_Force2D({column}))::{g}geometry, {srid})");
-    let sides = format!(
-        "{g}ST_Transform({g}ST_Segmentize(e, greatest({g}ST_XMax(e) - {g}ST_XMin(e), {g}ST_YMax(e) - {g}ST_YMin(e)) / 16 + 1e-9), 4326)"
-    );
-    let list = ["XMin", "YMin", "XMax", "YMax"].map(|f| format!("{g}ST_{f}({sides})"));
-    (shape, list.join(", "))
 }
 
 #[cfg(test)]

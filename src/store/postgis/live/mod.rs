@@ -8,8 +8,11 @@
 
 mod answer;
 mod attach;
+mod costs;
 mod discover;
+mod figures;
 mod form;
+mod look;
 mod placed;
 mod select;
 mod tile;
@@ -33,7 +36,7 @@ use crate::{
     store::At,
     text,
 };
-use discover::Figures;
+use figures::Figures;
 use form::Form;
 use moka::sync::Cache;
 use std::{

@@ -10,9 +10,10 @@ use super::{
         names::Names,
         write,
     },
-    discover::{self, Figures},
+    discover,
+    figures::{self, Figures},
     form::Form,
-    source,
+    look, source,
 };
 use crate::{
     error::{Error, Result},
@@ -108,7 +109,7 @@ async fn table(
 ) -> Ran<()> {
     let Some(source) = source(def) else { return Ok(()) };
     let (schema, name) = (&source.schema, &source.table);
-    let Some((seen, _)) = discover::look(link, source).await? else {
+    let Some((seen, _)) = look::look(link, source).await? else {
         return Err(discover::refused(crate::text!(
             "La table {schema}.{name} n'existe pas dans la base.",
             "There is no table {schema}.{name} in the database."
@@ -125,7 +126,7 @@ async fn table(
     };
     // Edits first: what they announce is in the table by now, and in its figures.
     let edits = edits(link, names, def).await?;
-    let counters = discover::counters(link, names, &form.relations).await?;
+    let counters = look::counters(link, names, &form.relations).await?;
     let fingerprint = format!("{} {counters}", form.seen);
     let known = known(link, names, def).await?;
     // A form just found looks for itself whether all its rows have a place.
@@ -142,7 +143,7 @@ async fn table(
     let whole = !same || edits.iter().any(|e| e.sides.is_none());
     let mut figures = match (&known, whole || form.small) {
         (Some(known), false) => known.figures.clone(),
-        _ => discover::figures(link, names, &form).await?,
+        _ => figures::figures(link, names, &form).await?,
     };
     if figures.unplaced > 0 && known.as_ref().map(|k| k.figures.unplaced) != Some(figures.unplaced)
     {

@@ -1,0 +1,137 @@
+//! The figures of a table: how many rows it has, where they lie and of what kind they are.
+
+use super::super::{
+    link::{Link, Ran, cell},
+    names::Names,
+};
+use super::discover::{kind_of, refused};
+use super::form::{Form, Geometry, Key};
+use crate::{
+    error::{Error, Result},
+    model::GeometryKind,
+    text,
+};
+
+/// The figures of a table: how many rows, where, of what kind.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, Default)]
+pub(super) struct Figures {
+    pub(super) count: u64,
+    pub(super) exact: bool,
+    pub(super) bbox: Option<[f64; 4]>,
+    pub(super) kind: GeometryKind,
+    /// Whether rows had to be brought to degrees one by one.
+    #[serde(default)]
+    pub(super) guarded: bool,
+    /// Rows with a geometry that has no place on the map.
+    #[serde(default)]
+    pub(super) unplaced: u64,
+}
+
+/// Reads the figures of a table; what takes too long is the planner's estimate. Where the rows
+/// together have no extent in degrees, some row of them has no place: then each is brought there
+/// on its own.
+pub(super) async fn figures(link: &mut Link, names: &Names, form: &Form) -> Ran<Figures> {
+    let guarded = form.guarded();
+    match read_figures(link, names, form).await {
+        Err(e) if e.is_of_geometry() && !guarded && form.geometry.is_some() => {}
+        Ok(figures) if !guarded && beyond(figures.bbox) => {}
+        other => return other,
+    }
+    form.guard();
+    read_figures(link, names, form).await
+}
+
+/// Whether an extent is none that degrees can say.
+fn beyond(bbox: Option<[f64; 4]>) -> bool {
+    const SLACK: f64 = 1e-6;
+    bbox.is_some_and(|[w, s, e, n]| {
+        let within =
+            w >= -180.0 - SLACK && e <= 180.0 + SLACK && s >= -90.0 - SLACK && n <= 90.0 + SLACK;
+        !within
+    })
+}
+
+async fn read_figures(link: &mut Link, names: &Names, form: &Form) -> Ran<Figures> {
+    let g = &names.gis;
+    let kind = form.schema.geometry;
+    let guarded = form.guarded();
+    let mut figures = Figures { count: form.estimate, kind, guarded, ..Figures::default() };
+    let mut list = ["count(*)", "NULL::text[]", "0::int8"].map(str::to_owned);
+    if let (Some(geometry), true) = (&form.geometry, kind == GeometryKind::Geometry) {
+        let c = &geometry.column;
+        list[1] =
+            format!("array_agg(DISTINCT {g}GeometryType({c})) FILTER (WHERE {c} IS NOT NULL)");
+    }
+    if let (Some(geometry), true) = (&form.geometry, guarded) {
+        let (c, placed) = (&geometry.column, geometry.in_crs84(names, &geometry.column));
+        list[2] = format!("count(*) FILTER (WHERE NOT {g}ST_IsEmpty({c}) AND {placed} IS NULL)");
+    }
+    let (extent, columns) = match &form.geometry {
+        Some(geometry) => extent(names, geometry),
+        None => {
+            ("NULL".to_owned(), "NULL::float8, NULL::float8, NULL::float8, NULL::float8".into())
+        }
+    };
+    let with_key = form.with_key().map(|k| format!(" WHERE {k}")).unwrap_or_default();
+    let checks = match (&form.key, form.small) {
+        (Key::Columns(columns), true) if columns.len() == 1 => {
+            let c = columns.first().map(|c| c.column.as_str()).unwrap_or("NULL");
+            format!("count({c}) AS keys, count(DISTINCT {c}::text) AS distinct_keys")
+        }
+        _ => "0::int8 AS keys, 0::int8 AS distinct_keys".to_owned(),
+    };
+    let sql = format!(
+        "SELECT n, k, keys, distinct_keys, {columns}, unplaced FROM (SELECT {} AS n, {} AS k, {} AS unplaced, {checks}, {extent} AS e FROM {} AS t{with_key}) AS f",
+        list[0], list[1], list[2], form.relation
+    );
+    let row = match link.row(&sql, &[]).await {
+        Ok(row) => row,
+        // Too much to look at in time: the estimate stays, the world is the extent.
+        Err(super::super::link::Failed::Late) => {
+            figures.bbox = form.geometry.as_ref().map(|_| [-180.0, -90.0, 180.0, 90.0]);
+            return Ok(figures);
+        }
+        Err(e) => return Err(e),
+    };
+    let row = row.ok_or_else(|| Error::broken("a count gave no row"))?;
+    figures.count = cell::<i64>(&row, 0)?.unsigned_abs();
+    figures.exact = true;
+    if let Some(kinds) = cell::<Option<Vec<String>>>(&row, 1)? {
+        let kinds = kinds.iter().map(|k| kind_of(k));
+        figures.kind = kinds.reduce(GeometryKind::widen).unwrap_or(kind);
+    }
+    let (keys, distinct) = (cell::<i64>(&row, 2)?, cell::<i64>(&row, 3)?);
+    if keys > distinct {
+        let twice = keys - distinct;
+        return Err(refused(text!(
+            "La clé se répète : {twice} lignes de trop. Choisissez une autre colonne (« key »).",
+            "The key repeats: {twice} rows too many. Choose another column (\"key\")."
+        )));
+    }
+    let sides: Vec<Option<f64>> = (4..8).map(|i| cell(&row, i)).collect::<Result<_>>()?;
+    if let [Some(w), Some(s), Some(e), Some(n)] = sides[..] {
+        figures.bbox = Some([w, s, e, n]);
+        if !beyond(figures.bbox) {
+            figures.bbox = Some([w.max(-180.0), s.max(-90.0), e.min(180.0), n.min(90.0)]);
+        }
+    }
+    figures.unplaced = cell::<i64>(&row, 8)?.unsigned_abs();
+    Ok(figures)
+}
+
+/// The extent of the rows of a query, as a shape to aggregate and its sides in degrees.
+pub(super) fn extent(names: &Names, geometry: &Geometry) -> (String, String) {
+    let (g, column, srid) = (&names.gis, &geometry.column, geometry.srid);
+    if geometry.guard.is_up() {
+        let placed = geometry.in_crs84(names, column);
+        let list = ["XMin", "YMin", "XMax", "YMax"].map(|f| format!("{g}ST_{f}(e)"));
+        return (format!("{g}ST_Extent({placed})::{g}geometry"), list.join(", "));
+    }
+    let shape =
+        format!("{g}ST_SetSRID({g}ST_Extent({g}ST_Force2D({column}))::{g}geometry, {srid})");
+    let sides = format!(
+        "{g}ST_Transform({g}ST_Segmentize(e, greatest({g}ST_XMax(e) - {g}ST_XMin(e), {g}ST_YMax(e) - {g}ST_YMin(e)) / 16 + 1e-9), 4326)"
+    );
+    let list = ["XMin", "YMin", "XMax", "YMax"].map(|f| format!("{g}ST_{f}({sides})"));
+    (shape, list.join(", "))
+}
