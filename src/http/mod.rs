@@ -22,6 +22,7 @@ pub mod links;
 mod meters;
 pub mod negotiate;
 mod openapi;
+mod orders;
 mod pages;
 pub mod params;
 mod patience;

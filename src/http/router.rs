@@ -5,8 +5,8 @@
 
 use super::{
     Site, access, admin, assets, collections, dataset_tiles, exports, feed, health, history, items,
-    landing, openapi, problem::Failure, schema, stats, styles, table, territories, tiles, tilesets,
-    versions,
+    landing, openapi, orders, problem::Failure, schema, stats, styles, table, territories, tiles,
+    tilesets, versions,
 };
 use crate::app::App;
 use axum::{
@@ -230,11 +230,8 @@ fn routes() -> Router<Arc<Site>> {
         .route(path::EXPORT_ALL_ESTIMATE, get(exports::estimate_layers))
         .route(path::KIT, get(exports::kit))
         .route(path::LAYER_DEFINITION, get(exports::layer_definition))
-        .route(
-            path::ORDER,
-            get(exports::status).delete(exports::cancel).post(exports::cancel_by_form),
-        )
-        .route(path::ORDER_FILE, get(exports::file))
+        .route(path::ORDER, get(orders::status).delete(orders::cancel).post(orders::cancel_by_form))
+        .route(path::ORDER_FILE, get(orders::file))
         // The service itself
         .route(path::LIVE, get(health::live))
         .route(path::READY, get(health::ready))

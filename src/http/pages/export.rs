@@ -4,7 +4,7 @@ use super::trail;
 use crate::{
     catalog::Layer,
     exports::{FORMATS, Status},
-    http::{exports::percent, params::name, problem::Failure, reply::number, visit::Visit},
+    http::{orders::percent, params::name, problem::Failure, reply::number, visit::Visit},
 };
 use maud::{Markup, html};
 use std::sync::Arc;
