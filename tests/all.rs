@@ -7,6 +7,18 @@
     reason = "a panic is a test's failure, and skipped tests say so"
 )]
 
+/// Every test of this list is run over both stores.
+macro_rules! over_both {
+    ($($test:ident),* $(,)?) => {
+        mod embedded {
+            $(#[test] fn $test() { super::$test(); })*
+        }
+        mod postgis {
+            $(#[test] fn $test() { crate::support::over_postgis(super::$test); })*
+        }
+    };
+}
+
 mod architecture;
 mod blobs;
 mod borders;

@@ -1,20 +1,8 @@
 //! What changed, publication after publication: differences kept by both stores, the feed of a
 //! territory, what concerns it.
 
-use crate::support::{Server, Site, StoreKind, over_postgis, said, store_kind, tool};
+use crate::support::{Server, Site, StoreKind, said, store_kind, tool};
 use serde_json::{Value, json};
-
-/// Every test of this list is run over both stores.
-macro_rules! over_both {
-    ($($test:ident),* $(,)?) => {
-        mod embedded {
-            $(#[test] fn $test() { super::$test(); })*
-        }
-        mod postgis {
-            $(#[test] fn $test() { super::over_postgis(super::$test); })*
-        }
-    };
-}
 
 over_both!(
     differences_are_counted_and_survive_the_versions_they_were_made_from,

@@ -4,8 +4,7 @@
 use crate::{
     crash,
     support::{
-        Server, Site, StoreKind, command, demo_layers, has, over_postgis, postgres, said, send,
-        store_kind,
+        Server, Site, StoreKind, command, demo_layers, has, postgres, said, send, store_kind,
     },
 };
 use std::{
@@ -16,18 +15,6 @@ use std::{
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
-
-/// Every test of this list is run over both stores.
-macro_rules! over_both {
-    ($($test:ident),* $(,)?) => {
-        mod embedded {
-            $(#[test] fn $test() { super::$test(); })*
-        }
-        mod postgis {
-            $(#[test] fn $test() { super::over_postgis(super::$test); })*
-        }
-    };
-}
 
 over_both!(
     a_backup_while_serving_and_harvesting_comes_back_the_same,
