@@ -1,7 +1,7 @@
 //! Cutting at borders, from outside: items, one item, tiles and counts of the scopes `-clip`.
 
-use crate::support::{Server, demo_server, gunzip, has, postgres, tool};
-use serde_json::Value;
+use crate::support::{Server, Site, demo_server, gunzip, has, postgres, tool};
+use serde_json::{Value, json};
 use socle::formats::mvt::{self, DecodedFeature, DecodedLayer, DecodedValue};
 use std::collections::BTreeMap;
 
@@ -206,4 +206,39 @@ fn parts_are_those_that_postgis_cuts() {
         assert_eq!(wrong, "0", "{scope}: of {seen}");
         assert_ne!(seen, "0", "{scope}");
     }
+}
+
+over_both!(a_border_with_holes_says_how_many_communes_it_lacks);
+
+fn a_border_with_holes_says_how_many_communes_it_lacks() {
+    let site = Site::new();
+    let square = |code: &str, west: f64| {
+        let ring =
+            [[west, 50.6], [west + 0.1, 50.6], [west + 0.1, 50.7], [west, 50.7], [west, 50.6]];
+        json!({ "type": "Feature", "properties": { "code": code },
+            "geometry": { "type": "Polygon", "coordinates": [ring] } })
+    };
+    // Lille and Lambersart: two of the communes of their EPCI.
+    let all = json!({ "type": "FeatureCollection",
+        "features": [square("59350", 3.0), square("59328", 3.1)] });
+    std::fs::write(site.path("communes.geojson"), all.to_string()).unwrap();
+    site.layer(
+        "communes",
+        "key = \"code\"\n[source]\npath = \"../communes.geojson\"\n\
+         [territory]\nlevel = \"com\"\ncolumn = \"code\"\nborders = \"com\"",
+    );
+    site.harvest();
+    let server = site.serve();
+    let members = server.json("/territories/epci-200093201")["members"].clone();
+    let communes = members.as_array().unwrap().iter();
+    let communes = communes.filter(|m| m["id"].as_str().unwrap().starts_with("com:")).count();
+    let missing = (communes - 2).to_string();
+    let path = "/t/epci-200093201-clip/collections/communes";
+    let page = server.get(&format!("{path}/items"));
+    assert_eq!(page.json()["numberMatched"], 2);
+    assert_eq!(page.header("socle-border-missing"), Some(missing.as_str()));
+    let file = server.get(&format!("{path}/export?f=geojson")).json();
+    assert_eq!(file["metadata"]["border_missing"], missing.as_str(), "{}", file["metadata"]);
+    let whole = server.get("/t/com-59350-clip/collections/communes/items");
+    assert_eq!(whole.header("socle-border-missing"), None);
 }

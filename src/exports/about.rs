@@ -10,12 +10,17 @@ use crate::{
     },
     geometry::crs::Crs,
     model::{GeometryKind, Lang, LayerDef, Schema},
-    store::border::{Outline, Source, cut_schema},
+    store::border::{Border, Outline, Source, cut_schema},
 };
 use std::path::Path;
 
-/// The head of a layer.
-pub(super) fn head(order: &Order, part: &Part, styles: &Path) -> Result<Head> {
+/// The head of a layer, cut at a border where there is one.
+pub(super) fn head(
+    order: &Order,
+    part: &Part,
+    border: Option<&Border>,
+    styles: &Path,
+) -> Result<Head> {
     let def = &part.layer.def;
     let schema = schema(part)?;
     let label = def.label.as_deref().and_then(|name| schema.index(name));
@@ -34,7 +39,7 @@ pub(super) fn head(order: &Order, part: &Part, styles: &Path) -> Result<Head> {
         schema,
         system: system(&order.crs)?,
         label,
-        facts: facts(order, part)?,
+        facts: facts(order, part, border)?,
     })
 }
 
@@ -70,7 +75,7 @@ fn system(crs: &Crs) -> Result<System> {
     })
 }
 
-fn facts(order: &Order, part: &Part) -> Result<Vec<Fact>> {
+fn facts(order: &Order, part: &Part, border: Option<&Border>) -> Result<Vec<Fact>> {
     let (def, version) = (&part.layer.def, &part.layer.at()?.version);
     let mut facts = Vec::new();
     let mut add = |key, label, value: Option<String>| {
@@ -94,6 +99,8 @@ fn facts(order: &Order, part: &Part) -> Result<Vec<Fact>> {
     add("vintage", "Code officiel géographique", Some(order.vintage.to_string()));
     add("territory", "Territoire", order.extent.as_ref().map(|e| e.words.get(Lang::Fr).to_owned()));
     add("cut", "Découpage", part.outline.as_ref().map(cut));
+    let missing = border.map(|b| b.missing).filter(|n| *n > 0);
+    add("border_missing", "Communes sans limite connue", missing.map(|n| n.to_string()));
     if let Some(b) = &part.filter.bbox {
         let b = b.to_array().map(|n| n.to_string()).join(", ");
         add("bbox", "Emprise demandée (ouest, sud, est, nord)", Some(b));

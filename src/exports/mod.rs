@@ -146,7 +146,7 @@ impl Exports {
     /// [`Error::Unavailable`] before its first harvest; [`Error::Invalid`] without a layer.
     pub fn layer_definition(&self, order: &Order) -> Result<String> {
         let Some(part) = order.parts.first() else { return Err(no_layer()) };
-        Ok(layer_definition(&about::head(order, part, &self.0.styles)?))
+        Ok(layer_definition(&about::head(order, part, None, &self.0.styles)?))
     }
 
     /// Writes an export into a local file, whole or not at all.

@@ -10,7 +10,10 @@ use crate::{
     formats::write::{Row, Target, Writer},
     model::ValueRef,
     query::{Scan, Start},
-    store::{RowSink, Store, border::Borders},
+    store::{
+        RowSink, Store,
+        border::{Border, Borders},
+    },
     text,
 };
 use async_trait::async_trait;
@@ -143,8 +146,12 @@ impl<'a> Run<'a> {
             false => kind.open(target, options)?,
         };
         for part in &self.order.parts {
-            writer.begin(&about::head(self.order, part, self.styles)?)?;
-            writer = self.rows(part, writer, flow).await?;
+            let border = match &part.outline {
+                None => None,
+                Some(outline) => Some(self.borders.border(outline, None).await?),
+            };
+            writer.begin(&about::head(self.order, part, border.as_deref(), self.styles)?)?;
+            writer = self.rows(part, border, writer, flow).await?;
             writer = aside(move || writer.end().map(|()| writer)).await?;
             flow.go(self.watch).await?;
         }
@@ -158,16 +165,15 @@ impl<'a> Run<'a> {
     async fn rows(
         &self,
         part: &Part,
+        border: Option<Arc<Border>>,
         writer: Box<dyn Writer>,
         flow: &mut dyn Flow,
     ) -> Result<Box<dyn Writer>> {
         let at = part.layer.at()?;
         let passage = Passage::new(&about::schema(part)?, &self.order.crs);
-        let passage = match &part.outline {
+        let passage = match border {
             None => passage,
-            Some(outline) => {
-                passage.cutting(self.borders.border(outline, None).await?, part.filter.bbox)
-            }
+            Some(border) => passage.cutting(border, part.filter.bbox),
         };
         let stage = Stage { writer, passage, fault: None };
         let stage = Arc::new(Mutex::new(Some(stage)));

@@ -48,6 +48,8 @@ const TABLE_LIMIT: u64 = 50;
 
 const NUMBER_MATCHED: HeaderName = HeaderName::from_static("ogc-numbermatched");
 const NUMBER_RETURNED: HeaderName = HeaderName::from_static("ogc-numberreturned");
+/// How many communes the border to cut at lacks, since no layer has their polygons.
+const BORDER_MISSING: HeaderName = HeaderName::from_static("socle-border-missing");
 const CONTENT_CRS_NAME: HeaderName = HeaderName::from_static("content-crs");
 
 /// A page request, understood.
@@ -102,6 +104,12 @@ pub async fn page(Path(id): Path<String>, visit: Visit) -> Answer {
         .with(NUMBER_RETURNED, page.returned.to_string())
         .with(CONTENT_CRS_NAME, CONTENT_CRS)
         .with(header::LINK, links.iter().map(Link::header).collect::<Vec<_>>().join(", "));
+    if let Some(outline) = &request.outline {
+        let border = visit.site.app.borders.border(outline, None).await?;
+        if border.missing > 0 {
+            document = document.with(BORDER_MISSING, border.missing.to_string());
+        }
+    }
     if let Some(notice) = request.asked.and_then(|asked| asked.notice.clone()) {
         document = document.with(TERRITORY_NOTICE, notice);
     }

@@ -162,6 +162,10 @@ pub(super) async fn read(
         let clipper = blocking(move || prepare(&polygons, crs.as_ref())).await??;
         border.clippers.push(clipper);
     }
+    if border.missing > 0 {
+        let (border, communes) = (&border.key, border.missing);
+        tracing::warn!(border, communes, "a border lacks communes that its layer does not hold");
+    }
     Ok(border)
 }
 
