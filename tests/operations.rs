@@ -567,7 +567,8 @@ fn the_documented_cache_hits_revalidates_follows_and_outlives_the_server() {
         return;
     }
     let site = Site::new();
-    points(&site);
+    // Kept for two seconds: the layer says so.
+    site.layer("points", "key = \"id\"\nmax_age_s = 2\n[source]\npath = \"../points.csv\"");
     crash::delivery(&site, 1);
     site.harvest();
     let server = site.serve();
@@ -596,7 +597,9 @@ fn the_documented_cache_hits_revalidates_follows_and_outlives_the_server() {
         assert_eq!((health.status, state(&health).as_str()), (200, "BYPASS"));
     }
     assert_eq!(cache.get("/collections/nope", &[]).status, 404);
-    // A document lives ten seconds in the cache: then the next version is followed.
+    // The cache keeps both as long as the layer says: then the next version is followed.
+    let kept = "public, max-age=2, stale-while-revalidate=10, stale-if-error=86400";
+    assert_eq!(first.header("cache-control"), Some(kept));
     let items = "/collections/points/items?limit=1";
     let delivery = |a: &crate::support::Answer| {
         a.json()["features"][0]["properties"]["livraison"].as_u64().unwrap()
@@ -611,6 +614,17 @@ fn the_documented_cache_hits_revalidates_follows_and_outlives_the_server() {
         delivery(&cache.get(items, &json)) == 2
     });
     assert!(followed, "the cache does not follow");
+    let fresh = server.get(tile).body;
+    assert_ne!(fresh, plain.body, "a tile carries the delivery");
+    let followed = server.until(Duration::from_secs(40), |_| {
+        std::thread::sleep(Duration::from_millis(500));
+        let shown = cache.get(tile, &[]);
+        // What was there or what is there now, never anything else.
+        assert!(shown.body == plain.body || shown.body == fresh, "a mixture");
+        shown.body == fresh
+    });
+    assert!(followed, "the cache does not follow tiles");
+    assert_eq!(cache.get(tile, &[]).header("etag"), server.get(tile).header("etag"));
     // Without any server the cache goes on with what it has.
     drop(server);
     let stale = cache.get(tile, &gzip);

@@ -12,7 +12,7 @@ use crate::{
     model::{LayerDef, LayerId, Text, TileOptions},
     text,
 };
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 pub(super) const KEYS: &[&str] = &[
     "id",
@@ -30,6 +30,7 @@ pub(super) const KEYS: &[&str] = &[
     "key",
     "label",
     "style",
+    "max_age_s",
     "keep_versions",
     "source",
     "territory",
@@ -74,6 +75,7 @@ pub(super) fn read(doc: &Document, base: &Path) -> Option<Read> {
         let page = table.parsed("page", |u| web_address(u).map(String::from));
         let (key, label) = (table.string("key"), table.string("label"));
         let style = table.parsed("style", style_id);
+        let max_age = max_age(table);
         let keep = table.integer("keep_versions", 0..=1000).unwrap_or(3);
         let producer = producer?;
         Some(Read {
@@ -96,10 +98,16 @@ pub(super) fn read(doc: &Document, base: &Path) -> Option<Read> {
                 territory,
                 tiles,
                 style,
+                max_age,
                 keep_versions: usize::try_from(keep).unwrap_or(usize::MAX),
             },
         })
     })
+}
+
+/// How long answers may be kept: whole seconds, a year at most (RFC 9111 knows no fractions).
+pub(super) fn max_age(table: &Table<'_>) -> Option<Duration> {
+    table.integer("max_age_s", 0..=31_536_000).map(Duration::from_secs)
 }
 
 pub(super) fn tile_options(table: Option<Table<'_>>) -> TileOptions {

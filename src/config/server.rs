@@ -38,6 +38,9 @@ pub struct ServerSettings {
     pub max_url: usize,
     /// How long a shutdown waits for requests under way. Default 10 s.
     pub drain: Duration,
+    /// How long a server told to end still serves who comes, a third of `drain` at most: a balancer
+    /// that was told to send no more goes on for a moment. Default 0.4 s.
+    pub linger: Duration,
     /// Whether to write an access line per request. Default true.
     pub access_log: bool,
 }
@@ -56,6 +59,7 @@ pub(super) const KEYS: &[&str] = &[
     "request_timeout_s",
     "max_url",
     "drain_s",
+    "linger_s",
     "access_log",
 ];
 
@@ -76,6 +80,7 @@ impl Default for ServerSettings {
             request_timeout: Duration::from_secs(30),
             max_url: 64 * 1024,
             drain: Duration::from_secs(10),
+            linger: Duration::from_millis(400),
             access_log: true,
         }
     }
@@ -102,6 +107,7 @@ impl ServerSettings {
                 .unwrap_or(d.request_timeout),
             max_url: size("max_url", 16_384..=1_048_576, d.max_url),
             drain: table.seconds("drain_s", 0.0..=3600.0).unwrap_or(d.drain),
+            linger: table.seconds("linger_s", 0.0..=600.0).unwrap_or(d.linger),
             access_log: table.boolean("access_log").unwrap_or(d.access_log),
         }
     }

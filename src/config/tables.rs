@@ -2,7 +2,7 @@
 
 use super::{
     binding,
-    layer::{TILE_KEYS, contact, layer_id, style_id, tile_options},
+    layer::{TILE_KEYS, contact, layer_id, max_age, style_id, tile_options},
     licence,
     server::{bilingual, web_address},
     table::Table,
@@ -37,6 +37,7 @@ pub(super) const KEYS: &[&str] = &[
     "allow_slow",
     "label",
     "style",
+    "max_age_s",
     "territory",
     "tiles",
 ];
@@ -92,6 +93,7 @@ pub(super) fn read(table: &Table<'_>) -> Option<Read> {
         territory,
         tiles: tile_options(table.table("tiles", TILE_KEYS)),
         style: table.parsed("style", style_id),
+        max_age: max_age(table),
         keep_versions: 0,
         id: id?,
     };

@@ -90,6 +90,7 @@ page = "https://www.data.gouv.fr/fr/datasets/x/"
 key = "id"
 label = "nom"
 style = "mairies"
+max_age_s = 3600
 keep_versions = 5
 [source]
 url = "https://example.fr/m.csv?key=${CARGO_PKG_NAME}"
@@ -136,6 +137,7 @@ buffer = 256
     assert_eq!(def.territory.borders, Some(Level::Com));
     assert!(!def.territory.by_location);
     assert_eq!(def.tiles.buffer, Some(256));
+    assert_eq!(def.max_age, Some(Duration::from_secs(3600)));
     // The value of the variable is nowhere in the definition.
     let url = "https://example.fr/m.csv?key=${CARGO_PKG_NAME}";
     assert_eq!(def.source.location, SourceLocation::Http(url.into()));
@@ -276,11 +278,11 @@ fn a_missing_variable_is_named_and_values_stay_secret() {
 #[test]
 fn limits_are_checked() {
     let main = "[server]\nadmin_listen = \"127.0.0.1:0\"\nmax_url = 100\nrequest_timeout_s = nan\n\
-                drain_s = 1e400\nmax_connections = 99999999999999999999999\n\
+                drain_s = 1e400\nlinger_s = -1\nmax_connections = 99999999999999999999999\n\
                 public_url = \"https://x/?a\"\n[harvest]\nuser_agent = \"é\"\ncache = \"data/store\"\n\
                 [blobs]\npath = \"data/store\"\ns3 = \"https://x/\"\n";
     let text = Folder::new(main).problems().en;
-    for line in [2, 3, 4, 5, 6, 7, 9, 13] {
+    for line in [2, 3, 4, 5, 6, 7, 8, 10, 14] {
         assert!(text.contains(&format!("socle.toml:{line}: ")), "line {line}:\n{text}");
     }
     assert!(text.contains("same folder"), "{text}");
@@ -431,6 +433,7 @@ kind = "postgis"
 table = "gestion.Écoles d'été"
 key = "id"
 srid = 2154
+max_age_s = 0
 properties = ["nom"]
 [tables.territory]
 level = "com"
@@ -447,10 +450,11 @@ table = "communes"
     assert_eq!((table.schema.as_str(), table.table.as_str()), ("gestion", "Écoles d'été"));
     assert_eq!((table.srid, table.key.as_deref()), (Some(2154), Some("id")));
     assert!(settings.layers[0].is_live() && !settings.layers[0].territory.by_location);
+    assert_eq!(settings.layers[1].max_age, Some(Duration::ZERO));
 
     let twice = Folder::new(main).with("layers/communes.toml", LAYER).problems();
     assert!(
-        twice.en.contains("socle.toml:13: ") && twice.en.contains("already defined"),
+        twice.en.contains("socle.toml:14: ") && twice.en.contains("already defined"),
         "{twice:?}"
     );
     let embedded = Folder::new("[[tables]]\ntable = \"a\"\ntabel = 1").problems();

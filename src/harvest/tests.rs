@@ -41,6 +41,7 @@ fn layer(location: SourceLocation) -> LayerDef {
         territory: TerritoryBinding::default(),
         tiles: TileOptions { min_zoom: 0, max_zoom: 14, buffer: None },
         style: None,
+        max_age: None,
         keep_versions: 3,
     }
 }

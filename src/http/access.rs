@@ -41,7 +41,7 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub const TERRITORY_NOTICE: HeaderName = HeaderName::from_static("socle-territory-notice");
 /// Headers a script of another origin may read.
 const EXPOSED: &str = "Content-Crs, ETag, Link, OGC-NumberMatched, OGC-NumberReturned, \
-     Retry-After, Socle-Stale, Socle-Territory-Notice, X-Request-Id";
+     Retry-After, Socle-Border-Missing, Socle-Stale, Socle-Territory-Notice, X-Request-Id";
 /// Seconds since the store last confirmed that what is served is the latest.
 ///
 /// Not `Warning: 110`, which RFC 9111 (§5.5) withdrew; not `Age`, with which every cache would

@@ -52,7 +52,7 @@ pub async fn one(Path(id): Path<String>, visit: Visit) -> Answer {
     let layer = visit.layer(&id)?;
     let at = layer.at()?;
     let checked = at.version.source.checked_at.to_string();
-    let tag = visit.tag(&["collection", &at.key(), &checked]);
+    let tag = visit.tag(&["collection", &at.key(), &checked]).of(&layer.def);
     if let Some(unchanged) = visit.unchanged(&tag) {
         return Ok(unchanged);
     }

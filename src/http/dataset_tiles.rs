@@ -8,7 +8,7 @@ use super::{
     negotiate,
     params::name,
     reply::Document,
-    tiles::{self as tile_answers, LIVE, STABLE},
+    tiles as tile_answers,
     tilesets::{EPSG_3857, GRID_ID, GRID_URI, known_grid, limits, tile_layer},
     visit::Visit,
 };
@@ -119,8 +119,7 @@ async fn answer(tile: TileId, visit: &Visit) -> Answer {
         let drawn = tiles.together(&set.layers, tile, selection.as_ref(), outline).await?;
         tile_answers::filled(drawn.as_deref(), gzip)
     };
-    let live = |l: &Arc<Layer>| l.current.as_ref().is_some_and(|at| at.version.live.is_some());
-    let cache = if set.layers.iter().any(live) { LIVE } else { STABLE };
+    let cache = tile_answers::stable(set.layers.iter().map(|layer| &**layer));
     tile_answers::dress(&mut response, etag, cache, asked.as_deref());
     Ok(response)
 }

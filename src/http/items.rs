@@ -73,7 +73,9 @@ pub async fn page(Path(id): Path<String>, visit: Visit) -> Answer {
     let request = read(&visit, &layer, format, cursor.as_ref())?;
     let (state, key) = (at.key(), request.query.filter.key());
     let border = request.outline.as_ref().map_or("", |o| o.key.as_str());
-    let tag = visit.tag(&["items", &state, &key, border, &request.query.limit.to_string()]);
+    let tag = visit
+        .tag(&["items", &state, &key, border, &request.query.limit.to_string()])
+        .of(&layer.def);
     if let Some(unchanged) = visit.unchanged(&tag) {
         return Ok(unchanged);
     }
@@ -122,7 +124,7 @@ pub async fn feature(Path((id, fid)): Path<(String, String)>, visit: Visit) -> A
     only_crs84(&visit, name::CRS)?;
     let format = visit.format()?;
     let layer = visit.layer(&id)?;
-    let tag = visit.tag(&["feature", &layer.at()?.key()]);
+    let tag = visit.tag(&["feature", &layer.at()?.key()]).of(&layer.def);
     // `*` asks whether there is one at all: that takes the look-up below.
     let any = visit.header(header::IF_NONE_MATCH).is_some_and(|h| h.contains('*'));
     if !any && let Some(unchanged) = visit.unchanged(&tag) {

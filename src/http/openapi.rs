@@ -85,6 +85,7 @@ fn definition(visit: &Visit, snapshot: &Snapshot) -> Value {
         "servers": [{ "url": visit.root().trim_end_matches('/') }],
         "paths": paths,
         "components": {
+            "headers": headers(visit),
             "parameters": parameters(visit),
             "responses": { "problem": problem_response(visit) },
             "schemas": schemas(),
@@ -236,16 +237,52 @@ fn operation(id: &str, summary: &str, template: &str, refs: &[&str], types: &[&s
             )
         })
         .collect();
+    let features = types.contains(&media::GEOJSON) && template.contains("/items");
+    let named = HEADERS.iter().filter(|h| features || !h.features);
+    let headers: Map<String, Value> = named
+        .map(|h| (h.name.to_owned(), json!({ "$ref": format!("#/components/headers/{}", h.name) })))
+        .collect();
     json!({
         "operationId": id,
         "summary": summary,
         "tags": [tag(template)],
         "parameters": parameters,
         "responses": {
-            "200": { "description": summary, "content": content },
+            "200": { "description": summary, "headers": headers, "content": content },
             "default": { "$ref": "#/components/responses/problem" },
         },
     })
+}
+
+/// A header of answers.
+struct Header {
+    name: &'static str,
+    fr: &'static str,
+    en: &'static str,
+    kind: &'static str,
+    /// Whether only features have it.
+    features: bool,
+}
+
+#[rustfmt::skip] // a table: one line per header
+const HEADERS: [Header; 9] = [
+    Header { name: "ETag", fr: "Étiquette de la réponse, pour « If-None-Match »", en: "Tag of the answer, for \"If-None-Match\"", kind: "string", features: false },
+    Header { name: "X-Request-Id", fr: "Identifiant de la requête, celui du journal", en: "Id of the request, as in the log", kind: "string", features: false },
+    Header { name: "Socle-Stale", fr: "Secondes depuis que le magasin n'a plus confirmé que la réponse est la dernière ; absent quand il répond", en: "Seconds since the store last confirmed that the answer is the latest; absent while it answers", kind: "integer", features: false },
+    Header { name: "Socle-Territory-Notice", fr: "Comment d'anciens codes ont été compris", en: "How old codes were understood", kind: "string", features: false },
+    Header { name: "Link", fr: "Les liens du document (RFC 8288)", en: "The links of the document (RFC 8288)", kind: "string", features: true },
+    Header { name: "Content-Crs", fr: "Système de coordonnées des géométries", en: "CRS of the geometries", kind: "string", features: true },
+    Header { name: "OGC-NumberMatched", fr: "Entités qui répondent à la requête, si leur nombre est connu", en: "Features that match the request, where their number is known", kind: "integer", features: true },
+    Header { name: "OGC-NumberReturned", fr: "Entités de cette page", en: "Features of this page", kind: "integer", features: true },
+    Header { name: "Socle-Border-Missing", fr: "Communes que la limite de découpage n'a pas", en: "Communes that the border to cut at lacks", kind: "integer", features: true },
+];
+
+fn headers(visit: &Visit) -> Value {
+    let described = HEADERS.iter().map(|h| {
+        let about = json!({ "description": visit.words(h.fr, h.en), "schema": { "type": h.kind } });
+        (h.name.to_owned(), about)
+    });
+    Value::Object(described.collect())
 }
 
 fn tag(template: &str) -> &'static str {

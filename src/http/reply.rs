@@ -2,29 +2,48 @@
 //! what a representation depends on; headers are written here only.
 
 use super::{Answer, links::media, negotiate, visit::Visit};
-use crate::{error::Error, model::Lang};
+use crate::{
+    error::Error,
+    model::{Lang, LayerDef},
+};
 use axum::{
     body::Body,
-    http::{HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use flate2::{Compression, write::GzEncoder};
 use sha2::{Digest, Sha256};
-use std::io::Write;
+use std::{borrow::Cow, io::Write};
 
 /// Bodies below this are sent as they are: a gzip header and a packet weigh as much.
 const WORTH_COMPRESSING: usize = 1024;
 /// Above this, compressing would hold up the other requests of a worker thread.
 const COMPRESS_ASIDE: usize = 64 * 1024;
 /// Documents follow a publication within this many seconds.
-const DOCUMENT_CACHE: &str = "public, max-age=10";
+const DOCUMENT_AGE: u64 = 10;
+/// And those of a live layer an edit.
+const LIVE_AGE: u64 = 5;
 
 /// CRS of every answer for now (OGC API Features part 2, `Content-Crs`).
 pub const CONTENT_CRS: &str = "<http://www.opengis.net/def/crs/OGC/1.3/CRS84>";
 
-/// The tag of a representation, without quotes and encoding: what the bytes depend on.
+/// The tag of a representation, without quotes and encoding: what the bytes depend on; with how
+/// long they may be kept.
 #[derive(Debug, Clone)]
-pub struct Tag(String);
+pub struct Tag {
+    digest: String,
+    /// Seconds.
+    max_age: u64,
+}
+
+impl Tag {
+    /// The tag of what one layer answers: it is kept as long as the layer says.
+    pub fn of(mut self, layer: &LayerDef) -> Self {
+        let usual = if layer.is_live() { LIVE_AGE } else { DOCUMENT_AGE };
+        self.max_age = layer.max_age.map_or(usual, |age| age.as_secs());
+        self
+    }
+}
 
 /// A finished body.
 pub struct Document {
@@ -86,7 +105,8 @@ impl Visit {
         }
         parts.iter().copied().for_each(&mut add);
         let digest = hash.finalize();
-        Tag(digest.iter().take(12).map(|b| format!("{b:02x}")).collect())
+        let digest = digest.iter().take(12).map(|b| format!("{b:02x}")).collect();
+        Tag { digest, max_age: DOCUMENT_AGE }
     }
 
     /// `304` when the client holds this representation already.
@@ -94,7 +114,7 @@ impl Visit {
         let quoted = self.quoted(tag);
         negotiate::none_match(self.header(header::IF_NONE_MATCH), &quoted).then(|| {
             let mut response = StatusCode::NOT_MODIFIED.into_response();
-            self.document_headers(&mut response, &format!("W/{quoted}"));
+            self.document_headers(&mut response, tag);
             response
         })
     }
@@ -122,27 +142,39 @@ impl Visit {
                 out.append(name, value);
             }
         }
-        self.document_headers(&mut response, &format!("W/{}", self.quoted(tag)));
+        self.document_headers(&mut response, tag);
         Ok(response)
     }
 
     /// The quoted tag; distinct per encoding. Weak when sent: a page carries the time it was
     /// made at.
-    fn quoted(&self, Tag(tag): &Tag) -> String {
-        if self.gzip() { format!("\"{tag}-gz\"") } else { format!("\"{tag}\"") }
+    fn quoted(&self, tag: &Tag) -> String {
+        format!("\"{}{}\"", tag.digest, if self.gzip() { "-gz" } else { "" })
     }
 
-    fn document_headers(&self, response: &mut Response, etag: &str) {
+    fn document_headers(&self, response: &mut Response, tag: &Tag) {
         let headers = response.headers_mut();
-        if let Ok(value) = HeaderValue::from_str(etag) {
+        if let Ok(value) = HeaderValue::from_str(&format!("W/{}", self.quoted(tag))) {
             headers.insert(header::ETAG, value);
         }
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(DOCUMENT_CACHE));
+        keep(headers, format!("public, max-age={}", tag.max_age).into());
         headers.insert(
             header::VARY,
             HeaderValue::from_static("Accept, Accept-Language, Accept-Encoding"),
         );
     }
+}
+
+/// Says how long an answer may be kept.
+pub fn keep(headers: &mut HeaderMap, cache: Cow<'static, str>) {
+    let value = match cache {
+        Cow::Borrowed(known) => HeaderValue::from_static(known),
+        Cow::Owned(made) => match HeaderValue::from_maybe_shared(made.into_bytes()) {
+            Ok(value) => value,
+            Err(_) => return,
+        },
+    };
+    headers.insert(header::CACHE_CONTROL, value);
 }
 
 /// Gzip at the fast level; large bodies on a thread made for it.

@@ -27,7 +27,7 @@ async fn answer(id: &str, visit: &Visit, roles: bool) -> Answer {
     visit.params.check(&[name::F], &[])?;
     visit.format()?;
     let layer = visit.layer(id)?;
-    let tag = visit.tag(&["schema", &layer.at()?.key()]);
+    let tag = visit.tag(&["schema", &layer.at()?.key()]).of(&layer.def);
     if let Some(unchanged) = visit.unchanged(&tag) {
         return Ok(unchanged);
     }

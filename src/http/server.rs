@@ -23,9 +23,6 @@ use tokio::{
 
 /// A client that sends its headers slower than this holds a connection for nothing.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long the server still serves who comes after it was told to end, at most: a balancer that
-/// was told to send no more goes on for a moment.
-const LINGER: Duration = Duration::from_millis(400);
 /// A publication by another process is seen within this time (DESIGN §5: a second).
 const WATCH: Duration = Duration::from_millis(500);
 /// Room for headers beside the longest address.
@@ -88,7 +85,7 @@ pub async fn serve(
     let door = door(listener, front.clone(), settings.max_connections);
     door.open_until(shutdown).await;
     front.leave();
-    let linger = LINGER.min(settings.drain / 3);
+    let linger = settings.linger.min(settings.drain / 3);
     let gone = async {
         door.open_until(tokio::time::sleep(linger)).await;
         let graceful = door.close();

@@ -85,7 +85,8 @@ pub async fn stats(Path(id): Path<String>, visit: Visit) -> Answer {
     let border = Border::of(&snapshot, query.by);
     let communes = Border::of(&snapshot, Level::Com);
     let state = |b: &Option<Border>| b.as_ref().map(|b| b.at.key()).unwrap_or_default();
-    let tag = visit.tag(&["stats", &at.key(), &state(&border), &state(&communes), form]);
+    let tag =
+        visit.tag(&["stats", &at.key(), &state(&border), &state(&communes), form]).of(&layer.def);
     if let Some(unchanged) = visit.unchanged(&tag) {
         return Ok(unchanged);
     }

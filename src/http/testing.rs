@@ -307,6 +307,7 @@ fn layer(id: &str, title: &str) -> LayerDef {
         territory: Default::default(),
         tiles: TileOptions { min_zoom: 0, max_zoom: 12, buffer: None },
         style: (id == "mairies").then(|| "points".into()),
+        max_age: (id == "mairies").then_some(Duration::from_secs(3600)),
         keep_versions: 3,
     }
 }
@@ -325,6 +326,7 @@ pub fn settings() -> Settings {
             request_timeout: Duration::from_secs(20),
             max_url: 32 * 1024,
             drain: Duration::from_secs(2),
+            linger: Duration::from_millis(400),
             access_log: false,
         },
         store: StoreSettings { path: "store".into(), kind: StoreKind::Embedded, quota: None },

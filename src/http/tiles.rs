@@ -25,20 +25,14 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 /// Parameters of a tile.
 pub const KNOWN: [&str; 5] = [name::TERRITORY, name::TERRITOIRE, name::MODE, name::V, name::F];
 /// Headers of a tile's answer, with those that every answer gets: room for all at once.
 const HEADERS: usize = 14;
-/// A stable URL follows a publication within a minute; a cache in front may go on giving what it
-/// has for a day when there is nothing better (RFC 5861).
-pub(super) const STABLE: &str =
-    "public, max-age=60, stale-while-revalidate=300, stale-if-error=86400";
 /// A versioned URL never changes its bytes.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
-/// A live layer may be edited at any moment.
-pub(super) const LIVE: &str = "public, max-age=5";
 /// Says whether a tile holds anything (OGC API Tiles, recommendation).
 const HINT: HeaderName = HeaderName::from_static("oatiles-hint");
 
@@ -136,17 +130,13 @@ pub async fn answer(id: &str, tile: TileId, visit: &Visit) -> Answer {
     let selection = visit.selection(asked.as_ref());
     let outline = visit.outline(asked.as_ref())?;
     let live = layer.at()?.version.live.is_some();
-    let mut cache = if live { LIVE } else { STABLE };
+    let mut cache = None;
     if let Some(version) = visit.params.get(name::V) {
         if version != layer.at()?.key() {
             return Ok(reply::redirect(&visit.address(&[name::V], &[]), "public, max-age=60"));
         }
         // The name does not hold the state of the border.
-        cache = match (live, &outline) {
-            (true, _) => LIVE,
-            (false, None) => IMMUTABLE,
-            (false, Some(_)) => STABLE,
-        };
+        cache = (!live && outline.is_none()).then_some(Cow::Borrowed(IMMUTABLE));
     }
     let gzip = visit.gzip();
     let etag = etag(&layer, tile, selection.as_deref(), outline.as_ref(), gzip)?;
@@ -155,15 +145,39 @@ pub async fn answer(id: &str, tile: TileId, visit: &Visit) -> Answer {
     } else {
         body(visit, &layer, tile, selection.as_ref(), outline.as_ref(), gzip).await?
     };
-    dress(&mut response, etag, cache, asked.as_deref());
+    dress(&mut response, etag, cache.unwrap_or_else(|| stable([&*layer])), asked.as_deref());
     Ok(response)
+}
+
+/// How long a tile under a stable address may be kept: as the most impatient of its layers says.
+/// A stable URL follows a publication within a minute, unless the layer says otherwise; a cache in
+/// front may go on giving what it has for a day when there is nothing better (RFC 5861). A live
+/// layer may be edited at any moment.
+pub(super) fn stable<'a>(layers: impl IntoIterator<Item = &'a Layer>) -> Cow<'static, str> {
+    const USUAL: (u64, bool) = (60, false);
+    let of = |layer: &Layer| match (layer.def.max_age, layer.def.is_live()) {
+        (Some(age), live) => (age.as_secs(), live),
+        (None, true) => (5, true),
+        (None, false) => USUAL,
+    };
+    let least = |a: (u64, bool), b: (u64, bool)| (a.0.min(b.0), a.1 || b.1);
+    match layers.into_iter().map(of).reduce(least).unwrap_or(USUAL) {
+        USUAL => "public, max-age=60, stale-while-revalidate=300, stale-if-error=86400".into(),
+        (5, true) => "public, max-age=5".into(),
+        (age, true) => format!("public, max-age={age}").into(),
+        (age, false) => {
+            let (late, broken) = (5 * age, age.max(86_400));
+            format!("public, max-age={age}, stale-while-revalidate={late}, stale-if-error={broken}")
+                .into()
+        }
+    }
 }
 
 /// The headers every answer to a tile address carries.
 pub(super) fn dress(
     response: &mut Response,
     etag: String,
-    cache: &'static str,
+    cache: Cow<'static, str>,
     asked: Option<&Scope>,
 ) {
     let headers = response.headers_mut();
@@ -171,7 +185,7 @@ pub(super) fn dress(
     if let Ok(etag) = HeaderValue::from_maybe_shared(etag.into_bytes()) {
         headers.insert(header::ETAG, etag);
     }
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+    reply::keep(headers, cache);
     headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
     if let Some(notice) = asked.and_then(|a| a.notice.as_ref())
         && let Ok(notice) = HeaderValue::from_str(notice)

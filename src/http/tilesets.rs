@@ -49,7 +49,7 @@ pub async fn list(Path(id): Path<String>, visit: Visit) -> Answer {
     visit.params.check(&[name::F], &[])?;
     visit.format()?;
     let layer = visit.layer(&id)?;
-    let tag = visit.tag(&["tilesets", &layer.at()?.key()]);
+    let tag = visit.tag(&["tilesets", &layer.at()?.key()]).of(&layer.def);
     if let Some(unchanged) = visit.unchanged(&tag) {
         return Ok(unchanged);
     }
@@ -68,7 +68,7 @@ pub async fn one(Path((id, tms)): Path<(String, String)>, visit: Visit) -> Answe
     visit.format()?;
     let layer = visit.layer(&id)?;
     known_grid(&tms)?;
-    let tag = visit.tag(&["tileset", &layer.at()?.key()]);
+    let tag = visit.tag(&["tileset", &layer.at()?.key()]).of(&layer.def);
     if let Some(unchanged) = visit.unchanged(&tag) {
         return Ok(unchanged);
     }
@@ -173,7 +173,7 @@ pub async fn tilejson(Path(id): Path<String>, visit: Visit) -> Answer {
     visit.params.check(&[name::F], &[])?;
     let layer = visit.layer(&id)?;
     let at = layer.at()?;
-    let tag = visit.tag(&["tilejson", &at.key()]);
+    let tag = visit.tag(&["tilejson", &at.key()]).of(&layer.def);
     if let Some(unchanged) = visit.unchanged(&tag) {
         return Ok(unchanged);
     }

@@ -115,6 +115,10 @@ pub struct LayerDef {
     pub tiles: TileOptions,
     /// Its style: the id of a file of `styles/` (without `.json`); a default is drawn otherwise.
     pub style: Option<String>,
+    /// How long clients and caches may keep what it answers before asking again; `None`: a minute
+    /// for tiles, seconds for the rest and for live layers.
+    #[serde(default)]
+    pub max_age: Option<Duration>,
     /// How many old versions to keep beside the current one.
     pub keep_versions: usize,
 }

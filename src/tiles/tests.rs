@@ -139,6 +139,7 @@ fn definition() -> LayerDef {
         territory: TerritoryBinding::default(),
         tiles: TileOptions { min_zoom: 4, max_zoom: 14, buffer: None },
         style: None,
+        max_age: None,
         keep_versions: 3,
     }
 }

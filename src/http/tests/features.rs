@@ -88,6 +88,20 @@ async fn tile_orders_are_not_confused() {
 }
 
 #[tokio::test]
+async fn a_layer_says_how_long_its_answers_are_kept() {
+    let site = Site::new().await;
+    let kept = async |path: &str| site.get(path).await.header("cache-control").to_owned();
+    let tile = "public, max-age=3600, stale-while-revalidate=18000, stale-if-error=86400";
+    assert_eq!(kept("/collections/mairies/tiles/3/4/2.mvt").await, tile);
+    assert_eq!(kept("/collections/mairies/items").await, "public, max-age=3600");
+    assert_eq!(kept("/collections/mairies/tilejson.json").await, "public, max-age=3600");
+    // Lists of layers are the service's; the most impatient of the layers of a tile decides.
+    assert_eq!(kept("/collections").await, "public, max-age=10");
+    let tile = "public, max-age=60, stale-while-revalidate=300, stale-if-error=86400";
+    assert_eq!(kept("/tiles/3/4/2.mvt").await, tile);
+}
+
+#[tokio::test]
 async fn versioned_tiles_are_immutable_while_they_are_current() {
     let site = Site::new().await;
     let key = site.app.catalog.snapshot().layer("communes").unwrap().at().unwrap().key();
