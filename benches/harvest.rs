@@ -13,6 +13,10 @@ pub fn run(site: &Site, report: &mut Report) {
     let ours = best(3, || {
         site.socle(&["harvest", "communes", "--force"]);
     });
+    // EPCI, EPT, arrondissements, départements and régions of all of France, by joining communes.
+    let levels = site.levels_config();
+    let with = best(2, || site.socle_with(levels, &["harvest", "communes", "--force"]));
+    report.figure("derive-levels", with - ours, None, "s");
     if !has_ogr2ogr() {
         report.figure("harvest-communes", ours, None, "s");
         return report.left_out("harvest-communes-over-ogr2ogr", "ogr2ogr is not installed");

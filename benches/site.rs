@@ -8,6 +8,9 @@ use std::{
 };
 use tempfile::TempDir;
 
+/// Levels are derived after a harvest, and measured by themselves.
+const NO_LEVELS: &str = "territories.derived = []\n";
+
 /// A configuration with a harvested layer to measure, and those it needs.
 pub struct Site {
     /// What it is.
@@ -45,6 +48,13 @@ impl Site {
         let path = self.path("measured.toml");
         fs::write(&path, text.replace("\"off\"", &format!("\"{address}\""))).expect("a file");
         path
+    }
+
+    /// The configuration with the levels that are derived from communes.
+    pub fn levels_config(&self) -> &'static str {
+        let text = fs::read_to_string(self.path("socle.toml")).expect("socle.toml");
+        fs::write(self.path("levels.toml"), text.replace(NO_LEVELS, "")).expect("a file");
+        "levels.toml"
     }
 
     /// Runs `socle` on this site.
@@ -85,7 +95,7 @@ pub fn national() -> Site {
     fs::create_dir(dir.path().join("layers")).expect("layers/");
     fs::write(
         dir.path().join("socle.toml"),
-        "[server]\nadmin_listen = \"off\"\n[store]\npath = \"store\"\n[harvest]\ncache = \"cache\"\n",
+        format!("{NO_LEVELS}[server]\nadmin_listen = \"off\"\n[store]\npath = \"store\"\n[harvest]\ncache = \"cache\"\n"),
     )
     .expect("socle.toml");
     let layer = "id = \"communes\"\ntitle = \"Communes\"\nproducer = \"IGN\"\nlicence = \"lov2\"\nkey = \"code\"\nkeep_versions = 0\n\

@@ -2,12 +2,16 @@
 //! them. Each layer fails alone; a failure leaves what is published untouched.
 
 pub mod backup;
+mod levels;
 
 use crate::{
     error::{Error, Result},
     harvest::{self, Fetch, Harvester},
     import::{self, Borders, Importer, Job, State, Workdir},
-    model::{Harvested, LayerDef, LayerId, Level, Progress, SourceLocation, Version, VersionId},
+    model::{
+        DerivedSource, Harvested, LayerDef, LayerId, Level, Progress, Silent, SourceLocation,
+        Version, VersionId,
+    },
     store::{At, Claim, Reach, Store},
     text,
 };
@@ -60,8 +64,8 @@ pub struct Run {
 }
 
 impl Jobs {
-    /// Harvests the named layers (all when none is named) and brings every reach index up to
-    /// date. `seen` is called after each layer.
+    /// Harvests the named layers (all when none is named) and brings derived levels and reach
+    /// indexes up to date. `seen` is called after each layer.
     pub async fn harvest(
         &self,
         names: &[LayerId],
@@ -86,7 +90,10 @@ impl Jobs {
             runs.push(run);
         }
         if !options.dry_run {
-            self.derive(&progress).await?;
+            for run in self.derive(&progress).await? {
+                seen(&run);
+                runs.push(run);
+            }
             self.prune_sources().await;
         }
         Ok(runs)
@@ -107,7 +114,9 @@ impl Jobs {
         let done = self.one(&def, Some(file), options, &progress).await;
         progress.finish();
         if done.is_ok() && !options.dry_run {
-            self.derive(&progress).await?;
+            for run in self.derive(&progress).await? {
+                run.outcome?;
+            }
         }
         done
     }
@@ -145,12 +154,21 @@ impl Jobs {
             self.note_changes(&def, &claim, Some(&at), &back).await;
         }
         self.store.publish(&claim, &id, &reach_id).await?;
+        drop(claim);
+        // What is made from a layer follows it back.
+        let progress: Arc<dyn Progress> = Arc::new(Silent);
+        for run in self.derive(&progress).await? {
+            if let Err(e) = run.outcome {
+                tracing::warn!(layer = %run.layer, "not derived: {}", e.chain());
+            }
+        }
         Ok(id)
     }
 
     fn named(&self, names: &[LayerId]) -> Result<Vec<LayerDef>> {
         if names.is_empty() {
-            return Ok(self.layers.iter().filter(|def| !def.is_live()).cloned().collect());
+            let harvested = |def: &&LayerDef| !def.is_live() && def.derived().is_none();
+            return Ok(self.layers.iter().filter(harvested).cloned().collect());
         }
         let find = |id: &LayerId| {
             self.layers.iter().find(|def| def.id == *id).cloned().ok_or_else(|| {
@@ -167,6 +185,15 @@ impl Jobs {
                 "« {id} » est une table publiée telle quelle : elle n'a ni source ni version à charger.",
                 "\"{id}\" is a table published as it is: it has no source and no version to load."
             )));
+        }
+        for def in names.iter().filter_map(|id| find(id).ok()) {
+            if let Some(DerivedSource { from, .. }) = def.derived() {
+                let id = &def.id;
+                return Err(Error::Invalid(text!(
+                    "« {id} » est faite à partir de « {from} » et la suit : c'est « {from} » qui se moissonne.",
+                    "\"{id}\" is made from \"{from}\" and follows it: \"{from}\" is the one to harvest."
+                )));
+            }
         }
         names.iter().map(find).collect()
     }
@@ -299,11 +326,14 @@ impl Jobs {
         Borders::new(layers, &self.store)
     }
 
-    /// Rebuilds the reach indexes whose inputs moved, and puts each in force.
-    async fn derive(&self, progress: &Arc<dyn Progress>) -> Result<()> {
+    /// Makes anew the derived levels and the reach indexes whose inputs moved, and puts each in
+    /// force. Gives the levels that changed or failed.
+    async fn derive(&self, progress: &Arc<dyn Progress>) -> Result<Vec<Run>> {
+        let runs = self.levels(progress).await?;
         let harvested: Vec<_> = self.layers.iter().filter(|def| !def.is_live()).collect();
         self.attach(&harvested, progress).await?;
-        self.attach_tables(progress).await
+        self.attach_tables(progress).await?;
+        Ok(runs)
     }
 
     /// Attaches again the published tables that were edited since they last were, or whose

@@ -30,6 +30,7 @@ mod formats_written;
 mod gdal;
 mod harvest;
 mod kit;
+mod levels;
 mod news;
 mod odd;
 mod operations;

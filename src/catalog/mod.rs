@@ -204,7 +204,11 @@ fn join(
         let layer = Layer { def, current, known, refused };
         (layer.def.id.clone(), Arc::new(layer))
     };
-    defs.iter().map(layer).collect()
+    // A level that no commune draws here is no layer, rather than one that waits for ever.
+    let there = |layer: &(LayerId, Arc<Layer>)| {
+        !known || layer.1.current.is_some() || layer.1.def.derived().is_none()
+    };
+    defs.iter().map(layer).filter(there).collect()
 }
 
 /// Completes what is declared of a table with what the table says of itself, and tells people

@@ -10,6 +10,10 @@ pub(super) async fn run(settings: &Settings) -> Result<ExitCode> {
     for def in &settings.layers {
         let state = match current.get(&def.id) {
             Some(at) => format!("{:>9}  {}", at.version.count, at.version.id),
+            None if def.derived().is_some() => match lang {
+                Lang::Fr => "        –  pas encore dérivée".to_owned(),
+                Lang::En => "        –  not derived yet".to_owned(),
+            },
             None if lang == Lang::Fr => "        –  jamais moissonnée".to_owned(),
             None => "        –  never harvested".to_owned(),
         };

@@ -13,6 +13,7 @@ mod exports;
 mod files;
 mod harvest;
 mod layer;
+mod levels;
 mod licence;
 mod network;
 pub mod secrets;
@@ -36,7 +37,7 @@ pub use tiles::TileServiceSettings;
 
 use crate::{
     error::{Error, Result},
-    model::{LayerDef, Text},
+    model::{LayerDef, Level, Text},
     text,
 };
 use document::Document;
@@ -64,12 +65,22 @@ pub struct Settings {
     /// Folder of MapLibre style documents. Default `styles` beside the configuration, where it
     /// need not exist as long as no layer names a style.
     pub styles: PathBuf,
-    /// The layers, those of `[[tables]]` among them, sorted by id.
+    /// The layers, those of `[[tables]]` and derived levels among them, sorted by id.
     pub layers: Vec<LayerDef>,
 }
 
-const KEYS: &[&str] =
-    &["server", "store", "tiles", "harvest", "blobs", "exports", "layers", "styles", "tables"];
+const KEYS: &[&str] = &[
+    "server",
+    "store",
+    "tiles",
+    "harvest",
+    "blobs",
+    "exports",
+    "layers",
+    "styles",
+    "tables",
+    "territories",
+];
 
 /// Problems listed in one message; beyond, they are counted.
 const MAX_LISTED: usize = 30;
@@ -92,6 +103,7 @@ impl Settings {
             let styles = styles.unwrap_or_default();
             layers = read_layers(&main.layers, &styles, &mut problems);
             main.publish(&mut layers, &styles, &doc);
+            levels::derive(&mut layers, &main.derived);
         }
         problems.splice(0..0, doc.into_problems());
         match main {
@@ -123,6 +135,8 @@ struct Main {
     styles_here: bool,
     layers: PathBuf,
     tables: Vec<tables::Read>,
+    /// Levels to draw from communes, where no layer draws them.
+    derived: Vec<Level>,
 }
 
 impl Main {
@@ -154,6 +168,7 @@ impl Main {
             styles,
             layers: relative(table, "layers", base).unwrap_or_else(|| base.join("layers")),
             tables: table.tables("tables", tables::KEYS).iter().filter_map(tables::read).collect(),
+            derived: levels::read(table.table("territories", levels::KEYS).as_ref()),
         };
         // Each cleans its own folder: they must not meet.
         let folders = [

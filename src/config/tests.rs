@@ -311,8 +311,16 @@ fn a_long_list_of_problems_is_cut_and_counted() {
 fn the_default_configuration_documents_every_key() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(root.join("config/socle.toml")).unwrap();
-    let all =
-        [server::KEYS, store::KEYS, tiles::KEYS, harvest::KEYS, blobs::KEYS, exports::KEYS, KEYS];
+    let all = [
+        server::KEYS,
+        store::KEYS,
+        tiles::KEYS,
+        harvest::KEYS,
+        blobs::KEYS,
+        exports::KEYS,
+        levels::KEYS,
+        KEYS,
+    ];
     for key in all.concat() {
         assert!(text.contains(key), "config/socle.toml says nothing of {key}");
     }
@@ -461,5 +469,42 @@ table = "communes"
     assert!(
         embedded.en.contains("postgis") && embedded.en.contains("unknown key \"tabel\""),
         "{embedded:?}"
+    );
+}
+
+/// Levels are derived from the first layer of communes, where no layer draws them.
+#[test]
+fn levels_follow_from_a_layer_of_communes() {
+    let layer = |id: &str, level: &str| {
+        format!(
+            "id = \"{id}\"\ntitle = \"{id}\"\nproducer = \"IGN\"\nlicence = \"lov2\"\n\
+             described_at = 2025-01-01\n[source]\npath = \"x.geojson\"\n\
+             [territory]\nlevel = \"{level}\"\ncolumn = \"code\"\nborders = \"{level}\"\n"
+        )
+    };
+    let communes = layer("communes", "com");
+    let ids = |settings: &Settings| -> Vec<String> {
+        settings.layers.iter().map(|def| def.id.to_string()).collect()
+    };
+    let settings = Folder::new("").with("layers/c.toml", &communes).load().unwrap();
+    let derived = ["arr", "dep", "epci", "ept", "reg"].map(|l| format!("territoires-{l}"));
+    assert_eq!(ids(&settings), [&["communes".to_owned()][..], &derived].concat());
+    for def in settings.layers.iter().filter_map(|def| def.derived().map(|made| (def, made))) {
+        let (def, made) = def;
+        assert_eq!(made.from.as_str(), "communes");
+        assert_eq!(def.territory.borders, Some(made.level));
+        assert_eq!(def.described_at, settings.layers[0].described_at);
+        assert!(!def.is_live() && !def.territory.by_location);
+    }
+    let folder = Folder::new("[territories]\nderived = [\"dep\", \"reg\"]\n");
+    let folder = folder.with("layers/c.toml", &communes).with("layers/d.toml", layer("d", "dep"));
+    assert_eq!(ids(&folder.load().unwrap()), ["communes", "d", "territoires-reg"]);
+    let none = Folder::new("territories.derived = []").with("layers/c.toml", &communes);
+    assert_eq!(ids(&none.load().unwrap()), ["communes"]);
+    let wrong = Folder::new("[territories]\nderived = [\"epi\"]").problems().en;
+    assert!(wrong.contains("socle.toml:2: ") && wrong.contains("\"epci\""), "{wrong}");
+    assert_eq!(
+        ids(&Folder::new("").with("layers/d.toml", layer("d", "dep")).load().unwrap()),
+        ["d"]
     );
 }

@@ -18,7 +18,7 @@ use crate::{
     blobs::{Blobs, Key, Stat, Sweep},
     config::HarvestSettings,
     error::{Error, Result},
-    model::{Harvested, LayerDef, Progress, SourceLocation},
+    model::{DerivedSource, Harvested, LayerDef, Progress, SourceLocation},
     text,
 };
 use std::{path::Path, time::Duration};
@@ -71,6 +71,10 @@ impl Harvester {
                     "c'est une table publiée telle quelle : rien à moissonner",
                     "it is a table published as it is: there is nothing to harvest"
                 ))),
+                SourceLocation::Derived(DerivedSource { from, .. }) => Err(Error::Refused(text!(
+                    "elle est faite à partir de « {from} » : rien à moissonner",
+                    "it is made from \"{from}\": there is nothing to harvest"
+                ))),
             }
         };
         let fetched = tokio::time::timeout(source.timeout, Box::pin(fetching)).await;
@@ -104,6 +108,7 @@ pub fn shown(location: &SourceLocation) -> String {
         SourceLocation::File(path) => file::name(path),
         SourceLocation::Http(address) => redact::redact(address),
         SourceLocation::Table(table) => format!("{}.{}", table.schema, table.table),
+        SourceLocation::Derived(made) => made.from.to_string(),
     }
 }
 

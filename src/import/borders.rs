@@ -9,6 +9,7 @@ use crate::{
     store::{At, Store},
     territory::{Carry, Reference},
 };
+use geo_types::Geometry;
 use std::{
     ops::ControlFlow,
     sync::{Arc, Mutex, PoisonError},
@@ -27,6 +28,11 @@ pub struct Border {
     store: Arc<dyn Store>,
     runtime: Handle,
     loaded: Mutex<Option<Arc<Loaded>>>,
+}
+
+/// The polygons of a layer of communes, each with the rank of its commune.
+pub struct Communes {
+    pub(super) polygons: Vec<(u32, Geometry<f64>)>,
 }
 
 /// Polygons ready to be asked.
@@ -72,6 +78,11 @@ impl Borders {
         Ok(Self { list })
     }
 
+    /// The border that a layer of communes is.
+    pub(super) fn communes(&self, layer: &LayerId) -> Option<&Border> {
+        self.list.iter().find(|b| b.level == Level::Com && b.at.layer == *layer)
+    }
+
     /// The borders that serve a layer: all but its own.
     pub(super) fn serving<'a>(&'a self, layer: &'a LayerId) -> impl Iterator<Item = &'a Border> {
         self.list.iter().filter(move |b| b.at.layer != *layer)
@@ -79,6 +90,22 @@ impl Borders {
 }
 
 impl Border {
+    /// The state of the layer.
+    pub(super) fn at(&self) -> &At {
+        &self.at
+    }
+
+    /// The polygons of communes, read each time. Never called on a thread of the runtime itself.
+    pub(super) fn communes(&self, reference: &Reference) -> Result<Communes> {
+        let mut polygons = Vec::new();
+        for (code, bytes) in self.rows()? {
+            if let Carry::Current(rank) | Carry::Carried(rank) = reference.carry(&code) {
+                polygons.push((rank, polygon(&bytes)?));
+            }
+        }
+        Ok(Communes { polygons })
+    }
+
     /// What the polygons come from, for reach indexes' names.
     pub(super) fn key(&self) -> String {
         format!("{}={}/{}", self.level, self.at.layer, self.at.version.id)
@@ -96,7 +123,8 @@ impl Border {
         Ok(fresh)
     }
 
-    fn read(&self, reference: &Reference) -> Result<Loaded> {
+    /// Codes and geometries as they are stored.
+    fn rows(&self) -> Result<Vec<Polygon>> {
         let rows: Arc<Mutex<Vec<Polygon>>> = Arc::default();
         let (out, code, only) = (rows.clone(), self.code, self.only.clone());
         let sink = Box::new(move |row: &crate::store::Row<'_>| {
@@ -115,22 +143,24 @@ impl Border {
         let scan = Scan { filter: Filter::default(), start: Start::Ordinal(0), limit: None };
         self.runtime.block_on(self.store.scan(&self.at, scan, sink))?;
         let rows = std::mem::take(&mut *rows.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut polygons = Vec::with_capacity(rows.len());
-        let mut codes = Vec::new();
-        for (code, bytes) in rows {
-            let geometry = wkb::read(&bytes).map_err(|e| Error::fault("border geometry", e))?;
-            let payload = if self.level == Level::Com {
-                match reference.carry(&code) {
-                    Carry::Current(rank) | Carry::Carried(rank) => rank,
-                    Carry::Shared(_) | Carry::Unknown => continue,
-                }
-            } else {
-                let Ok(code) = Code::new(self.level, &code) else { continue };
-                codes.push(TerritoryCode { level: self.level, code });
-                codes.len() as u32 - 1
-            };
-            polygons.push((payload, geometry));
+        Ok(rows)
+    }
+
+    fn read(&self, reference: &Reference) -> Result<Loaded> {
+        if self.level == Level::Com {
+            let polygons = self.communes(reference)?.polygons;
+            return Ok(Loaded { index: BorderIndex::new(polygons), codes: Vec::new() });
+        }
+        let (mut polygons, mut codes) = (Vec::new(), Vec::new());
+        for (code, bytes) in self.rows()? {
+            let Ok(code) = Code::new(self.level, &code) else { continue };
+            polygons.push((codes.len() as u32, polygon(&bytes)?));
+            codes.push(TerritoryCode { level: self.level, code });
         }
         Ok(Loaded { index: BorderIndex::new(polygons), codes })
     }
+}
+
+fn polygon(bytes: &[u8]) -> Result<Geometry<f64>> {
+    wkb::read(bytes).map_err(|e| Error::fault("border geometry", e))
 }

@@ -8,11 +8,12 @@ mod changes;
 mod check;
 mod derive;
 mod identity;
+mod levels;
 mod read;
 mod tell;
 mod workdir;
 
-pub use borders::{Border, Borders};
+pub use borders::{Border, Borders, Communes};
 pub use changes::State;
 pub use workdir::Workdir;
 
@@ -63,6 +64,11 @@ impl Importer {
         let mut report = Report::default();
         let limits = OpenLimits { max_unpacked: self.max_unpacked };
         let rows = read::read(job, &limits, &mut report)?;
+        self.version(job, rows, report)
+    }
+
+    /// Names and attaches rows that were read and checked.
+    fn version(&self, job: &Job<'_>, rows: read::Rows, mut report: Report) -> Result<NewVersion> {
         let key = job.def.key.clone();
         let mut features = identity::name(rows.checked, &rows.schema, key.as_deref(), &mut report)?;
         report.kept = features.len() as u64;

@@ -47,6 +47,14 @@ impl LayerDef {
     pub fn is_live(&self) -> bool {
         matches!(self.source.location, SourceLocation::Table(_))
     }
+
+    /// What it is made from, when it is made from another layer and harvested from nowhere.
+    pub fn derived(&self) -> Option<&DerivedSource> {
+        match &self.source.location {
+            SourceLocation::Derived(source) => Some(source),
+            _ => None,
+        }
+    }
 }
 
 /// Maps by id are looked into with text; what is no id is in none.
@@ -154,6 +162,17 @@ pub enum SourceLocation {
     Http(String),
     /// A table of the store's database, published as it is: a live layer.
     Table(TableSource),
+    /// Another layer, of communes, whose polygons are joined.
+    Derived(DerivedSource),
+}
+
+/// A level whose territories are drawn by joining their communes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DerivedSource {
+    /// The layer of communes.
+    pub from: LayerId,
+    /// The level, one made of whole communes.
+    pub level: Level,
 }
 
 /// A format Socle reads.

@@ -25,8 +25,8 @@ pub use changes::{Change, ChangeKind, Changes, ChangesHead, Place};
 pub use geometry_kind::GeometryKind;
 pub use hash::{push_hex, stable_hash};
 pub use layer::{
-    CsvOptions, Format, LayerDef, LayerId, Licence, SourceDef, SourceLocation, TerritoryBinding,
-    TileOptions,
+    CsvOptions, DerivedSource, Format, LayerDef, LayerId, Licence, SourceDef, SourceLocation,
+    TerritoryBinding, TileOptions,
 };
 pub use live::{Cells, Live, TableSource};
 pub use perimeter::{Perimeter, PerimeterUnit};

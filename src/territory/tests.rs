@@ -287,3 +287,49 @@ proptest! {
         prop_assert_eq!(set, ranks);
     }
 }
+
+/// What no rule of thumb gets right: who is in no EPCI, and which EPCI no département holds.
+#[test]
+fn exceptions_are_told_as_they_are() {
+    let reference = Reference::builtin();
+    let metro = reference.communes(&code("fr:metro")).unwrap();
+    let epci = reference.units(Level::Epci);
+    let alone = |set: RankSet| -> Vec<String> {
+        let alone = set.iter().filter(|rank| epci.of(*rank).is_none());
+        alone.map(|rank| reference.commune(rank).unwrap().code.to_string()).collect()
+    };
+    let mut islands = alone(metro);
+    islands.sort();
+    assert_eq!(islands, ["22016", "29083", "29155", "85113"]);
+    assert!(alone(reference.communes(&code("fr:drom")).unwrap()).is_empty());
+    // Overseas collectivities have no EPCI, no arrondissement, and stand for their own région.
+    let overseas = reference.communes(&code("fr:com")).unwrap();
+    assert_eq!(alone(overseas.clone()).len(), overseas.len());
+    for rank in overseas.iter() {
+        let place = get(&reference.commune(rank).unwrap().to_string());
+        let above: Vec<Level> = place.parents.iter().map(|p| p.level).collect();
+        assert_eq!(above, [Level::Dep, Level::Reg], "{}", place.code);
+        assert_eq!(place.parents[0].code, place.parents[1].code);
+    }
+    // Paris is of the metropolis, and of none of its EPT.
+    let paris = get("com:75056");
+    assert_eq!(texts(&paris.parents), ["epci:200054781", "arr:751", "dep:75", "reg:11"]);
+    assert_eq!(get("epci:200054781").epci_kind, Some(EpciKind::Metropole));
+    assert_eq!(reference.members(&paris.code).len(), 20);
+    assert_eq!(get("arm:75101").parents.first(), Some(&paris.code));
+
+    let across = |level: Level| {
+        let many = |unit: &&Unit| {
+            get(&unit.code.to_string()).parents.iter().filter(|p| p.level == level).count() > 1
+        };
+        epci.list.iter().filter(many).count()
+    };
+    assert_eq!((epci.list.len(), across(Level::Dep), across(Level::Reg)), (1_255, 89, 26));
+    let four = get("epci:245900758");
+    assert_eq!(texts(&four.parents), ["dep:59", "dep:62", "reg:32"]);
+    let members = reference.communes(&four.code).unwrap();
+    for side in ["dep:59", "dep:62"] {
+        let side = reference.communes(&code(side)).unwrap();
+        assert_eq!(side.intersection(&members).len(), 4);
+    }
+}

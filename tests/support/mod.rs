@@ -102,6 +102,9 @@ pub fn over_postgis(test: fn()) {
     }
 }
 
+/// Most tests are of the layers they declare: levels are derived for those that ask.
+const NO_LEVELS: &str = "territories.derived = []\n";
+
 /// A configuration in a folder of its own: settings, layers, store.
 pub struct Site {
     pub dir: TempDir,
@@ -153,7 +156,7 @@ impl Site {
     fn configure(&self, server: &str, store: &str) {
         let styles = root().join("styles");
         let text = format!(
-            "styles = {styles:?}\n[server]\nadmin_listen = \"off\"\n{server}\n[store]\n{store}\n[harvest]\ncache = \"cache\"\n"
+            "styles = {styles:?}\n{NO_LEVELS}[server]\nadmin_listen = \"off\"\n{server}\n[store]\n{store}\n[harvest]\ncache = \"cache\"\n"
         );
         fs::write(self.path("socle.toml"), text).expect("socle.toml");
     }
@@ -172,6 +175,14 @@ impl Site {
             "id = \"{id}\"\ntitle = \"{id}\"\nproducer = \"Essai\"\nlicence = \"lov2\"\n{rest}\n"
         );
         fs::write(self.path("layers").join(format!("{id}.toml")), text).expect("a layer file");
+    }
+
+    /// The configuration with derived levels, in a file beside the other.
+    pub fn with_levels(&self) -> String {
+        let text = fs::read_to_string(self.path("socle.toml")).expect("socle.toml");
+        let file = self.path("levels.toml");
+        fs::write(&file, text.replace(NO_LEVELS, "")).expect("levels.toml");
+        file.to_str().expect("UTF-8").to_owned()
     }
 
     /// Runs a command on this configuration.
@@ -206,6 +217,8 @@ pub fn demo() -> &'static Path {
         let site = Site::new();
         demo_layers(&site);
         site.harvest();
+        let output = socle(&["harvest", "communes", "--config", &site.with_levels()]);
+        assert!(output.status.success(), "{}", said(&output));
         let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         let _ = fs::remove_dir_all(&place);
         fs::create_dir_all(place.parent().expect("a parent")).expect("target/tmp");
@@ -232,6 +245,11 @@ pub fn demo_layers(site: &Site) {
 /// A server over the demo.
 pub fn demo_server() -> Server {
     Server::start(demo().join("socle.toml").to_str().expect("UTF-8"))
+}
+
+/// The same with the levels derived from its communes.
+pub fn demo_levels_server() -> Server {
+    Server::start(demo().join("levels.toml").to_str().expect("UTF-8"))
 }
 
 /// A running `socle serve`.

@@ -95,7 +95,9 @@ fn source<'a>(
 ) -> Option<Source> {
     let of = |level: Level| {
         move |(def, at): (&'a LayerDef, &'a At)| {
-            if def.territory.borders != Some(level) {
+            // A level that is made from communes is cut at the outline of those communes: their
+            // generalised borders are then the very ones of their neighbours.
+            if def.territory.borders != Some(level) || def.derived().is_some() {
                 return None;
             }
             let schema = &at.version.schema;

@@ -1,0 +1,127 @@
+//! `[territories]`: which levels are drawn from communes, each as a layer.
+
+use super::{
+    document::{clip, hint},
+    table::Table,
+};
+use crate::{
+    model::{
+        CsvOptions, DerivedSource, LayerDef, Level, SourceDef, SourceLocation, TerritoryBinding,
+        Text, layer::CodeColumn,
+    },
+    text,
+};
+use std::time::Duration;
+
+pub(super) const KEYS: &[&str] = &["derived"];
+
+/// The levels made of communes, but communes themselves and the whole. Default: all.
+const DERIVED: [Level; 5] = [Level::Epci, Level::Ept, Level::Arr, Level::Dep, Level::Reg];
+
+/// Who draws up the codes and names.
+const COG: &str = "INSEE, Code officiel géographique";
+
+/// Reads the table; all levels without it.
+pub(super) fn read(table: Option<&Table<'_>>) -> Vec<Level> {
+    let Some(table) = table.filter(|t| t.has("derived")) else { return DERIVED.to_vec() };
+    let mut levels = Vec::new();
+    for words in table.strings("derived").unwrap_or_default() {
+        match DERIVED.into_iter().find(|level| level.id() == words) {
+            Some(level) => levels.push(level),
+            None => {
+                let (words, known) = (clip(&words), DERIVED.map(Level::id));
+                let Text { fr, en } = hint(&words, &known);
+                let list = known.join(", ");
+                table.report(
+                    "derived",
+                    text!(
+                        "« {words} » n'est pas un niveau qui se dérive des communes ; {fr} ({list})",
+                        "\"{words}\" is not a level that is derived from communes; {en} ({list})"
+                    ),
+                );
+            }
+        }
+    }
+    levels
+}
+
+/// Adds the layers of the levels that no layer draws, when one draws the communes.
+pub(super) fn derive(layers: &mut Vec<LayerDef>, levels: &[Level]) {
+    let coded = |def: &&LayerDef| def.territory.columns.iter().any(|c| c.level == Level::Com);
+    let drawn = |def: &&LayerDef| def.territory.borders == Some(Level::Com) && !def.is_live();
+    let Some(communes) = layers.iter().filter(drawn).find(coded).cloned() else { return };
+    for level in levels {
+        let made = layer(&communes, *level);
+        let taken = |def: &LayerDef| {
+            def.territory.borders == Some(*level)
+                || made.as_ref().is_some_and(|made| made.id == def.id)
+        };
+        if !layers.iter().any(taken) {
+            layers.extend(made);
+        }
+    }
+    layers.sort_by(|a, b| a.id.cmp(&b.id));
+}
+
+fn layer(communes: &LayerDef, level: Level) -> Option<LayerDef> {
+    let producer = communes.producer.clone();
+    let from = communes.id.clone();
+    Some(LayerDef {
+        id: format!("territoires-{level}").parse().ok()?,
+        title: title(level),
+        description: description(communes, level),
+        attribution: format!("{} ; {COG}", communes.attribution),
+        key: Some("code".into()),
+        label: Some("nom".into()),
+        source: SourceDef {
+            location: SourceLocation::Derived(DerivedSource { from, level }),
+            format: None,
+            crs: None,
+            encoding: None,
+            member: None,
+            csv: CsvOptions::default(),
+            max_bytes: 0,
+            timeout: Duration::ZERO,
+        },
+        territory: TerritoryBinding {
+            columns: vec![CodeColumn { level, column: "code".into() }],
+            borders: Some(level),
+            ..TerritoryBinding::default()
+        },
+        style: None,
+        producer,
+        ..communes.clone()
+    })
+}
+
+fn title(level: Level) -> Text {
+    match level {
+        Level::Epci => text!("Intercommunalités (EPCI)", "Intercommunalities (EPCI)"),
+        Level::Ept => {
+            text!("Établissements publics territoriaux (EPT)", "Territorial public bodies (EPT)")
+        }
+        Level::Arr => text!("Arrondissements", "Arrondissements"),
+        Level::Dep => text!("Départements", "Departments (départements)"),
+        _ => text!("Régions", "Regions (régions)"),
+    }
+}
+
+/// What the features are made from, and what their columns are.
+fn description(communes: &LayerDef, level: Level) -> Text {
+    let Text { fr, en } = &communes.title;
+    let members = match level {
+        Level::Reg => {
+            text!(" « membres » liste les départements.", " \"membres\" lists the départements.")
+        }
+        Level::Dep => text!(
+            " « membres » liste les arrondissements.",
+            " \"membres\" lists the arrondissements."
+        ),
+        _ => Text::default(),
+    };
+    let (fr_members, en_members) = (members.fr, members.en);
+    text!(
+        "Limites obtenues en réunissant les communes de la couche « {fr} », sans en déplacer un point ; codes, noms et appartenances du Code officiel géographique, populations municipales de l'INSEE. « communes » en compte les communes, « communes_absentes » celles que la couche n'a pas : le contour est alors incomplet.{fr_members} Superficie en km² sur l'ellipsoïde.",
+        "Borders obtained by joining the communes of the layer \"{en}\", without moving a point; codes, names and memberships of the Code officiel géographique, municipal populations by INSEE. \"communes\" counts the communes, \"communes_absentes\" those that the layer lacks: the outline is then incomplete.{en_members} Area in km² on the ellipsoid (superficie_km2)."
+    )
+}

@@ -1,0 +1,322 @@
+//! Levels drawn from communes: the version of a layer whose features are the territories of a
+//! level, each the union of its communes as a layer of these has them.
+//!
+//! Made from a version into a version: nothing is fetched, and the same communes under the same
+//! reference give the same features.
+
+use super::{
+    Importer, Job,
+    borders::{Borders, Communes},
+    check::Checked,
+    read::Rows,
+};
+use crate::{
+    error::{Error, Result},
+    geometry::{area, dissolve::dissolve, validity},
+    model::{
+        Field, FieldKind, Harvested, LayerDef, Level, Progress, RankSet, Refusal, RefusalReason,
+        Report, Schema, TerritoryCode, Value,
+    },
+    store::NewVersion,
+    territory::{Reference, Territory, Unit},
+    text,
+};
+use geo::{BoundingRect, Centroid};
+use geo_types::{Geometry, MultiPolygon};
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
+
+/// Raised when this program makes other features of the same communes.
+const RECIPE: u32 = 1;
+/// Communes that a note names, so that someone can go and look at them.
+const NAMED: usize = 20;
+
+impl Importer {
+    /// What a level would be made from now, in the words of a source: the state of the layer of
+    /// communes under this reference has the checksum, and its dates are those of that layer.
+    /// `None` while there is no such layer.
+    pub fn level_source(&self, def: &LayerDef, borders: &Borders) -> Option<Harvested> {
+        let made = def.derived()?;
+        let border = borders.communes(&made.from)?;
+        let (from, version) = (&made.from, &border.at().version);
+        let inputs = [border.key(), self.reference.id().to_owned(), made.level.to_string()];
+        let digest = Sha256::digest(format!("{RECIPE}\n{}", inputs.join("\n")));
+        Some(Harvested {
+            name: from.to_string(),
+            origin: format!("{from} {}", version.id),
+            sha256: super::hex(&digest, 64),
+            path: std::path::PathBuf::new(),
+            etag: None,
+            ..version.source.clone()
+        })
+    }
+
+    /// The polygons of the layer of communes that a level is made from. Called from a blocking
+    /// thread of the runtime.
+    pub fn level_communes(&self, def: &LayerDef, borders: &Borders) -> Result<Arc<Communes>> {
+        let border = def.derived().and_then(|made| borders.communes(&made.from));
+        let border = border.ok_or_else(|| Error::broken("a level made from no layer"))?;
+        border.communes(&self.reference).map(Arc::new)
+    }
+
+    /// The version of a level; `None` when no territory of the level has a commune in the layer.
+    pub fn level(
+        &self,
+        def: &LayerDef,
+        source: &Harvested,
+        communes: &Communes,
+        progress: &dyn Progress,
+    ) -> Result<Option<NewVersion>> {
+        let made = def.derived().ok_or_else(|| Error::broken("a layer that is not derived"))?;
+        let mut report = Report::default();
+        let drawn = draw(&self.reference, made.level, communes, &mut report);
+        if drawn.is_empty() {
+            return Ok(None);
+        }
+        report.read = drawn.len() as u64;
+        let schema = Schema { fields: fields(made.level), ..Schema::default() };
+        let mut checked = Vec::with_capacity(drawn.len());
+        for (line, unit) in (1u64..).zip(drawn) {
+            match unit.shape {
+                Ok(shape) => {
+                    checked.push(row(&self.reference, made.level, line, &unit.code, shape))
+                }
+                Err(problem) => report.refuse(refusal(line, &unit.code, &problem)),
+            }
+        }
+        let rows = Rows { checked: vec![checked], schema };
+        let borders = Borders::default();
+        let workdir = Path::new("");
+        let job = Job { def, source, borders: &borders, workdir, progress };
+        self.version(&job, rows, report).map(Some)
+    }
+}
+
+/// A territory and what could be drawn of it.
+struct Drawn {
+    code: TerritoryCode,
+    shape: std::result::Result<Shape, validity::Problem>,
+}
+
+/// The union of the communes there are.
+struct Shape {
+    polygons: MultiPolygon<f64>,
+    /// Communes that the layer lacks.
+    absent: u64,
+    /// Thin gaps between communes that should touch.
+    gaps: usize,
+}
+
+/// Draws the territories that have a commune in the layer, in the order of their codes.
+fn draw(
+    reference: &Reference,
+    level: Level,
+    communes: &Communes,
+    report: &mut Report,
+) -> Vec<Drawn> {
+    let units = reference.units(level);
+    let mut members: Vec<Vec<&Geometry<f64>>> = vec![Vec::new(); units.list.len()];
+    let mut ranks: Vec<BTreeSet<u32>> = vec![BTreeSet::new(); units.list.len()];
+    let mut outside = BTreeSet::new();
+    for (rank, geometry) in &communes.polygons {
+        let place = units.of(*rank).map(|unit| unit as usize);
+        match place.and_then(|unit| Some((members.get_mut(unit)?, ranks.get_mut(unit)?))) {
+            Some((members, ranks)) => {
+                members.push(geometry);
+                ranks.insert(*rank);
+            }
+            None => _ = outside.insert(*rank),
+        }
+    }
+    let drawn: Vec<Drawn> = units
+        .list
+        .par_iter()
+        .zip(members)
+        .zip(ranks)
+        .filter_map(|((unit, members), ranks)| one(reference, unit, &members, &ranks))
+        .collect();
+    tell(reference, level, &drawn, units.list.len(), &outside, report);
+    drawn
+}
+
+fn one(
+    reference: &Reference,
+    unit: &Unit,
+    members: &[&Geometry<f64>],
+    ranks: &BTreeSet<u32>,
+) -> Option<Drawn> {
+    let code = unit.code.clone();
+    let all = reference.communes(&code).as_ref().map_or(0, RankSet::len);
+    let absent = all.saturating_sub(ranks.len()) as u64;
+    let shape = match dissolve(members.iter().copied()) {
+        Ok(union) => {
+            let union = union?;
+            Ok(Shape { polygons: union.shape, absent, gaps: union.gaps })
+        }
+        Err(problem) => Err(problem),
+    };
+    Some(Drawn { code, shape })
+}
+
+/// Puts into the report what a person should know of the drawing.
+fn tell(
+    reference: &Reference,
+    level: Level,
+    drawn: &[Drawn],
+    all: usize,
+    outside: &BTreeSet<u32>,
+    report: &mut Report,
+) {
+    let vintage = reference.vintage();
+    let count = |what: fn(&Shape) -> bool| {
+        drawn.iter().filter_map(|d| d.shape.as_ref().ok()).filter(|s| what(s)).count()
+    };
+    let made = drawn.len();
+    report.notes.push(text!(
+        "{made} territoires sur les {all} du COG {vintage} ont des communes dans la couche.",
+        "{made} territories of the {all} of the COG {vintage} have communes in the layer."
+    ));
+    let partial = count(|s| s.absent > 0);
+    if partial > 0 {
+        report.notes.push(text!(
+            "{partial} territoires ont des communes que la couche n'a pas (« communes_absentes ») : leur contour est incomplet.",
+            "{partial} territories have communes that the layer lacks (\"communes_absentes\"): their outline is incomplete."
+        ));
+    }
+    let gaps = count(|s| s.gaps > 0);
+    if gaps > 0 {
+        report.notes.push(text!(
+            "{gaps} territoires gardent des interstices entre communes dont les limites ne coïncident pas.",
+            "{gaps} territories keep thin gaps between communes whose borders do not coincide."
+        ));
+    }
+    // Most communes are in no EPT: that is how it should be.
+    if !outside.is_empty() && level != Level::Ept {
+        let names = outside.iter().filter_map(|rank| reference.get(&reference.commune(*rank)?));
+        let names: Vec<String> =
+            names.take(NAMED).map(|t| format!("{} ({})", t.name, t.code.code)).collect();
+        let (n, more) = (outside.len(), if outside.len() > NAMED { "…" } else { "" });
+        let names = names.join(", ");
+        report.notes.push(text!(
+            "{n} communes ne sont dans aucun territoire de ce niveau : {names}{more}.",
+            "{n} communes are in no territory of this level: {names}{more}."
+        ));
+    }
+}
+
+fn refusal(line: u64, code: &TerritoryCode, problem: &validity::Problem) -> Refusal {
+    let problem = problem.text();
+    Refusal {
+        line,
+        column: Some("code".into()),
+        value: Some(code.code.to_string()),
+        reason: RefusalReason::InvalidGeometry,
+        text: text!(
+            "La réunion des communes n'est pas valide : {fr}",
+            "The union of the communes is not valid: {en}",
+            fr = problem.fr,
+            en = problem.en
+        ),
+    }
+}
+
+/// The columns of a level, in French as the data of France are.
+fn fields(level: Level) -> Vec<Field> {
+    use FieldKind::{Float, Int, Json, Text};
+    let parents: &[&str] = match level {
+        Level::Ept => &["epci", "dep", "reg"],
+        Level::Epci | Level::Arr => &["dep", "reg"],
+        Level::Dep => &["reg"],
+        _ => &[],
+    };
+    let mut fields = vec![("code", Text), ("nom", Text), ("nature", Text)];
+    fields.extend(parents.iter().map(|name| (*name, Text)));
+    fields.extend([("population", Int), ("communes", Int), ("communes_absentes", Int)]);
+    if matches!(level, Level::Dep | Level::Reg) {
+        fields.push(("membres", Text));
+    }
+    fields.extend([
+        ("superficie_km2", Float),
+        ("centre_lon", Float),
+        ("centre_lat", Float),
+        ("bbox", Json),
+    ]);
+    fields.into_iter().map(|(name, kind)| Field { name: name.into(), kind }).collect()
+}
+
+fn row(
+    reference: &Reference,
+    level: Level,
+    line: u64,
+    code: &TerritoryCode,
+    shape: Shape,
+) -> Checked {
+    let (absent, mut geometry) = (shape.absent, Geometry::MultiPolygon(shape.polygons));
+    validity::normalise(&mut geometry);
+    let known = reference.get(code);
+    let values = fields(level).into_iter().map(|field| match field.name.as_str() {
+        "code" => Value::Text(code.code.to_string()),
+        "nom" => Value::Text(reference.name(code)),
+        "nature" => {
+            nature(reference, known.as_ref()).map_or(Value::Null, |n| Value::Text(n.into()))
+        }
+        "population" => int(known.as_ref().and_then(|t| t.population)),
+        "communes" => int(reference.communes(code).map(|set| set.len() as u64)),
+        "communes_absentes" => int(Some(absent)),
+        "membres" => list(reference.members(code).into_iter().filter(|m| m.level != Level::Com)),
+        "superficie_km2" => Value::Float(round(area::area_m2(&geometry) / 1e6, 4)),
+        "centre_lon" => geometry.centroid().map_or(Value::Null, |c| Value::Float(round(c.x(), 6))),
+        "centre_lat" => geometry.centroid().map_or(Value::Null, |c| Value::Float(round(c.y(), 6))),
+        "bbox" => bbox(&geometry),
+        parents => {
+            let of = known.as_ref().map(|t| t.parents.as_slice()).unwrap_or_default();
+            list(of.iter().filter(|p| p.level.id() == parents).cloned())
+        }
+    });
+    Checked { line, values: values.collect(), geometry: Some(geometry), repaired: false }
+}
+
+/// What kind of territory it is, where the COG tells: of an EPCI its legal form, of a département
+/// or a région in which part of France it is.
+fn nature(reference: &Reference, territory: Option<&Territory>) -> Option<&'static str> {
+    let territory = territory?;
+    let words = match territory.code.level {
+        Level::Epci => return territory.epci_kind.map(|kind| kind.label()),
+        Level::Dep => ["département", "département d'outre-mer", "collectivité d'outre-mer"],
+        Level::Reg => ["région", "région d'outre-mer", "collectivité d'outre-mer"],
+        Level::Ept => return Some("établissement public territorial"),
+        _ => return Some("arrondissement"),
+    };
+    let communes = reference.communes(&territory.code)?;
+    let within = |part: &&str| {
+        let part = TerritoryCode::new(Level::Fr, part).ok();
+        let part = part.and_then(|part| reference.communes(&part)).unwrap_or_default();
+        !part.intersection(&communes).is_empty()
+    };
+    let place = ["metro", "drom", "com"].iter().position(within)?;
+    words.get(place).copied()
+}
+
+/// Codes, `59, 62`; null when there is none.
+fn list(codes: impl Iterator<Item = TerritoryCode>) -> Value {
+    let codes: Vec<String> = codes.map(|c| c.code.to_string()).collect();
+    if codes.is_empty() { Value::Null } else { Value::Text(codes.join(", ")) }
+}
+
+fn int(number: Option<u64>) -> Value {
+    number.and_then(|n| i64::try_from(n).ok()).map_or(Value::Null, Value::Int)
+}
+
+/// West, south, east and north in degrees, as a JSON array.
+fn bbox(geometry: &Geometry<f64>) -> Value {
+    geometry.bounding_rect().map_or(Value::Null, |r| {
+        let [w, s, e, n] = [r.min().x, r.min().y, r.max().x, r.max().y].map(|v| round(v, 7));
+        Value::Json(format!("[{w},{s},{e},{n}]"))
+    })
+}
+
+fn round(value: f64, decimals: i32) -> f64 {
+    let scale = 10f64.powi(decimals);
+    (value * scale).round() / scale
+}
