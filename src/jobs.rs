@@ -1,6 +1,7 @@
 //! The pipelines: harvest → import → publish, one layer after the other, and what follows from
 //! them. Each layer fails alone; a failure leaves what is published untouched.
 
+mod attach;
 pub mod backup;
 mod levels;
 
@@ -334,53 +335,6 @@ impl Jobs {
         self.attach(&harvested, progress).await?;
         self.attach_tables(progress).await?;
         Ok(runs)
-    }
-
-    /// Attaches again the published tables that were edited since they last were, or whose
-    /// borders moved.
-    pub async fn attach_tables(&self, progress: &Arc<dyn Progress>) -> Result<()> {
-        let bound = |def: &&LayerDef| {
-            def.is_live() && (def.territory.by_location || !def.territory.columns.is_empty())
-        };
-        self.attach(&self.layers.iter().filter(bound).collect::<Vec<_>>(), progress).await
-    }
-
-    async fn attach(&self, layers: &[&LayerDef], progress: &Arc<dyn Progress>) -> Result<()> {
-        let borders = Arc::new(self.borders().await?);
-        let mut current = self.store.current().await?;
-        for def in layers {
-            let Some(at) = current.remove(&def.id) else { continue };
-            // A layer whose columns no longer fit its declaration waits for its next harvest.
-            let wanted = self.importer.reach_id(&at, def, &borders);
-            if wanted.is_ok_and(|wanted| wanted == at.reach) {
-                continue;
-            }
-            let Some(claim) = self.store.claim(&def.id).await? else { continue };
-            progress.stage(
-                text!("Rattachement de {fr}", "Attaching {en}", fr = def.id, en = def.id),
-                None,
-            );
-            match self.make_reach(def, &at, &borders).await {
-                Ok(reach) => {
-                    let id = reach.id.clone();
-                    self.store.load_reach(&claim, &at.version.id, reach).await?;
-                    self.store.publish(&claim, &at.version.id, &id).await?;
-                    self.store.prune(&claim, def.keep_versions).await?;
-                }
-                Err(e) => {
-                    tracing::warn!(layer = %def.id, "attachment kept as it was: {}", e.chain())
-                }
-            }
-            progress.finish();
-        }
-        Ok(())
-    }
-
-    async fn make_reach(&self, def: &LayerDef, at: &At, borders: &Arc<Borders>) -> Result<Reach> {
-        let (store, importer, borders) =
-            (self.store.clone(), self.importer.clone(), borders.clone());
-        let (def, at) = (def.clone(), at.clone());
-        blocking(move || importer.reach(&store, &at, &def, &borders)).await
     }
 
     /// Fetched files that no version in force came from are removed.

@@ -44,5 +44,6 @@ mod store_contract;
 mod support;
 mod tables;
 mod tls;
+mod touched;
 mod upgrade;
 mod vintages;

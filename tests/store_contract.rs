@@ -145,6 +145,7 @@ pub fn version(number: u32, fields: &[(&str, FieldKind)], features: Vec<Feature>
         features,
         reach: Reach {
             ids: Vec::new(),
+            vintage: None,
             id: format!("r{number}"),
             communes,
             degree,
@@ -840,6 +841,7 @@ fn reach_flips(place: &Place) {
         store.touch(&claim, &seen).await.unwrap();
         let reach = Reach {
             ids: Vec::new(),
+            vintage: None,
             id: "autre".into(),
             communes: vec![vec![9], vec![]],
             degree: vec![0, 0, 0, 0, 0, 0, 0, 0, 0, 1],

@@ -15,15 +15,15 @@ use std::{
 };
 
 /// A site over a database of its own, with `[[tables]]`; the demo's communes are a table there.
-struct Place {
+pub struct Place {
     server: &'static Postgres,
     database: String,
-    site: Site,
+    pub site: Site,
 }
 
 impl Place {
     /// `None` where PostgreSQL is not installed.
-    fn new(sql: &str, tables: &str) -> Option<Self> {
+    pub fn new(sql: &str, tables: &str) -> Option<Self> {
         let server = postgres::shared()?;
         Some(Self::over(server, &server.url(&server.database()), "", sql, tables))
     }
@@ -62,21 +62,33 @@ impl Place {
         fs::write(path, format!("{main}\n{tables}")).unwrap();
     }
 
+    /// The demo's communes, harvested beside.
+    pub fn with_communes(&self) {
+        let data = root().join("config/demo/layers");
+        let demo = fs::read_to_string(data.join("communes.toml")).unwrap();
+        let demo = demo.replace("path = \"", &format!("path = \"{}/", data.display()));
+        let demo: String =
+            demo.lines().filter(|l| !l.starts_with("style")).map(|l| format!("{l}\n")).collect();
+        fs::write(self.site.path("layers/communes.toml"), demo).unwrap();
+        let harvested = self.site.run(&["harvest"]);
+        assert!(harvested.status.success(), "{}", said(&harvested));
+    }
+
     /// Has the figures and `/admin` answer on a port.
-    fn listen_inside(&self, port: u16) {
+    pub fn listen_inside(&self, port: u16) {
         let path = self.site.path("socle.toml");
         let main = fs::read_to_string(&path).unwrap();
         let listen = format!("admin_listen = \"127.0.0.1:{port}\"");
         fs::write(path, main.replace("admin_listen = \"off\"", &listen)).unwrap();
     }
 
-    fn sql(&self, sql: &str) -> String {
+    pub fn sql(&self, sql: &str) -> String {
         self.server.sql(&self.database, sql)
     }
 }
 
 /// Six town halls in Lambert 93 around Lille, Lens and Dunkerque, one without a place.
-const MAIRIES: &str = r#"
+pub const MAIRIES: &str = r#"
 CREATE SCHEMA gestion;
 CREATE TABLE gestion.mairies (
   id integer PRIMARY KEY, code_insee varchar(5), nom text NOT NULL, ouverte boolean,
@@ -94,7 +106,7 @@ INSERT INTO gestion.mairies (id, code_insee, nom) VALUES (6, '59599', 'Tourcoing
 CREATE INDEX ON gestion.mairies USING gist (geom);
 "#;
 
-const MAIRIES_LAYER: &str = r#"
+pub const MAIRIES_LAYER: &str = r#"
 [[tables]]
 table = "gestion.mairies"
 producer = "Service SIG"
@@ -103,12 +115,12 @@ level = "com"
 column = "code_insee"
 "#;
 
-fn ids(page: &Value) -> Vec<String> {
+pub fn ids(page: &Value) -> Vec<String> {
     let features = page["features"].as_array().unwrap();
     features.iter().map(|f| f["id"].as_str().unwrap().to_owned()).collect()
 }
 
-const SOON: Duration = Duration::from_secs(10);
+pub const SOON: Duration = Duration::from_secs(10);
 
 #[test]
 fn a_table_with_a_code_column_is_served_as_it_is() {
@@ -551,22 +563,10 @@ table = "gestion.nulle"
 
 #[test]
 fn tables_are_attached_by_location_as_layers_are() {
-    let demo = root().join("config/demo/layers");
-    if !demo.exists() {
-        println!("skipped: the demo is absent");
-        return;
-    }
     let tables =
         MAIRIES_LAYER.replace("level = \"com\"\ncolumn = \"code_insee\"", "by_location = true");
     let Some(place) = Place::new(MAIRIES, &tables) else { return };
-    let demo = fs::read_to_string(demo.join("communes.toml")).unwrap();
-    let data = root().join("config/demo/layers");
-    let demo = demo.replace("path = \"", &format!("path = \"{}/", data.display()));
-    let demo: String =
-        demo.lines().filter(|l| !l.starts_with("style")).map(|l| format!("{l}\n")).collect();
-    fs::write(place.site.path("layers/communes.toml"), demo).unwrap();
-    let harvested = place.site.run(&["harvest"]);
-    assert!(harvested.status.success(), "{}", said(&harvested));
+    place.with_communes();
     let server = place.site.serve();
     assert!(
         server.until(SOON, |s| s.get("/collections/mairies/items?territory=dep:59").status == 200)

@@ -160,6 +160,11 @@ impl<'a> Attacher<'a> {
         }
     }
 
+    /// The vintage its codes are taken for, once [`Attacher::date`] found one.
+    pub(super) fn taken_for(&self) -> Option<u16> {
+        self.detected.as_ref().map(|d| d.vintage)
+    }
+
     fn fate(&self, code: &str) -> Fate {
         match &self.passage {
             Some(passage) => passage.fate(code),

@@ -24,7 +24,7 @@ use crate::{
         BBox, Feature, GeometryKind, Harvested, LayerDef, Report, Schema, Version, VersionId,
         progress::Progress,
     },
-    store::{At, NewVersion, Reach, Store},
+    store::{At, NewVersion, Reach, Store, Touched},
     territory::Reference,
     text,
 };
@@ -99,7 +99,8 @@ impl Importer {
             live: None,
             id,
         };
-        let reach = Reach { id: attacher.reach_id(&version), ..reach };
+        let (reach_id, vintage) = (attacher.reach_id(&version), attacher.taken_for());
+        let reach = Reach { id: reach_id, vintage, ..reach };
         Ok(NewVersion {
             version,
             features,
@@ -125,7 +126,22 @@ impl Importer {
         def: &LayerDef,
         borders: &Borders,
     ) -> Result<Reach> {
-        derive::reach(store, at, def, &self.reference, borders)
+        derive::reach(&derive::Under { store, at, def, reference: &self.reference, borders })
+    }
+
+    /// The attachments of some rows of a live layer, the others staying as they are; `None` when
+    /// they cannot: then [`Importer::reach`] makes all. Called from a blocking thread of the
+    /// runtime.
+    pub fn reach_of_some(
+        &self,
+        store: &Arc<dyn Store>,
+        at: &At,
+        def: &LayerDef,
+        borders: &Borders,
+        touched: &Arc<Touched>,
+    ) -> Result<Option<Reach>> {
+        let under = derive::Under { store, at, def, reference: &self.reference, borders };
+        derive::some(&under, touched)
     }
 }
 

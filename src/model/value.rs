@@ -42,6 +42,17 @@ pub enum ValueRef<'a> {
     Json(&'a str),
 }
 
+impl<'a> ValueRef<'a> {
+    /// As [`Value::as_code`].
+    pub fn as_code(self) -> Option<std::borrow::Cow<'a, str>> {
+        match self {
+            Self::Text(s) if !s.trim().is_empty() => Some(s.trim().into()),
+            Self::Int(i) => Some(i.to_string().into()),
+            _ => None,
+        }
+    }
+}
+
 impl Value {
     /// Whether it is `Null`.
     pub fn is_null(&self) -> bool {

@@ -15,6 +15,9 @@ mod quota;
 mod reach_select;
 mod stored_wkb;
 mod tile_window;
+mod touched;
+
+pub use touched::Touched;
 
 use crate::{
     error::{Error, Result},
@@ -114,6 +117,8 @@ pub struct Reach {
     pub others: BTreeMap<String, RoaringBitmap>,
     /// Ids of the features by ordinal, where the rows are a live layer's and have no rank.
     pub ids: Vec<String>,
+    /// The vintage that the commune codes were taken for, where there are any.
+    pub vintage: Option<u16>,
 }
 
 /// A version ready to load. The store prepares the overviews itself (for the zooms the version
@@ -226,6 +231,40 @@ pub trait Store: Send + Sync + 'static {
 
     /// Writes another reach index for a loaded version. It is not yet visible.
     async fn load_reach(&self, claim: &Claim, version: &VersionId, reach: Reach) -> Result<()>;
+
+    /// Notes what the rows of a live layer hold, before all their attachments are made: rows that
+    /// differ from it later are [`Store::touched`].
+    async fn mark(&self, _claim: &Claim, _at: &At) -> Result<()> {
+        Ok(())
+    }
+
+    /// The rows of a live layer that may have changed since the attachments in force were made;
+    /// `None` when that is not known, or so many that all are better made again.
+    async fn touched(&self, _at: &At) -> Result<Option<Touched>> {
+        Ok(None)
+    }
+
+    /// Shows those of the rows of a live layer that there are, in any order and without rank.
+    async fn touched_rows(&self, at: &At, _touched: &Touched, _sink: RowSink) -> Result<()> {
+        Err(Error::broken(format!("this store cannot tell the rows of {} apart", at.layer)))
+    }
+
+    /// Puts the attachments of these rows, made anew from [`Store::touched_rows`], in the place of
+    /// those they had, in force with `at`.
+    async fn amend_reach(
+        &self,
+        _claim: &Claim,
+        at: &At,
+        _touched: Touched,
+        _reach: Reach,
+    ) -> Result<()> {
+        Err(Error::broken(format!("this store amends no attachments of {}", at.layer)))
+    }
+
+    /// The distinct codes that a field holds (text trimmed, whole numbers), in no order.
+    async fn distinct(&self, at: &At, field: usize) -> Result<Vec<String>> {
+        touched::distinct(self, at, field).await
+    }
 
     /// What rows do not show of a version; `None` when the version is not there. Stores that serve
     /// what others keep have nothing to give.

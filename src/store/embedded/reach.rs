@@ -144,6 +144,7 @@ mod tests {
         let reach = Reach {
             id: "r".into(),
             ids: Vec::new(),
+            vintage: None,
             communes: vec![vec![0, 2], vec![1, 2], vec![], vec![3]],
             degree: vec![1, 1, 2, 1, 0],
             others: BTreeMap::from([("qpv:QN05901M".to_owned(), RoaringBitmap::from([1, 3]))]),

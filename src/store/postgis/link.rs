@@ -216,6 +216,15 @@ impl Link {
         Ok(())
     }
 
+    /// The rows of a job's statement, taken when there is use for them. Whoever comes to their end
+    /// says so by [`Link::set_running`].
+    pub(super) async fn stream(&mut self, sql: &str) -> Ran<tokio_postgres::RowStream> {
+        self.running = true;
+        let none: [Param<'_>; 0] = [];
+        let rows = self.client()?.query_typed_raw(sql, none).await;
+        rows.map_err(Failed::Database)
+    }
+
     /// Runs a statement, gives the number of rows it touched.
     pub(super) async fn run(&mut self, sql: &str, params: &[Param<'_>]) -> Ran<u64> {
         let limit = self.limit();

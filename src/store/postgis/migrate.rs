@@ -20,6 +20,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002_tables.sql"),
     include_str!("migrations/0003_places.sql"),
     include_str!("migrations/0004_changes.sql"),
+    include_str!("migrations/0005_touched.sql"),
 ];
 
 /// PostgreSQL's `server_version_num` of the oldest served.
@@ -182,7 +183,7 @@ pub(super) async fn grant(link: &mut Link, names: &Names, role: &str) -> Result<
     let sql = format!(
         "GRANT USAGE ON SCHEMA {store}, {views} TO {role};
          GRANT SELECT ON ALL TABLES IN SCHEMA {store}, {views} TO {role};
-         GRANT INSERT, UPDATE, DELETE ON {store}.holds, {store}.live, {store}.live_cells, {store}.live_edits TO {role};
+         GRANT INSERT, UPDATE, DELETE ON {store}.holds, {store}.live, {store}.live_cells, {store}.live_edits, {store}.live_touched TO {role};
          ALTER DEFAULT PRIVILEGES IN SCHEMA {store}, {views} GRANT SELECT ON TABLES TO {role};"
     );
     link.batch(&sql).await.map_err(failed)

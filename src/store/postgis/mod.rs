@@ -31,7 +31,8 @@ mod views;
 mod write;
 
 use super::{
-    At, Beside, Claim, NewVersion, Reach, RowSink, ScanEnd, Store, TileFeatures, quota::Meter,
+    At, Beside, Claim, NewVersion, Reach, RowSink, ScanEnd, Store, TileFeatures, Touched,
+    quota::Meter, touched,
 };
 use crate::{
     config::PostgisSettings,
@@ -379,6 +380,35 @@ impl Store for PostgisStore {
             return live::load_reach(&self.inner, claim, version, reach).await;
         }
         load::load_reach(&self.inner, claim, version, reach).await
+    }
+
+    async fn mark(&self, claim: &Claim, at: &At) -> Result<()> {
+        live::mark(&self.inner, claim, at).await
+    }
+
+    async fn touched(&self, at: &At) -> Result<Option<Touched>> {
+        live::touched(&self.inner, at).await
+    }
+
+    async fn touched_rows(&self, at: &At, touched: &Touched, mut sink: RowSink) -> Result<()> {
+        live::rows_of(&self.inner, at, &touched.ids, &mut sink).await
+    }
+
+    async fn amend_reach(
+        &self,
+        claim: &Claim,
+        at: &At,
+        touched: Touched,
+        reach: Reach,
+    ) -> Result<()> {
+        live::amend(&self.inner, claim, at, touched, reach).await
+    }
+
+    async fn distinct(&self, at: &At, field: usize) -> Result<Vec<String>> {
+        if at.version.live.is_some() {
+            return live::distinct(&self.inner, at, field).await;
+        }
+        touched::distinct(self, at, field).await
     }
 
     async fn beside(&self, layer: &LayerId, version: &VersionId) -> Result<Option<Beside>> {

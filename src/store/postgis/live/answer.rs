@@ -187,6 +187,70 @@ pub(in super::super) async fn feature(
     Ok(false)
 }
 
+/// Rows asked for by id at once.
+const IDS: usize = 2_000;
+
+/// Shows those of the rows with these ids that there are, without rank.
+pub(in super::super) async fn rows_of(
+    inner: &Arc<Inner>,
+    at: &At,
+    ids: &[String],
+    sink: &mut RowSink,
+) -> Result<()> {
+    let form = inner.tables.form_at(at)?;
+    let names = &inner.ready().await?.names;
+    let mut shower = Shower { form: &form, at, texts: Vec::new(), last: String::new() };
+    for some in ids.chunks(IDS) {
+        let mut conditions = Conditions::default();
+        conditions.ids(&form, some);
+        let rows = loop {
+            let guarded = form.guarded();
+            let (list, source) = (form.list(names), form.source());
+            let sql = format!("SELECT {list} FROM {source}{}", conditions.text());
+            let mut link = inner.primary.link().await?;
+            match link.rows(&sql, &conditions.params()).await {
+                Err(e) if to_guard(inner, at, &form, guarded, &e) => {}
+                other => break other.map_err(|e| meaning(inner, "reading rows of a table", e))?,
+            }
+        };
+        for row in &rows {
+            if shower.show(row, 0, sink)?.is_break() {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The distinct codes of a field.
+pub(in super::super) async fn distinct(
+    inner: &Arc<Inner>,
+    at: &At,
+    field: usize,
+) -> Result<Vec<String>> {
+    let form = inner.tables.form_at(at)?;
+    let Some(property) = form.fields.get(field) else { return Ok(Vec::new()) };
+    if !matches!(property.column, column::Column::Text | column::Column::Int) {
+        return Ok(Vec::new());
+    }
+    let mut conditions = Conditions::default();
+    form.with_key().into_iter().for_each(|sql| conditions.push(sql));
+    let sql = format!(
+        "SELECT DISTINCT btrim(({})::text) FROM {} AS t{}",
+        property.shown,
+        form.relation,
+        conditions.text()
+    );
+    let mut link = inner.primary.link().await?;
+    let mut codes = Vec::new();
+    let read = link.each(&sql, &[], |row| {
+        codes.extend(cell::<Option<String>>(row, 0)?.filter(|code| !code.is_empty()));
+        Ok(ControlFlow::Continue(()))
+    });
+    read.await.map_err(|e| meaning(inner, "reading the codes of a table", e))?;
+    Ok(codes)
+}
+
 /// Whether a territory selects a feature.
 pub(in super::super) async fn selects(
     inner: &Arc<Inner>,

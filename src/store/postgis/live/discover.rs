@@ -366,7 +366,8 @@ async fn key(
             _ => Held::Other,
         };
         let kind = one.written.clone();
-        key.push(KeyColumn { column: column(name), kind, held, sure: one.not_null });
+        let (name, column) = (name.clone(), column(name));
+        key.push(KeyColumn { name, column, kind, held, sure: one.not_null });
     }
     let single = (columns.len() == 1).then(|| columns.into_iter().next()).flatten();
     Ok((Key::Columns(key), single))

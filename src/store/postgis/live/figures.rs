@@ -25,6 +25,38 @@ pub(super) struct Figures {
     /// Rows with a geometry that has no place on the map.
     #[serde(default)]
     pub(super) unplaced: u64,
+    /// How many edits were told, and how many there were.
+    #[serde(default)]
+    pub(super) told: Told,
+}
+
+/// Rows of relations that announce their edits: those announced beside those that PostgreSQL's
+/// statistics count. When these grow more than those, some were edited without a word: by a program
+/// that keeps triggers from firing, or in a transaction that was undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, Default)]
+pub(super) struct Told {
+    /// Rows announced so far.
+    pub(super) announced: i64,
+    /// Rows counted so far.
+    pub(super) counted: i64,
+    /// How many more were counted than announced when the whole table was last looked at.
+    pub(super) ahead: i64,
+}
+
+impl Told {
+    /// Whether rows were edited without being announced, `announced` rows being taken now and
+    /// `counted` in all. Statistics come late: fewer counted than announced means nothing, unless
+    /// they were reset.
+    pub(super) fn misses(self, announced: i64, counted: i64) -> bool {
+        counted - (self.announced + announced) > self.ahead || counted < self.counted
+    }
+
+    /// After taking them; `whole`: all of the table is looked at anew.
+    pub(super) fn after(self, announced: i64, counted: i64, whole: bool) -> Self {
+        let announced = self.announced + announced;
+        let ahead = if whole { counted - announced } else { self.ahead };
+        Self { announced, counted, ahead }
+    }
 }
 
 /// Reads the figures of a table; what takes too long is the planner's estimate. Where the rows
@@ -134,4 +166,20 @@ pub(super) fn extent(names: &Names, geometry: &Geometry) -> (String, String) {
     );
     let list = ["XMin", "YMin", "XMax", "YMax"].map(|f| format!("{g}ST_{f}({sides})"));
     (shape, list.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_nobody_announced_are_missed() {
+        let told = Told::default().after(0, 100, true);
+        // Announced and counted; announced and not counted yet; counted alone; reset.
+        assert!(!told.misses(3, 103) && !told.misses(3, 100));
+        assert!(told.misses(0, 101) && told.misses(3, 104) && told.misses(0, 7));
+        let later = told.after(3, 100, false);
+        assert!(!later.misses(0, 103) && later.misses(0, 104));
+        assert!(!told.after(0, 7, true).misses(0, 7));
+    }
 }

@@ -104,6 +104,8 @@ pub(super) enum Key {
 /// A column of a key.
 #[derive(Debug, Clone)]
 pub(super) struct KeyColumn {
+    /// Its name in the table.
+    pub(super) name: String,
     /// `t."id"`.
     pub(super) column: String,
     /// Its type, as SQL writes it.
@@ -121,6 +123,15 @@ pub(super) enum Held {
     Text,
     /// Its text.
     Other,
+}
+
+impl Held {
+    pub(super) fn sql_type(self) -> &'static str {
+        match self {
+            Self::Int => "bigint",
+            Self::Text | Self::Other => "text",
+        }
+    }
 }
 
 /// A column of the table `t`.
@@ -204,6 +215,14 @@ impl Form {
         let right: Vec<String> =
             columns.iter().zip(next..).map(|(c, n)| format!("${n}::text::{}", c.kind)).collect();
         format!("({}) {operator} ({})", left.join(", "), right.join(", "))
+    }
+
+    /// Names of the key's columns; none where rows have no key.
+    pub(super) fn key_names(&self) -> Vec<&str> {
+        match &self.key {
+            Key::Columns(columns) => columns.iter().map(|c| c.name.as_str()).collect(),
+            Key::Row { .. } => Vec::new(),
+        }
     }
 
     /// Whether rows are brought to degrees one by one.
@@ -306,8 +325,13 @@ mod tests {
             curved: true,
             guard: Guard::default(),
         };
-        let key =
-            KeyColumn { column: c.clone(), kind: "text".into(), held: Held::Text, sure: false };
+        let key = KeyColumn {
+            name: name.into(),
+            column: c.clone(),
+            kind: "text".into(),
+            held: Held::Text,
+            sure: false,
+        };
         let (column, kind) = (Column::Text, FieldKind::Text);
         Form {
             relation: format!("{}.{}", quoted(name), quoted(name)),

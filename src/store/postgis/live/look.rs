@@ -4,7 +4,7 @@ use super::super::{
     link::{Link, Param, Ran, cell},
     names::Names,
 };
-use crate::model::TableSource;
+use crate::{error::Error, model::TableSource};
 use tokio_postgres::types::Type;
 
 /// The structural part of a look at a table: what it is called by, its columns, its comment. And
@@ -26,22 +26,35 @@ pub(super) async fn look(link: &mut Link, source: &TableSource) -> Ran<Option<(S
     Ok(Some((cell(&row, 1)?, cell(&row, 0)?)))
 }
 
-/// How often the rows changed, as a text that differs when they did.
-pub(super) async fn counters(link: &mut Link, names: &Names, relations: &[u32]) -> Ran<String> {
-    let sql = "SELECT coalesce(string_agg(c.oid || ':' || c.relfilenode || ':' || CASE
-                 WHEN (SELECT bit_or(t.tgtype::int) FROM pg_catalog.pg_trigger t
+/// How often rows changed.
+pub(super) struct Counters {
+    /// A text that differs when they did, as far as they do not announce it themselves.
+    pub(super) text: String,
+    /// How many changed in all, of the relations that do.
+    pub(super) announced: i64,
+}
+
+/// How often the rows of relations changed.
+pub(super) async fn counters(link: &mut Link, names: &Names, relations: &[u32]) -> Ran<Counters> {
+    let sql = "SELECT coalesce(string_agg(r.oid || ':' || r.relfilenode || ':' || CASE
+                 WHEN r.announced THEN 'announced'
+                 WHEN r.relkind = 'f' THEN floor(extract(epoch FROM clock_timestamp()) / 60)::text
+                 ELSE r.changed::text END, ',' ORDER BY r.oid), ''),
+                 coalesce(sum(r.changed) FILTER (WHERE r.announced), 0)::int8
+               FROM (SELECT c.oid, c.relfilenode, c.relkind::text AS relkind,
+                 coalesce(pg_catalog.pg_stat_get_tuples_inserted(c.oid)
+                   + pg_catalog.pg_stat_get_tuples_updated(c.oid)
+                   + pg_catalog.pg_stat_get_tuples_deleted(c.oid), 0) AS changed,
+                 coalesce((SELECT bit_or(t.tgtype::int) FROM pg_catalog.pg_trigger t
                        JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
                        JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
                        WHERE t.tgrelid = c.oid AND t.tgenabled <> 'D' AND n.nspname = $2
-                         AND p.proname = 'announce_edit') & 28 = 28 THEN 'announced'
-                 WHEN c.relkind = 'f' THEN floor(extract(epoch FROM clock_timestamp()) / 60)::text
-                 ELSE coalesce(pg_catalog.pg_stat_get_tuples_inserted(c.oid)
-                   + pg_catalog.pg_stat_get_tuples_updated(c.oid)
-                   + pg_catalog.pg_stat_get_tuples_deleted(c.oid), 0)::text END,
-                 ',' ORDER BY c.oid), '')
+                         AND p.proname = 'announce_edit') & 28 = 28, false) AS announced
                FROM pg_catalog.pg_class c
-               WHERE c.oid = ANY ($1) AND c.relkind::text = ANY ('{r,p,m,f}')";
+               WHERE c.oid = ANY ($1) AND c.relkind::text = ANY ('{r,p,m,f}')) r";
     let relations: Vec<u32> = relations.to_vec();
     let params: [Param<'_>; 2] = [(&relations, Type::OID_ARRAY), (&names.store, Type::TEXT)];
-    super::super::load::first(link, sql, &params).await
+    let row = link.row(sql, &params).await?;
+    let row = row.ok_or_else(|| Error::broken("the statistics gave no row"))?;
+    Ok(Counters { text: cell(&row, 0)?, announced: cell(&row, 1)? })
 }

@@ -4,7 +4,8 @@
 //!
 //! [`discover`] finds out a table's [`form`], [`watch`] notices edits and moves its revision, in a
 //! row that all replicas share; [`answer`] and [`tile`] read; [`attach`] keeps attachments to
-//! territories; [`select`] turns filters into conditions.
+//! territories and [`touched`] knows whose are to be made again; [`select`] turns filters into
+//! conditions.
 
 mod answer;
 mod attach;
@@ -16,11 +17,13 @@ mod look;
 mod placed;
 mod select;
 mod tile;
+mod touched;
 mod watch;
 
-pub(super) use answer::{count, extent, feature, scan, selects};
-pub(super) use attach::{load_reach, prune, publish, reach};
+pub(super) use answer::{count, distinct, extent, feature, rows_of, scan, selects};
+pub(super) use attach::{amend, load_reach, prune, publish, reach};
 pub(super) use tile::tile;
+pub(super) use touched::{mark, touched};
 pub(super) use watch::{reload, spawn};
 
 use super::{
@@ -62,8 +65,9 @@ pub(super) struct Tables {
     defs: BTreeMap<LayerId, LayerDef>,
     forms: Mutex<HashMap<LayerId, Vec<Arc<Form>>>>,
     refused: Mutex<HashMap<LayerId, Text>>,
-    /// Serials of the attachments in force, by layer and name.
-    reaches: Mutex<HashMap<(LayerId, String), i64>>,
+    /// Serials of the attachments in force, by layer and name; and of those before, for answers
+    /// under way.
+    reaches: Mutex<[HashMap<(LayerId, String), i64>; 2]>,
     /// Raised when this process sees another form: the store's generation does not say that.
     epoch: AtomicU64,
     wake: Notify,
@@ -155,7 +159,16 @@ impl Tables {
 
     fn reach(&self, at: &At) -> Option<i64> {
         let reaches = self.reaches.lock().unwrap_or_else(PoisonError::into_inner);
-        reaches.get(&(at.layer.clone(), at.reach.clone())).copied()
+        let name = (at.layer.clone(), at.reach.clone());
+        reaches.iter().find_map(|known| known.get(&name).copied())
+    }
+
+    /// Notes the attachments in force.
+    fn keep_reaches(&self, found: HashMap<(LayerId, String), i64>) {
+        let mut known = self.reaches.lock().unwrap_or_else(PoisonError::into_inner);
+        if known[0] != found {
+            known[1] = std::mem::replace(&mut known[0], found);
+        }
     }
 }
 
@@ -256,7 +269,7 @@ pub(super) async fn current(inner: &Arc<Inner>, all: &mut BTreeMap<LayerId, At>)
             all.insert(layer, at);
         }
     }
-    *inner.tables.reaches.lock().unwrap_or_else(PoisonError::into_inner) = reaches;
+    inner.tables.keep_reaches(reaches);
     Ok(())
 }
 

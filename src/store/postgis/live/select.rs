@@ -5,7 +5,7 @@ use super::super::{
     link::Param,
     names::Names,
 };
-use super::form::{Form, Held};
+use super::form::{Form, Held, Key};
 use crate::{
     model::{BBox, Clause, RankSet, Selection},
     query::Filter,
@@ -62,6 +62,32 @@ impl Conditions {
         for side in b.to_array() {
             self.bind(side, Type::FLOAT8);
         }
+    }
+
+    /// The rows with these ids; ids that are none of this form are left out.
+    pub(super) fn ids(&mut self, form: &Form, ids: &[String]) {
+        let next = self.next();
+        let Key::Columns(columns) = &form.key else {
+            self.bind(ids.to_vec(), Type::TEXT_ARRAY);
+            return self.push(format!("{} = ANY (${next})", form.id()));
+        };
+        let mut parts: Vec<Vec<String>> = vec![Vec::with_capacity(ids.len()); columns.len()];
+        for id in ids {
+            for (part, value) in parts.iter_mut().zip(form.key_parts(id).unwrap_or_default()) {
+                part.push(value);
+            }
+        }
+        match columns.as_slice() {
+            [one] => self.push(format!("{} = ANY (${next}::{}[])", one.column, one.kind)),
+            many => {
+                let left: Vec<&str> = many.iter().map(|c| c.column.as_str()).collect();
+                let bound: Vec<String> =
+                    many.iter().zip(next..).map(|(c, n)| format!("${n}::{}[]", c.kind)).collect();
+                let (left, bound) = (left.join(", "), bound.join(", "));
+                self.push(format!("({left}) IN (SELECT * FROM unnest({bound}))"));
+            }
+        }
+        parts.into_iter().for_each(|part| self.bind(part, Type::TEXT_ARRAY));
     }
 
     /// All of a filter; `false` when nothing can match it.
@@ -184,14 +210,19 @@ pub(super) fn other(names: &Names, reach: i64) -> String {
     names.sql(&format!("{{s}}o{reach}"))
 }
 
-/// `CREATE TABLE` of both.
+/// The table of what each row held when it was attached.
+pub(super) fn prints(names: &Names, reach: i64) -> String {
+    names.sql(&format!("{{s}}k{reach}"))
+}
+
+/// `CREATE TABLE` of attachments.
 pub(super) fn create(names: &Names, reach: i64, held: Held) -> String {
-    let kind = if held == Held::Int { "bigint" } else { "text" };
     format!(
         "CREATE TABLE {} (rank integer NOT NULL, degree integer NOT NULL, key {kind} NOT NULL);
          CREATE TABLE {} (territory text NOT NULL, key {kind} NOT NULL)",
         attached(names, reach),
-        other(names, reach)
+        other(names, reach),
+        kind = held.sql_type()
     )
 }
 

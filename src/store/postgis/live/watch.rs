@@ -28,6 +28,8 @@ use tokio_postgres::types::Type;
 
 /// How often tables are looked at.
 const EVERY: Duration = Duration::from_secs(1);
+/// Rows touched by one look beyond which they are not named.
+const NAMED: usize = 50_000;
 /// Cells touched by one look beyond which the whole layer counts as touched.
 const MANY: usize = 4096;
 
@@ -124,10 +126,11 @@ async fn table(
             inner.tables.keep(&def.id, form)
         }
     };
-    // Edits first: what they announce is in the table by now, and in its figures.
-    let edits = edits(link, names, def).await?;
+    // Counters first, that they count no edit which is not announced yet; edits before figures:
+    // what they announce is in the table by now, and in these.
     let counters = look::counters(link, names, &form.relations).await?;
-    let fingerprint = format!("{} {counters}", form.seen);
+    let edits = edits(link, names, def).await?;
+    let fingerprint = format!("{} {}", form.seen, counters.text);
     let known = known(link, names, def).await?;
     // A form just found looks for itself whether all its rows have a place.
     if !found && known.as_ref().is_some_and(|k| k.figures.guarded) {
@@ -137,6 +140,13 @@ async fn table(
         let unguarded = form.guarded() && !k.figures.guarded;
         k.fingerprint == fingerprint && !k.stale && !unguarded
     });
+    let taken: i64 = edits.iter().map(|e| e.touched).sum();
+    let told = known.as_ref().map(|k| k.figures.told).unwrap_or_default();
+    let missed = same && told.misses(taken, counters.announced);
+    if missed {
+        tracing::info!(layer = %def.id, "rows were edited, or edited and undone, without a word");
+    }
+    let same = same && !missed;
     if same && edits.is_empty() {
         return Ok(());
     }
@@ -150,7 +160,9 @@ async fn table(
         tracing::warn!(layer = %def.id, "{}", super::unplaced(figures.unplaced).en);
     }
     let cells = cells(&edits, &mut figures);
-    let moved = Moved { whole: whole || cells.len() > MANY, fingerprint, figures, cells };
+    figures.told = told.after(taken, counters.announced, !same);
+    let keys = if same { keys(&edits) } else { None };
+    let moved = Moved { whole: whole || cells.len() > MANY, fingerprint, figures, cells, keys };
     turn(inner, link, names, def, &form, known, &edits, moved).await
 }
 
@@ -187,11 +199,24 @@ struct Edit {
     id: i64,
     /// West, south, east, north; `None`: anywhere.
     sides: Option<[f64; 4]>,
+    /// The ids of the rows it touched; `None`: not known.
+    keys: Option<Vec<String>>,
+    /// How many rows it touched.
+    touched: i64,
+}
+
+/// The ids of all rows that edits touched; `None`: not known, or too many to name.
+fn keys(edits: &[Edit]) -> Option<BTreeSet<&str>> {
+    let mut all = BTreeSet::new();
+    for edit in edits {
+        all.extend(edit.keys.as_ref()?.iter().map(String::as_str));
+    }
+    (all.len() <= NAMED).then_some(all)
 }
 
 async fn edits(link: &mut Link, names: &Names, def: &LayerDef) -> Ran<Vec<Edit>> {
     let sql = names
-        .sql("SELECT id, west, south, east, north FROM {s}live_edits WHERE layer = $1 ORDER BY id");
+        .sql("SELECT id, west, south, east, north, keys, touched FROM {s}live_edits WHERE layer = $1 ORDER BY id");
     let layer = def.id.as_str();
     let mut all = Vec::new();
     for row in &link.hot(&sql, &[(&layer, Type::TEXT)]).await? {
@@ -200,7 +225,8 @@ async fn edits(link: &mut Link, names: &Names, def: &LayerDef) -> Ran<Vec<Edit>>
             (Some(w), Some(s), Some(e), Some(n)) => Some([w, s, e, n]),
             _ => None,
         };
-        all.push(Edit { id: cell(row, 0)?, sides });
+        let (id, keys, touched) = (cell(row, 0)?, cell(row, 5)?, cell(row, 6)?);
+        all.push(Edit { id, sides, keys, touched });
     }
     Ok(all)
 }
@@ -243,11 +269,13 @@ fn cell_of(lon: f64, lat: f64) -> TileId {
 }
 
 /// What a look found.
-struct Moved {
+struct Moved<'a> {
     whole: bool,
     fingerprint: String,
     figures: Figures,
     cells: BTreeSet<(i32, i32)>,
+    /// The ids of the rows touched; `None`: not known.
+    keys: Option<BTreeSet<&'a str>>,
 }
 
 /// Moves the revision, unless another process did meanwhile.
@@ -260,24 +288,27 @@ async fn turn(
     form: &Form,
     known: Option<Known>,
     edits: &[Edit],
-    moved: Moved,
+    moved: Moved<'_>,
 ) -> Ran<()> {
     let layer = def.id.as_str();
     let figures = serde_json::to_string(&moved.figures)
         .map_err(|e| Error::fault("the figures of a table", e))?;
     let before = known.as_ref().map_or(-1, |k| k.revision);
+    let key = form.key_names();
     link.begin(inner.role()).await?;
     // The row of another process that came first is waited for, and then is not the one seen.
     let sql = names.sql(
-        "INSERT INTO {s}live AS l (layer, own, relations, revision, base, changed_at, fingerprint, figures)
-         VALUES ($1, $2, $3, 1, 1, clock_timestamp(), $4, $5::text::json)
+        "INSERT INTO {s}live AS l
+           (layer, own, relations, revision, base, changed_at, fingerprint, figures, key)
+         VALUES ($1, $2, $3, 1, 1, clock_timestamp(), $4, $5::text::json, $8)
          ON CONFLICT (layer) DO UPDATE SET own = excluded.own, relations = excluded.relations,
+           key = excluded.key,
            revision = l.revision + 1, base = CASE WHEN $6 THEN l.revision + 1 ELSE l.base END,
            changed_at = excluded.changed_at, fingerprint = excluded.fingerprint,
            figures = excluded.figures, seen = now()
          WHERE l.revision = $7 RETURNING revision",
     );
-    let params: [Param<'_>; 7] = [
+    let params: [Param<'_>; 8] = [
         (&layer, Type::TEXT),
         (&form.oid, Type::OID),
         (&form.relations, Type::OID_ARRAY),
@@ -285,6 +316,7 @@ async fn turn(
         (&figures, Type::TEXT),
         (&moved.whole, Type::BOOL),
         (&before, Type::INT8),
+        (&key, Type::TEXT_ARRAY),
     ];
     let Some(row) = link.row(&sql, &params).await? else { return link.rollback().await };
     let revision: i64 = cell(&row, 0)?;
@@ -309,6 +341,14 @@ async fn turn(
         ];
         link.run(&sql, &params).await?;
     }
+    if def.territory.by_location || !def.territory.columns.is_empty() {
+        let keys: Option<Vec<&str>> = moved.keys.map(|keys| keys.into_iter().collect());
+        let sql =
+            names.sql("INSERT INTO {s}live_touched (layer, revision, keys) VALUES ($1, $2, $3)");
+        let params: [Param<'_>; 3] =
+            [(&layer, Type::TEXT), (&revision, Type::INT8), (&keys, Type::TEXT_ARRAY)];
+        link.run(&sql, &params).await?;
+    }
     let generation = write::announce(link, names).await?;
     link.commit().await?;
     inner.pulse.saw(generation);
@@ -323,7 +363,7 @@ mod tests {
     #[test]
     fn an_edit_touches_the_cells_under_it() {
         let mut figures = Figures::default();
-        let edit = |sides| Edit { id: 1, sides };
+        let edit = |sides| Edit { id: 1, sides, keys: None, touched: 1 };
         // Lille; then a row without a place.
         let all = [edit(Some([3.05, 50.62, 3.06, 50.63])), edit(Some([f64::INFINITY; 4]))];
         let found = cells(&all, &mut figures);

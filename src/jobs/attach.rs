@@ -1,0 +1,132 @@
+//! Attachments brought up to date: reach indexes whose inputs moved are made again aside and put in
+//! force. Of a published table only the rows that were touched are attached again, where they are
+//! known.
+
+use super::{Jobs, blocking};
+use crate::{
+    error::Result,
+    import::Borders,
+    model::{LayerDef, Progress, live::reach_basis},
+    store::{At, Claim, Reach},
+    text,
+};
+use std::sync::Arc;
+
+impl Jobs {
+    /// Attaches again the published tables that were edited since they last were, or whose
+    /// borders moved.
+    pub async fn attach_tables(&self, progress: &Arc<dyn Progress>) -> Result<()> {
+        let bound = |def: &&LayerDef| {
+            def.is_live() && (def.territory.by_location || !def.territory.columns.is_empty())
+        };
+        self.attach(&self.layers.iter().filter(bound).collect::<Vec<_>>(), progress).await
+    }
+
+    pub(super) async fn attach(
+        &self,
+        layers: &[&LayerDef],
+        progress: &Arc<dyn Progress>,
+    ) -> Result<()> {
+        let borders = Arc::new(self.borders().await?);
+        let mut current = self.store.current().await?;
+        for def in layers {
+            let Some(at) = current.remove(&def.id) else { continue };
+            // A layer whose columns no longer fit its declaration waits for its next harvest.
+            let wanted = self.importer.reach_id(&at, def, &borders);
+            if wanted.as_ref().is_ok_and(|wanted| *wanted == at.reach) {
+                continue;
+            }
+            let Some(claim) = self.store.claim(&def.id).await? else { continue };
+            // Another process may have done it since.
+            let Some(at) = self.store.current().await?.remove(&def.id) else { continue };
+            if self.importer.reach_id(&at, def, &borders).is_ok_and(|wanted| wanted == at.reach) {
+                continue;
+            }
+            progress.stage(
+                text!("Rattachement de {fr}", "Attaching {en}", fr = def.id, en = def.id),
+                None,
+            );
+            let done = self.attach_one(def, &claim, &at, &borders).await;
+            progress.finish();
+            done?;
+        }
+        Ok(())
+    }
+
+    async fn attach_one(
+        &self,
+        def: &LayerDef,
+        claim: &Claim,
+        at: &At,
+        borders: &Arc<Borders>,
+    ) -> Result<()> {
+        if at.version.live.is_some() {
+            if self.amend(def, claim, at, borders).await? {
+                return Ok(());
+            }
+            self.store.mark(claim, at).await?;
+        }
+        let reach = match self.make_reach(def, at, borders).await {
+            Ok(reach) => reach,
+            Err(e) => {
+                tracing::warn!(layer = %def.id, "attachment kept as it was: {}", e.chain());
+                return Ok(());
+            }
+        };
+        let (id, rows) = (reach.id.clone(), reach.ids.len());
+        self.store.load_reach(claim, &at.version.id, reach).await?;
+        self.store.publish(claim, &at.version.id, &id).await?;
+        self.store.prune(claim, def.keep_versions).await?;
+        attached(def, rows);
+        Ok(())
+    }
+
+    /// Attaches only the rows that were touched; `false` when all have to be.
+    async fn amend(
+        &self,
+        def: &LayerDef,
+        claim: &Claim,
+        at: &At,
+        borders: &Arc<Borders>,
+    ) -> Result<bool> {
+        let wanted = self.importer.reach_id(at, def, borders)?;
+        if at.reach.is_empty() || reach_basis(&wanted) != reach_basis(&at.reach) {
+            return Ok(false);
+        }
+        let Some(touched) = self.store.touched(at).await? else { return Ok(false) };
+        let touched = Arc::new(touched);
+        let made = {
+            let (store, importer, borders) =
+                (self.store.clone(), self.importer.clone(), borders.clone());
+            let (def, at, touched) = (def.clone(), at.clone(), touched.clone());
+            blocking(move || importer.reach_of_some(&store, &at, &def, &borders, &touched)).await
+        };
+        // What keeps some from being attached keeps all: making all says what it is.
+        let Ok(Some(reach)) = made else { return Ok(false) };
+        let rows = reach.ids.len();
+        self.store.amend_reach(claim, at, Arc::unwrap_or_clone(touched), reach).await?;
+        attached(def, rows);
+        Ok(true)
+    }
+
+    pub(super) async fn make_reach(
+        &self,
+        def: &LayerDef,
+        at: &At,
+        borders: &Arc<Borders>,
+    ) -> Result<Reach> {
+        let (store, importer, borders) =
+            (self.store.clone(), self.importer.clone(), borders.clone());
+        let (def, at) = (def.clone(), at.clone());
+        blocking(move || importer.reach(&store, &at, &def, &borders)).await
+    }
+}
+
+/// Counts the rows of a published table that were attached.
+fn attached(def: &LayerDef, rows: usize) {
+    if def.is_live() {
+        metrics::counter!("socle_table_rows_attached_total", "layer" => def.id.to_string())
+            .increment(rows as u64);
+        tracing::debug!(layer = %def.id, rows, "rows of a table attached");
+    }
+}
