@@ -11,6 +11,7 @@ over_both!(
     every_level_is_a_layer_like_any_other,
     levels_follow_the_communes_and_come_back_with_them,
     two_harvests_at_once_make_one_version,
+    a_territory_shows_its_shape_and_what_is_out_of_the_common,
 );
 
 /// Properties by code, all features.
@@ -269,4 +270,65 @@ fn a_layer_that_draws_a_level_takes_its_place() {
     assert_eq!(output.status.code(), Some(2));
     let line = text.lines().count() + 3;
     assert!(said.contains(&format!("levels.toml:{line} :")) && said.contains("« dep »"), "{said}");
+}
+
+/// All numbers of nested arrays.
+fn numbers(value: &Value) -> Vec<f64> {
+    match value {
+        Value::Array(list) => list.iter().flat_map(numbers).collect(),
+        other => other.as_f64().into_iter().collect(),
+    }
+}
+
+fn a_territory_shows_its_shape_and_what_is_out_of_the_common() {
+    let server = demo_levels_server();
+    let layer = &territories(&server, "/collections/territoires-dep/items")["59"];
+    let nord = server.json("/territories/dep-59");
+    assert_eq!((&nord["name"], &nord["nature"]), (&json!("Nord"), &json!("département")));
+    let near =
+        |a: &Value, b: &Value, by: f64| (a.as_f64().unwrap() - b.as_f64().unwrap()).abs() <= by;
+    assert!(near(&nord["areaKm2"], &layer["superficie_km2"], 1e-4), "{nord}");
+    assert!(near(&nord["centroid"][0], &layer["centre_lon"], 1e-6));
+    assert!(near(&nord["centroid"][1], &layer["centre_lat"], 1e-6));
+    assert_eq!(nord["communesMissing"], 0);
+    // The very shape of the layer, and of the GeoJSON feature.
+    let same = server.json("/collections/territoires-dep/items/59");
+    assert!(nord["geometry"] == same["geometry"]);
+    let answer = server.get("/territories/dep-59?f=geojson");
+    assert!(answer.header("content-type").unwrap().starts_with("application/geo+json"));
+    let feature = answer.json();
+    assert_eq!((&feature["type"], &feature["id"]), (&json!("Feature"), &json!("dep:59")));
+    assert!(feature["geometry"] == nord["geometry"]);
+    assert_eq!(feature["bbox"], nord["bbox"]);
+    assert_eq!(feature["properties"]["name"], "Nord");
+    assert!(feature["properties"].get("geometry").is_none());
+    let tag = answer.header("etag").unwrap().to_owned();
+    let again = server.send("GET", "/territories/dep-59?f=geojson", &[("If-None-Match", &tag)]);
+    assert_eq!(again.status, 304);
+    // A commune and a canton by the layers of their own.
+    let lille = server.json("/territories/com-59350");
+    let items = server.json("/collections/communes/items/59350");
+    let place = lille["bbox"][0].as_f64().unwrap()..lille["bbox"][2].as_f64().unwrap();
+    let corner = items["geometry"]["coordinates"].as_array().unwrap().iter().flat_map(numbers);
+    assert!(corner.step_by(2).all(|lon| lon >= place.start && lon <= place.end));
+    assert!(server.json("/territories/canton-5901")["areaKm2"].as_f64().unwrap() > 1.0);
+
+    let across = server.json("/territories/epci-245900758");
+    let text = across["remarks"].to_string();
+    assert!(text.contains("59, 62"), "{text}");
+    let parents: Vec<&str> =
+        across["parents"].as_array().unwrap().iter().map(|p| p["id"].as_str().unwrap()).collect();
+    assert_eq!(parents, ["dep:59", "dep:62", "reg:32"]);
+    // No polygon of an island or of Corse here: it is said, not guessed.
+    for code in ["com-29155", "dep-2A", "fr", "com-98818", "qpv-QN05901M"] {
+        let away = server.json(&format!("/territories/{code}"));
+        assert!(away["geometry"].is_null() && away["areaKm2"].is_null(), "{code}: {away}");
+    }
+    let island = server.json("/territories/com-29155")["remarks"].to_string();
+    assert!(island.contains("EPCI"), "{island}");
+    let part = server.json("/territories/reg-28");
+    let missing = part["communesMissing"].as_u64();
+    assert!(part["geometry"].is_null() || missing > Some(0), "{missing:?}");
+    let page = server.page("/territories/dep-59");
+    assert!(page.text().contains("km²") && page.text().contains("f=geojson"), "{}", page.text());
 }

@@ -209,7 +209,7 @@ const OPERATIONS: [Operation; 41] = [
     Operation { path: path::TERRITORIES, id: "searchTerritories", fr: "Recherche de territoires", en: "Search for territories", refs: &["q", "level", "territories-limit", "f"], types: JSON_HTML },
     Operation { path: path::TABLE, id: "getTable", fr: "Un tableau : une ligne par territoire, une colonne par couche", en: "A table: one row per territory, one column per layer", refs: &["level", "columns", "show", "territory", "territoire", "territory-mode", "separator", "bom", "decimal", "table-f"], types: &[media::JSON, media::CSV, media::HTML] },
     Operation { path: path::FEED, id: "getFeed", fr: "Ce qui a changé, publication après publication (Atom)", en: "What changed, publication after publication (Atom)", refs: &["page"], types: &[media::ATOM_TYPE] },
-    Operation { path: path::TERRITORY, id: "getTerritory", fr: "Un territoire", en: "A territory", refs: &["vintage", "f"], types: JSON_HTML },
+    Operation { path: path::TERRITORY, id: "getTerritory", fr: "Un territoire", en: "A territory", refs: &["vintage", "territory-f"], types: &[media::JSON, media::GEOJSON, media::HTML] },
     Operation { path: path::HISTORY, id: "getTerritoryHistory", fr: "Les mouvements d'un territoire", en: "The movements of a territory", refs: &["f"], types: JSON_HTML },
     Operation { path: path::LIVE, id: "getLive", fr: "Le programme répond", en: "The program answers", refs: &[], types: &[media::JSON] },
     Operation { path: path::READY, id: "getReady", fr: "Le service est prêt", en: "The service is ready", refs: &[], types: &[media::JSON] },
@@ -224,7 +224,9 @@ fn operation(id: &str, summary: &str, template: &str, refs: &[&str], types: &[&s
         .iter()
         .map(|media| {
             let schema = match *media {
-                media::GEOJSON if id.ends_with("getFeature") => "featureGeoJSON",
+                media::GEOJSON if id.ends_with("getFeature") || id == "getTerritory" => {
+                    "featureGeoJSON"
+                }
                 media::GEOJSON => "featureCollectionGeoJSON",
                 media::HTML => "text",
                 media::MVT | media::ZIP | "application/octet-stream" => "binary",
@@ -379,6 +381,7 @@ fn parameters(visit: &Visit) -> Value {
         "sort": p("sort", "Colonne de tri, précédée de « - » pour l'ordre décroissant", "Column to sort by, after \"-\" from the largest", json!({ "type": "string", "default": "code" })),
         "separator": p("separator", "Séparateur du CSV", "Separator of CSV", json!({ "type": "string", "enum": ["semicolon", "comma", "tab"], "default": "semicolon" })),
         "bom": p("bom", "Marque d'ordre des octets en tête du CSV, pour Excel", "Byte order mark first in CSV, for Excel", json!({ "type": "boolean", "default": true })),
+        "territory-f": p(name::F, "Format de la réponse", "Format of the answer", json!({ "type": "string", "enum": ["json", "geojson", "html"] })),
         "stats-f": p(name::F, "Format de la réponse", "Format of the answer", json!({ "type": "string", "enum": ["json", "csv", "geojson", "html"] })),
         "q": p(territories::KNOWN[0], "Nom ou code postal", "Name or postal code", json!({ "type": "string", "maxLength": 200 })),
         "vintage": p(territories::VINTAGE, "Millésime : le dernier périmètre d'un EPCI dissous", "Vintage: the last perimeter of a dissolved EPCI", json!({ "type": "integer", "minimum": 1943 })),

@@ -12,8 +12,10 @@ use super::{
     visit::Visit,
 };
 use crate::{
-    error::Error,
+    catalog::Outline,
+    error::{Error, Result},
     model::{Level, TerritoryCode},
+    stats::Shape,
     territory::{Resolved, Territory},
     text,
 };
@@ -43,7 +45,7 @@ pub async fn search(visit: Visit) -> Answer {
     visit.params.check(&KNOWN, &[])?;
     let format = visit.format()?;
     let level = match visit.params.get(LEVEL).filter(|l| !l.is_empty()) {
-        Some(text) => Some(text.parse::<Level>().map_err(crate::error::Error::from)?),
+        Some(text) => Some(text.parse::<Level>().map_err(Error::from)?),
         None => None,
     };
     let limit = match visit.params.number(name::LIMIT)? {
@@ -106,15 +108,22 @@ pub async fn one(Path(code): Path<String>, visit: Visit) -> Answer {
         let to = visit.url(&format!("territories/{}", &resolved.code.path()));
         return Ok(reply::redirect(&to, "public, max-age=300"));
     }
-    let tag = visit.tag(&["territory"]);
+    let outline = outline(&visit, &resolved.code);
+    let tag = visit.tag(&["territory", outline.as_ref().map_or("", |o| &o.key)]);
     if let Some(unchanged) = visit.unchanged(&tag) {
         return Ok(unchanged);
     }
     let members = reference.members(&resolved.code);
+    let shape = shape(&visit, outline).await?;
     let mut document = if format == Format::Html {
-        Document::html(pages::territory::page(&visit, &resolved, &members))
+        Document::html(pages::territory::page(&visit, &resolved, &members, shape.as_ref()))
     } else {
-        Document::json(media::JSON, &value(&visit, &resolved, &members))
+        let mut value = value(&visit, &resolved, &members);
+        draw(&mut value, shape.as_ref())?;
+        match visit.params.get(name::F) {
+            Some("geojson") => Document::json(media::GEOJSON, &feature(value)),
+            _ => Document::json(media::JSON, &value),
+        }
     };
     if resolved.notice.is_some() || resolved.carried_from.is_some() {
         let from: String = code.chars().filter(char::is_ascii_graphic).take(40).collect();
@@ -124,10 +133,71 @@ pub async fn one(Path(code): Path<String>, visit: Visit) -> Answer {
     visit.send(&tag, document).await
 }
 
+/// What gives the border of a territory, when a layer does. The whole of France has none here: its
+/// régions do.
+fn outline(visit: &Visit, code: &TerritoryCode) -> Option<Outline> {
+    if code.level == Level::Fr {
+        return None;
+    }
+    let reference = &visit.site.app.reference;
+    let perimeter = reference.perimeter(std::slice::from_ref(code)).ok()?;
+    visit.snapshot().outline(&perimeter).ok()
+}
+
+/// The shape of a territory; `None` when the layer of its level does not hold it.
+async fn shape(visit: &Visit, outline: Option<Outline>) -> Result<Option<Shape>> {
+    let Some(outline) = outline else { return Ok(None) };
+    let app = &visit.site.app;
+    match app.borders.border(&outline, None).await {
+        Ok(border) => app.stats.shape(border).await,
+        Err(Error::Conflict(_)) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// Adds the shape, explicitly null where no layer gives it.
+fn draw(value: &mut Value, shape: Option<&Shape>) -> Result<()> {
+    let parse = |text: &str| {
+        serde_json::from_str::<Value>(text).map_err(|e| Error::fault("a border read back", e))
+    };
+    let round = |v: f64, scale: f64| (v * scale).round() / scale;
+    value["bbox"] = json!(shape.map(|s| s.bbox.to_array()));
+    value["areaKm2"] = json!(shape.map(|s| round(s.area_km2, 1e4)));
+    value["centroid"] = json!(shape.map(|s| s.centroid.map(|v| round(v, 1e6))));
+    value["communesMissing"] = json!(shape.map(|s| s.missing));
+    value["geometry"] = shape.map(|s| parse(&s.geometry)).transpose()?.unwrap_or_default();
+    Ok(())
+}
+
+/// The same as a GeoJSON feature (RFC 7946).
+fn feature(mut value: Value) -> Value {
+    let geometry = value["geometry"].take();
+    let bbox = value["bbox"].take();
+    let id = value["id"].clone();
+    let mut links = Value::Null;
+    if let Some(properties) = value.as_object_mut() {
+        properties.remove("geometry");
+        properties.remove("bbox");
+        links = properties.remove("links").unwrap_or_default();
+    }
+    let mut feature = json!({ "type": "Feature", "id": id, "geometry": geometry });
+    if !bbox.is_null() {
+        feature["bbox"] = bbox;
+    }
+    feature["properties"] = value;
+    feature["links"] = links;
+    feature
+}
+
 fn value(visit: &Visit, resolved: &Resolved, members: &[TerritoryCode]) -> Value {
     let reference = &visit.site.app.reference;
     let mut value = match reference.get(&resolved.code) {
-        Some(territory) => full(visit, &territory),
+        Some(territory) => {
+            let mut value = full(visit, &territory);
+            let remarks = reference.remarks(&territory);
+            value["remarks"] = remarks.iter().map(|remark| visit.say(remark)).collect();
+            value
+        }
         None => named(visit, &resolved.code),
     };
     value["members"] = members.iter().map(|c| named(visit, c)).collect();
@@ -175,6 +245,7 @@ fn full(visit: &Visit, territory: &Territory) -> Value {
     value["population"] = territory.population.into();
     value["postalCodes"] = json!(territory.postal_codes);
     value["parents"] = territory.parents.iter().map(|c| named(visit, c)).collect();
+    value["nature"] = visit.site.app.reference.nature(territory).into();
     value
 }
 

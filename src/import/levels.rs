@@ -18,7 +18,7 @@ use crate::{
         Report, Schema, TerritoryCode, Value,
     },
     store::NewVersion,
-    territory::{Reference, Territory, Unit},
+    territory::{Reference, Unit},
     text,
 };
 use geo::{BoundingRect, Centroid};
@@ -259,7 +259,8 @@ fn row(
         "code" => Value::Text(code.code.to_string()),
         "nom" => Value::Text(reference.name(code)),
         "nature" => {
-            nature(reference, known.as_ref()).map_or(Value::Null, |n| Value::Text(n.into()))
+            let nature = known.as_ref().and_then(|t| reference.nature(t));
+            nature.map_or(Value::Null, |n| Value::Text(n.into()))
         }
         "population" => int(known.as_ref().and_then(|t| t.population)),
         "communes" => int(reference.communes(code).map(|set| set.len() as u64)),
@@ -275,27 +276,6 @@ fn row(
         }
     });
     Checked { line, values: values.collect(), geometry: Some(geometry), repaired: false }
-}
-
-/// What kind of territory it is, where the COG tells: of an EPCI its legal form, of a département
-/// or a région in which part of France it is.
-fn nature(reference: &Reference, territory: Option<&Territory>) -> Option<&'static str> {
-    let territory = territory?;
-    let words = match territory.code.level {
-        Level::Epci => return territory.epci_kind.map(|kind| kind.label()),
-        Level::Dep => ["département", "département d'outre-mer", "collectivité d'outre-mer"],
-        Level::Reg => ["région", "région d'outre-mer", "collectivité d'outre-mer"],
-        Level::Ept => return Some("établissement public territorial"),
-        _ => return Some("arrondissement"),
-    };
-    let communes = reference.communes(&territory.code)?;
-    let within = |part: &&str| {
-        let part = TerritoryCode::new(Level::Fr, part).ok();
-        let part = part.and_then(|part| reference.communes(&part)).unwrap_or_default();
-        !part.intersection(&communes).is_empty()
-    };
-    let place = ["metro", "drom", "com"].iter().position(within)?;
-    words.get(place).copied()
 }
 
 /// Codes, `59, 62`; null when there is none.

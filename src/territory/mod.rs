@@ -15,6 +15,7 @@
 //! | `resolve` | which territory does this text mean? |
 //! | `select` | which features does this set of territories select? |
 //! | `perimeter` | what is the border of these territories made of? |
+//! | `remarks` | what is out of the common with this territory? |
 //! | `sheet` | where are the rows of this table of old codes today? |
 //! | `search` | which territories bear this name or postal code? |
 
@@ -22,6 +23,7 @@ mod carry;
 mod decode;
 mod gone;
 mod perimeter;
+mod remarks;
 mod resolve;
 mod search;
 mod select;

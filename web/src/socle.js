@@ -216,14 +216,26 @@ function featureTable(feature, options) {
   return content;
 }
 
+/** The style of a map of one territory. */
+function outlineStyle(data) {
+  return {
+    version: 8,
+    sources: { territory: { type: "geojson", data } },
+    layers: [
+      { id: "fill", type: "fill", source: "territory", paint: { "fill-color": "#3b6fb6", "fill-opacity": 0.25 } },
+      { id: "border", type: "line", source: "territory", paint: { "line-color": "#1f4e8c", "line-width": 2 } },
+    ],
+  };
+}
+
 async function enhanceMap(container) {
   const maplibre = await import("./maplibre-gl.mjs");
   maplibre.setWorkerUrl(new URL("./maplibre-gl-worker.mjs", import.meta.url).href);
-  const { style, bounds, layer, key, label, items } = container.dataset;
+  const { style, geojson, title, bounds, layer, key, label, items } = container.dataset;
   container.replaceChildren();
   const map = new maplibre.Map({
     container,
-    style,
+    style: style ?? outlineStyle(geojson),
     bounds: boundsOf(bounds),
     fitBoundsOptions: { padding: 24 },
     hash: "carte",
@@ -238,7 +250,8 @@ async function enhanceMap(container) {
   map.addControl(new maplibre.FullscreenControl(), "top-right");
   map.addControl(new maplibre.ScaleControl(), "bottom-left");
   container.classList.add("ready");
-  enhanceIdentify(maplibre, map, { layer, key, label, items });
+  if (style) return enhanceIdentify(maplibre, map, { layer, key, label, items });
+  map.getCanvas().setAttribute("aria-label", `${say("Carte", "Map")} : ${title}`);
 }
 
 /** Clicking a feature, or pressing Enter with the map focused, shows its properties. */
@@ -281,7 +294,7 @@ function enhanceIdentify(maplibre, map, options) {
 document.querySelectorAll("[data-copy]").forEach(enhanceCopy);
 document.querySelectorAll("form[data-territory-search]").forEach(enhanceSearch);
 
-const container = document.querySelector("#map[data-style]");
+const container = document.querySelector("#map[data-style], #map[data-geojson]");
 if (container) {
   enhanceMap(container).catch((error) => {
     console.error(error);

@@ -3,11 +3,13 @@
 use super::{address, fact, territory_form, trail};
 use crate::{
     http::{
+        assets,
         reply::number,
         territories::{Search, page_url, scope_url},
         visit::Visit,
     },
-    model::{Level, TerritoryCode},
+    model::{Lang, Level, TerritoryCode},
+    stats::Shape,
     territory::{Resolved, Territory},
 };
 use maud::{Markup, html};
@@ -59,7 +61,12 @@ fn row(visit: &Visit, territory: &Territory) -> Markup {
 }
 
 /// `/territories/{level}-{code}`
-pub fn page(visit: &Visit, resolved: &Resolved, members: &[TerritoryCode]) -> String {
+pub fn page(
+    visit: &Visit,
+    resolved: &Resolved,
+    members: &[TerritoryCode],
+    shape: Option<&Shape>,
+) -> String {
     let reference = &visit.site.app.reference;
     let territory = reference.get(&resolved.code);
     let id = &resolved.code.to_string();
@@ -67,6 +74,8 @@ pub fn page(visit: &Visit, resolved: &Resolved, members: &[TerritoryCode]) -> St
     let name =
         |code: &TerritoryCode| reference.get(code).map_or_else(|| code.to_string(), |t| t.name);
     let service = scope_url(visit, &resolved.code);
+    let asset = |name: &str| assets::url(&visit.base(), name).is_some();
+    let drawn = shape.filter(|_| asset("socle.js") && asset("maplibre-gl.mjs"));
     let content = html! {
         (trail(visit, &[(visit.url("territories?f=html"), visit.words("Territoires", "Territories").into())]))
         h1 { (title) }
@@ -74,6 +83,10 @@ pub fn page(visit: &Visit, resolved: &Resolved, members: &[TerritoryCode]) -> St
         @if let Some(see) = &resolved.see_also {
             p { (visit.words("Voir aussi : ", "See also: ")) a href=(page_url(visit, see)) { (name(see)) } }
         }
+        @for remark in territory.iter().flat_map(|t| reference.remarks(t)) {
+            p.notice { (visit.say(&remark)) }
+        }
+        @if let Some(shape) = drawn { (map_of(visit, &resolved.code, &title, shape)) }
         p { a.button href=(service) { (visit.words("Ouvrir le service pour ce territoire", "Open the service for this territory")) } }
         @if resolved.code.level == Level::Com {
             p { a href=(format!("{}/history", page_url(visit, &resolved.code))) { (visit.words("Histoire : fusions, scissions, codes", "History: mergers, splits, codes")) } }
@@ -87,10 +100,12 @@ pub fn page(visit: &Visit, resolved: &Resolved, members: &[TerritoryCode]) -> St
                 @if !territory.postal_codes.is_empty() {
                     (fact(visit.words("Codes postaux", "Postal codes"), &html! { (territory.postal_codes.join(", ")) }))
                 }
+                @if let Some(nature) = reference.nature(territory) { (fact("Nature", &html! { (nature) })) }
                 @for parent in &territory.parents {
                     (fact(level(visit, parent.level), &html! { a href=(page_url(visit, parent)) { (name(parent)) } }))
                 }
             }
+            @if let Some(shape) = shape { (measures(visit, &resolved.code, shape)) }
         }
         @for group in members.chunk_by(|a, b| a.level == b.level) {
             @if let Some(first) = group.first() {
@@ -103,7 +118,44 @@ pub fn page(visit: &Visit, resolved: &Resolved, members: &[TerritoryCode]) -> St
             }
         }
     };
-    visit.html(&title, &content)
+    if drawn.is_some() {
+        visit.html_with_map(&title, &content)
+    } else {
+        visit.html(&title, &content)
+    }
+}
+
+/// The address of a territory as GeoJSON.
+fn geojson(visit: &Visit, code: &TerritoryCode) -> String {
+    format!("{}?f=geojson", page_url(visit, code))
+}
+
+fn map_of(visit: &Visit, code: &TerritoryCode, title: &str, shape: &Shape) -> Markup {
+    let bounds = shape.bbox.to_array().map(|n| n.to_string()).join(",");
+    html! {
+        div #map data-geojson=(geojson(visit, code)) data-bounds=(bounds) data-title=(title) {
+            p { (visit.words("La carte demande JavaScript.", "The map needs JavaScript.")) }
+        }
+    }
+}
+
+/// What the shape measures.
+fn measures(visit: &Visit, code: &TerritoryCode, shape: &Shape) -> Markup {
+    let area = match visit.lang() {
+        Lang::Fr => format!("{:.2} km²", shape.area_km2).replace('.', ","),
+        Lang::En => format!("{:.2} km²", shape.area_km2),
+    };
+    let [lon, lat] = shape.centroid;
+    html! {
+        (fact(visit.words("Superficie", "Area"), &html! { (area) }))
+        (fact(visit.words("Centre (longitude, latitude)", "Centre (longitude, latitude)"), &html! { (format!("{lon:.5}, {lat:.5}")) }))
+        (fact(visit.words("Contour", "Outline"), &html! {
+            a href=(geojson(visit, code)) { "GeoJSON" }
+            @if shape.missing > 0 {
+                " " span.muted { (visit.words("(incomplet : communes sans polygone : ", "(incomplete: communes without polygon: ")) (shape.missing) ")" }
+            }
+        }))
+    }
 }
 
 fn level(visit: &Visit, level: Level) -> &'static str {
