@@ -30,6 +30,7 @@ mod formats_written;
 mod gdal;
 mod harvest;
 mod kit;
+mod large_tables;
 mod levels;
 mod news;
 mod odd;

@@ -294,7 +294,7 @@ fn an_edit_that_nobody_announces_and_new_columns_are_seen() {
 }
 
 /// Sends a request to the listener for whoever runs the server.
-fn inner(port: u16, method: &str, path: &str) -> Answer {
+pub fn inner(port: u16, method: &str, path: &str) -> Answer {
     send(&format!("127.0.0.1:{port}"), method, path, &[])
 }
 

@@ -10,6 +10,7 @@ use super::{
     },
     figures,
     form::{Form, Key},
+    judge::judge,
     meaning,
     placed::is_placed,
     select::Conditions,
@@ -84,6 +85,10 @@ async fn part(
     let Some(mut conditions) = conditions(inner, at, form, names, &scan.filter)? else {
         return Ok(());
     };
+    let mut link = inner.primary.link().await?;
+    if let Some(limit) = scan.limit {
+        judge(inner, &mut link, &at.layer, form, &scan.filter, &conditions, limit).await?;
+    }
     let (Start::Ordinal(position) | Start::Offset(position)) = scan.start;
     let place = |position: u64| (at.key(), scan.filter.key(), position);
     let mut skip = position;
@@ -111,7 +116,6 @@ async fn part(
         conditions.bind(i64::try_from(skip).unwrap_or(i64::MAX), Type::INT8);
     }
     let mut shower = Shower { form, at, texts: Vec::new(), last: String::new() };
-    let mut link = inner.primary.link().await?;
     let shown = link
         .each(&sql, &conditions.params(), |row| {
             if end.returned >= limit {

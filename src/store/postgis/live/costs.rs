@@ -3,7 +3,7 @@
 
 use super::super::{
     column::Raw,
-    link::{Link, Ran, cell},
+    link::{Link, Param, Ran, cell},
     names::Names,
 };
 use super::discover::refused;
@@ -12,6 +12,8 @@ use crate::{
     model::{TableSource, Text},
     text,
 };
+use serde_json::Value as Json;
+use tokio_postgres::types::Type;
 
 /// From this many rows on, reading all of them for an answer hurts, and counting is left out.
 pub(super) const LARGE: u64 = 100_000;
@@ -25,7 +27,9 @@ pub(super) async fn costs(
     form: &mut Form,
 ) -> Ran<()> {
     let plan = explain(link, &format!("SELECT 1 FROM {} AS t", form.relation), false).await?;
-    form.estimate = plan_rows(&plan);
+    let all = plan_figures(&plan);
+    (form.estimate, form.cost) = (all.rows as u64, all.cost);
+    form.counted = counted(link, form).await?;
     form.small = form.estimate < LARGE;
     let mut ways = Vec::new();
     if let Some(geometry) = &form.geometry {
@@ -60,6 +64,12 @@ pub(super) async fn costs(
             "the key has no index: every page sorts the whole table"
         ));
     }
+    if !form.counted && !form.small {
+        form.notices.push(text!(
+            "Pas encore de statistiques : lancez ANALYZE sur la table, le plus petit zoom de ses tuiles en dépend.",
+            "No statistics yet: run ANALYZE on the table, the lowest zoom of its tiles depends on them."
+        ));
+    }
     if ways.is_empty() {
         return Ok(());
     }
@@ -77,7 +87,7 @@ pub(super) async fn costs(
 }
 
 /// A plan as JSON text; `forced`: with every way preferred to reading all and to sorting.
-async fn explain(link: &mut Link, sql: &str, forced: bool) -> Ran<String> {
+pub(super) async fn explain(link: &mut Link, sql: &str, forced: bool) -> Ran<String> {
     link.begin(None).await?;
     if forced {
         link.batch("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off").await?;
@@ -90,24 +100,97 @@ async fn explain(link: &mut Link, sql: &str, forced: bool) -> Ran<String> {
     })
 }
 
-/// Whether some part of a plan finds boxes by an index.
-fn by_index(plan: &str) -> bool {
-    fn walk(node: &serde_json::Value) -> bool {
-        match node {
-            serde_json::Value::Array(all) => all.iter().any(walk),
-            serde_json::Value::Object(members) => members.iter().any(|(name, value)| {
-                let condition =
-                    name == "Index Cond" && value.as_str().is_some_and(|c| c.contains("&&"));
-                condition || walk(value)
-            }),
-            _ => false,
-        }
-    }
-    serde_json::from_str(plan).is_ok_and(|plan: serde_json::Value| walk(&plan))
+/// The plan of a statement with its values.
+pub(super) async fn explain_with(link: &mut Link, sql: &str, params: &[Param<'_>]) -> Ran<String> {
+    let row = link.row(&format!("EXPLAIN (FORMAT JSON) {sql}"), params).await?;
+    Ok(match row {
+        Some(row) => String::from_utf8_lossy(cell::<Raw<'_>>(&row, 0)?.0).into_owned(),
+        None => String::new(),
+    })
 }
 
-fn plan_rows(plan: &str) -> u64 {
-    let plan: serde_json::Value = serde_json::from_str(plan).unwrap_or_default();
-    let rows = plan.pointer("/0/Plan/Plan Rows").and_then(serde_json::Value::as_f64);
-    rows.unwrap_or_default().max(0.0) as u64
+/// Whether the planner has statistics of the geometries.
+async fn counted(link: &mut Link, form: &Form) -> Ran<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class c
+                 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                 JOIN pg_catalog.pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname
+                 WHERE c.oid = ANY ($1))";
+    super::super::load::first(link, sql, &[(&form.relations, Type::OID_ARRAY)]).await
+}
+
+/// Shows the nodes of a plan.
+fn nodes(plan: &str, mut show: impl FnMut(&serde_json::Map<String, Json>)) {
+    fn walk(node: &Json, show: &mut dyn FnMut(&serde_json::Map<String, Json>)) {
+        match node {
+            Json::Array(all) => all.iter().for_each(|n| walk(n, show)),
+            Json::Object(members) => {
+                show(members);
+                members.values().for_each(|value| walk(value, show));
+            }
+            _ => {}
+        }
+    }
+    if let Ok(plan) = serde_json::from_str::<Json>(plan) {
+        walk(&plan, &mut show);
+    }
+}
+
+/// Whether some part of a plan finds boxes by an index.
+fn by_index(plan: &str) -> bool {
+    let mut found = false;
+    nodes(plan, |node| {
+        let condition = node.get("Index Cond").and_then(Json::as_str);
+        found |= condition.is_some_and(|c| c.contains("&&"));
+    });
+    found
+}
+
+/// Whether the parts of a plan that go through all of something cost more than `most`.
+pub(super) fn reads_all(plan: &str, most: f64) -> bool {
+    let mut cost = 0.0;
+    nodes(plan, |node| {
+        let all = match node.get("Node Type").and_then(Json::as_str).unwrap_or_default() {
+            "Seq Scan" | "Function Scan" | "Foreign Scan" => true,
+            "Index Scan" | "Index Only Scan" => !node.contains_key("Index Cond"),
+            _ => false,
+        };
+        if all {
+            cost += node.get("Total Cost").and_then(Json::as_f64).unwrap_or_default();
+        }
+    });
+    cost > most
+}
+
+/// What the planner expects of a whole plan.
+pub(super) struct PlanFigures {
+    pub(super) rows: f64,
+    /// Bytes of a row.
+    pub(super) width: f64,
+    /// In the planner's units.
+    pub(super) cost: f64,
+}
+
+pub(super) fn plan_figures(plan: &str) -> PlanFigures {
+    let plan: Json = serde_json::from_str(plan).unwrap_or_default();
+    let of = |name: &str| {
+        let figure = plan.pointer("/0/Plan").and_then(|p| p.get(name)?.as_f64());
+        figure.unwrap_or_default().max(0.0)
+    };
+    PlanFigures { rows: of("Plan Rows"), width: of("Plan Width"), cost: of("Total Cost") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plans_are_read() {
+        let plan = r#"[{"Plan": {"Node Type": "Limit", "Total Cost": 90.5, "Plan Rows": 7, "Plan Width": 4,
+            "Plans": [{"Node Type": "Index Scan", "Index Cond": "(g && 'x')", "Total Cost": 8.0},
+                      {"Node Type": "Seq Scan", "Total Cost": 40.0}]}}]"#;
+        let found = plan_figures(plan);
+        assert_eq!((found.rows, found.width, found.cost), (7.0, 4.0, 90.5));
+        assert!(by_index(plan) && reads_all(plan, 39.0) && !reads_all(plan, 41.0));
+        assert!(!by_index("") && !reads_all("{", 0.0) && plan_figures("").rows == 0.0);
+    }
 }

@@ -82,6 +82,10 @@ pub(super) async fn discover(
         notices,
         small: false,
         estimate: 0,
+        cost: 0.0,
+        counted: false,
+        own_rows: matches!(cell::<&str>(&row, 1)?, "r" | "p" | "m"),
+        found: std::time::Instant::now(),
     };
     super::costs::costs(link, names, source, &mut form).await?;
     form.hash = hash(def, &form);
@@ -301,9 +305,14 @@ fn property(found: &Found) -> Property {
         _ => (Column::Text, FieldKind::Text, format!("{c}::text")),
     };
     // Compared as itself where that is what is shown: an index may serve.
-    let plain = matches!(found.kind.as_str(), "text" | "varchar" | "int2" | "int4" | "date");
+    let plain = matches!(found.kind.as_str(), "text" | "varchar" | "int2" | "int4" | "date")
+        && !found.array;
     let compared = if plain { c } else { shown.clone() };
-    Property { column, kind, shown, compared }
+    let index = match found.array || found.class == "c" {
+        true => None,
+        false => super::judge::index(&found.kind, &found.name, &compared),
+    };
+    Property { column, kind, shown, compared, index }
 }
 
 /// An instant within what calendars hold, in milliseconds.

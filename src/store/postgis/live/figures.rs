@@ -25,6 +25,9 @@ pub(super) struct Figures {
     /// Rows with a geometry that has no place on the map.
     #[serde(default)]
     pub(super) unplaced: u64,
+    /// The lowest zoom of its tiles; `None`: the declared one.
+    #[serde(default)]
+    pub(super) lowest: Option<u8>,
     /// How many edits were told, and how many there were.
     #[serde(default)]
     pub(super) told: Told,

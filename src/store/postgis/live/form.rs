@@ -42,6 +42,14 @@ pub(in super::super) struct Form {
     pub(super) small: bool,
     /// How many rows the database thinks there are.
     pub(super) estimate: u64,
+    /// What the planner thinks reading all of them costs.
+    pub(super) cost: f64,
+    /// Whether it knows more than their number.
+    pub(super) counted: bool,
+    /// Whether the relation has rows of its own, that an index can be made on.
+    pub(super) own_rows: bool,
+    /// When it was found.
+    pub(super) found: std::time::Instant,
 }
 
 /// A property.
@@ -53,6 +61,8 @@ pub(super) struct Property {
     pub(super) shown: String,
     /// What a condition compares.
     pub(super) compared: String,
+    /// What an index that finds it is made on, where one can be.
+    pub(super) index: Option<String>,
 }
 
 /// The geometry column.
@@ -337,7 +347,13 @@ mod tests {
             relation: format!("{}.{}", quoted(name), quoted(name)),
             oid: 1,
             relations: vec![1],
-            fields: vec![Property { column, kind, shown: format!("{c}::text"), compared: c }],
+            fields: vec![Property {
+                column,
+                kind,
+                shown: format!("{c}::text"),
+                compared: c,
+                index: None,
+            }],
             geometry: Some(geometry),
             key: Key::Columns(vec![key.clone(), key]),
             key_field: None,
@@ -350,6 +366,10 @@ mod tests {
             notices: Vec::new(),
             small: true,
             estimate: 0,
+            cost: 0.0,
+            counted: true,
+            own_rows: true,
+            found: std::time::Instant::now(),
         }
     }
 

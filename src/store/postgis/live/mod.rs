@@ -2,17 +2,20 @@
 //! is copied; every answer reads the table itself, on the primary, so that what is seen is never
 //! older than the revision that names it.
 //!
-//! [`discover`] finds out a table's [`form`], [`watch`] notices edits and moves its revision, in a
+//! [`discover`] finds out a table's [`form`] and its [`costs`], [`bounds`] how low its tiles go;
+//! [`watch`] notices edits and moves its revision, in a
 //! row that all replicas share; [`answer`] and [`tile`] read; [`attach`] keeps attachments to
 //! territories and [`touched`] knows whose are to be made again; [`select`] turns filters into
-//! conditions.
+//! conditions, [`judge`] refuses those that cost too much.
 
 mod answer;
 mod attach;
+mod bounds;
 mod costs;
 mod discover;
 mod figures;
 mod form;
+mod judge;
 mod look;
 mod placed;
 mod select;
@@ -60,6 +63,9 @@ const ENDS: u64 = 20_000;
 /// Counts remembered.
 const COUNTS: u64 = 5_000;
 
+/// How long a refusal holds: an index or statistics may have come since.
+const JUDGED: Duration = Duration::from_secs(5);
+
 /// What this process knows of the published tables.
 pub(super) struct Tables {
     defs: BTreeMap<LayerId, LayerDef>,
@@ -77,6 +83,8 @@ pub(super) struct Tables {
     /// The id of the feature before a position: state, filter, position.
     ends: Cache<(String, String, u64), Arc<str>>,
     counts: Cache<(String, String), u64>,
+    /// Whether pages were refused: form, filter, size.
+    judged: Cache<(String, String, u64), bool>,
 }
 
 impl Tables {
@@ -92,6 +100,7 @@ impl Tables {
             looking: tokio::sync::Mutex::default(),
             ends: Cache::new(ENDS),
             counts: Cache::new(COUNTS),
+            judged: Cache::builder().max_capacity(COUNTS).time_to_live(JUDGED).build(),
         }
     }
 
@@ -298,6 +307,10 @@ fn state(
         notices.push(unplaced(figures.unplaced));
         report.notes.push(unplaced(figures.unplaced));
     }
+    let min_zoom = figures.lowest.unwrap_or(0).max(def.tiles.min_zoom);
+    if min_zoom > def.tiles.min_zoom {
+        notices.push(bounds::notice(min_zoom));
+    }
     let version = Version {
         id: VersionId::revision(changed, live.revision, &form.hash),
         source: Harvested {
@@ -318,7 +331,7 @@ fn state(
         bbox: figures.bbox.map(|[west, south, east, north]| BBox { west, south, east, north }),
         key: form.key_field.clone(),
         max_zoom: def.tiles.max_zoom,
-        min_zoom: def.tiles.min_zoom,
+        min_zoom,
         report,
         live: Some(Box::new(Live {
             exact: figures.exact,

@@ -10,7 +10,7 @@ use super::{
         names::Names,
         write,
     },
-    discover,
+    bounds, discover,
     figures::{self, Figures},
     form::Form,
     look, source,
@@ -28,6 +28,8 @@ use tokio_postgres::types::Type;
 
 /// How often tables are looked at.
 const EVERY: Duration = Duration::from_secs(1);
+/// How often a table is looked at whatever it seems: what it costs changes with what it holds.
+const AGAIN: Duration = Duration::from_secs(600);
 /// Rows touched by one look beyond which they are not named.
 const NAMED: usize = 50_000;
 /// Cells touched by one look beyond which the whole layer counts as touched.
@@ -117,7 +119,8 @@ async fn table(
             "There is no table {schema}.{name} in the database."
         )));
     };
-    let held = inner.tables.form(&def.id).filter(|f| f.seen == seen && !anew);
+    let fresh = |f: &Arc<Form>| f.seen == seen && f.found.elapsed() < AGAIN;
+    let held = inner.tables.form(&def.id).filter(|f| fresh(f) && !anew);
     let found = held.is_none();
     let form = match held {
         Some(form) => form,
@@ -146,15 +149,27 @@ async fn table(
     if missed {
         tracing::info!(layer = %def.id, "rows were edited, or edited and undone, without a word");
     }
-    let same = same && !missed;
+    let served = known.as_ref().and_then(|k| k.figures.lowest);
+    let mut lowest = served;
+    if let (true, Some(known)) = (found, &known) {
+        lowest = Some(bounds::lowest(link, names, def, &form, &known.figures, served).await?);
+    }
+    let same = same && !missed && lowest == served;
     if same && edits.is_empty() {
         return Ok(());
     }
     let whole = !same || edits.iter().any(|e| e.sides.is_none());
     let mut figures = match (&known, whole || form.small) {
         (Some(known), false) => known.figures.clone(),
-        _ => figures::figures(link, names, &form).await?,
+        _ => {
+            let mut figures = figures::figures(link, names, &form).await?;
+            figures.lowest = Some(bounds::lowest(link, names, def, &form, &figures, served).await?);
+            figures
+        }
     };
+    if figures.lowest != served && figures.lowest.is_some_and(|z| z > def.tiles.min_zoom) {
+        tracing::warn!(layer = %def.id, "{}", bounds::notice(figures.lowest.unwrap_or(0)).en);
+    }
     if figures.unplaced > 0 && known.as_ref().map(|k| k.figures.unplaced) != Some(figures.unplaced)
     {
         tracing::warn!(layer = %def.id, "{}", super::unplaced(figures.unplaced).en);
