@@ -72,7 +72,7 @@ web: ## gather the pages' script, style and MapLibre in web/dist
 .PHONY: test
 test: web ## run the tests, on their own and against GDAL, QGIS, nginx and S3
 	@$(NEED) cc=build-essential
-	$(NEED) ogrinfo=gdal-bin nginx=nginx-light python3-gdal python3-qgis pgbouncer \
+	$(NEED) ogrinfo=gdal-bin nginx=nginx-light python3-gdal python3-qgis pgbouncer proj-bin \
 	    postgresql postgresql-postgis ||
 	  echo "tests that need them are skipped, each by name" >&2
 	$(NEED) python3-venv && {
@@ -81,6 +81,8 @@ test: web ## run the tests, on their own and against GDAL, QGIS, nginx and S3
 	    echo "moto could not be installed: tests over object storage are skipped, each by name" >&2
 	  $(TOOLS)/bin/python -c 'import pyarrow' 2>/dev/null || $(TOOLS)/bin/pip install --quiet pyarrow ||
 	    echo "pyarrow could not be installed: the test of GeoParquet is skipped, by name" >&2
+	  $(TOOLS)/bin/python -c 'import pyogrio' 2>/dev/null || $(TOOLS)/bin/pip install --quiet pyogrio ||
+	    echo "pyogrio could not be installed: tests of the newest GDAL are skipped, each by name" >&2
 	} || echo "python3-venv is missing: tests that need Python packages are skipped, each by name" >&2
 	$(CARGO) test --locked --no-fail-fast
 

@@ -12,7 +12,7 @@ use crate::{
 use socle::{
     catalog::Outline,
     formats::geojson,
-    items::{Items, PageQuery},
+    items::{Items, PageQuery, System},
     model::{Level, Mode, TerritoryCode},
     query::{Filter, Start},
     store::border::Borders,
@@ -43,7 +43,12 @@ pub fn run(site: &Site, report: &mut Report) {
             let selection = reference.select(std::slice::from_ref(code), Mode::Concerns);
             let selection = Some(Arc::new(selection.expect("a selection")));
             let filter = Filter { selection, ..Filter::default() };
-            let query = PageQuery { filter, start: Start::Offset(0), limit: 10_000 };
+            let query = PageQuery {
+                filter,
+                start: Start::Offset(0),
+                limit: 10_000,
+                system: System::default(),
+            };
             // A layer of one region has no border for the others.
             let Ok(page) = runtime.block_on(items.cut_page(&layer, query, &outline(code))) else {
                 continue;

@@ -9,7 +9,7 @@ use socle::{
     catalog::{Catalog, Layer},
     config::Settings,
     formats::geojson::FeatureWriter,
-    items::{Items, PageQuery},
+    items::{Items, PageQuery, System},
     query::{Filter, Scan, Start},
     store::{Store, embedded::EmbeddedStore},
 };
@@ -39,7 +39,12 @@ pub fn run(site: &Site, report: &mut Report) {
     let paged = best(3, || {
         for page in 0..pages {
             let start = Start::Ordinal(page * 1_000);
-            let query = PageQuery { filter: Filter::default(), start, limit: 1_000 };
+            let query = PageQuery {
+                filter: Filter::default(),
+                start,
+                limit: 1_000,
+                system: System::default(),
+            };
             let page = runtime.block_on(items.page(&layer, query)).expect("a page");
             assert_eq!(page.returned, 1_000);
         }

@@ -23,6 +23,7 @@ mod architecture;
 mod blobs;
 mod borders;
 mod crash;
+mod crs;
 mod dataset_tiles;
 mod exports;
 mod figures;

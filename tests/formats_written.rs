@@ -1,7 +1,7 @@
 //! Every format that is written, opened by GDAL and pyarrow: systems, counts, types, accents,
 //! long names, odd values.
 
-use crate::support::{has, pyarrow, tool};
+use crate::support::{has, python, tool};
 use socle::{
     formats::{
         wkb,
@@ -430,7 +430,7 @@ fn kml_of_several_layers() {
 
 #[test]
 fn geoparquet_is_read_by_pyarrow() {
-    let Some(python) = pyarrow() else { return };
+    let Some(python) = python("pyarrow") else { return };
     let dir = tempfile::tempdir().unwrap();
     let path = write(
         kind("parquet"),

@@ -1,6 +1,6 @@
 //! GDAL, unmodified, as a client: it lists, counts, pages and decodes what the demo serves.
 
-use crate::support::{demo_server, has, tool};
+use crate::support::{demo_server, has, python, tool};
 use std::collections::BTreeMap;
 
 /// `ogrinfo -so` of a service, as layer → (count, extent line, fields).
@@ -100,6 +100,46 @@ pub fn ogrinfo_reads_a_tile_with_geometry_in_its_place() {
         wkt.split(['(', ')', ',', ' ']).filter_map(|v| v.parse().ok()).take(2).collect();
     assert!((first[0] - 340_000.0).abs() < 15_000.0, "{first:?}");
     assert!((first[1] - 6_555_000.0).abs() < 25_000.0, "{first:?}");
+}
+
+/// The newest GDAL asks for the system and the box it wants; ours of Debian takes what it gets.
+#[test]
+pub fn the_newest_gdal_reads_lambert_93() {
+    let Some(python) = python("pyogrio") else { return };
+    if !has("ogr2ogr") {
+        return;
+    }
+    let server = demo_server();
+    let script = "
+import struct, sys
+from pyogrio.raw import read
+meta, _, shapes, fields = read(sys.argv[1], layer='mairies', bbox=(690000, 7040000, 720000, 7070000),
+                               **({'CRS': 'EPSG:2154'} if sys.argv[2] == 'crs' else {}))
+print(meta['crs'])
+ids = fields[list(meta['fields']).index('id')]
+for id, shape in sorted(zip(ids, shapes)):
+    order = '<' if shape[0] == 1 else '>'
+    print(id, *('%.3f' % n for n in struct.unpack(order + 'dd', shape[5:21])))
+";
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("mairies.gpkg");
+    let source = format!("OAPIF:{}collections/mairies", server.base);
+    let (from, to) = ("EPSG:4326", "EPSG:2154");
+    tool("ogr2ogr", &["-s_srs", from, "-t_srs", to, file.to_str().unwrap(), &source]);
+    let expected = tool(&python, &["-c", script, file.to_str().unwrap(), "file"]);
+    let seen = tool(&python, &["-c", script, &format!("OAPIF:{}", server.base), "crs"]);
+    assert!(seen.starts_with("EPSG:2154\n"), "{seen}");
+    assert!(seen.lines().count() > 50, "{seen}");
+    let numbers = |text: &str| -> Vec<(String, f64, f64)> {
+        let rows = text.lines().skip(1).map(|row| row.split(' ').collect::<Vec<_>>());
+        rows.map(|r| (r[0].to_owned(), r[1].parse().unwrap(), r[2].parse().unwrap())).collect()
+    };
+    let (seen, expected) = (numbers(&seen), numbers(&expected));
+    assert_eq!(seen.len(), expected.len());
+    for (seen, expected) in seen.iter().zip(&expected) {
+        let off = (seen.1 - expected.1).hypot(seen.2 - expected.2);
+        assert!(seen.0 == expected.0 && off < 0.002, "{seen:?}, {expected:?}");
+    }
 }
 
 #[test]

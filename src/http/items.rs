@@ -4,21 +4,20 @@
 use super::{
     Answer,
     access::TERRITORY_NOTICE,
-    collections::CRS84,
     links::{Link, media},
     negotiate::Format,
     pages,
     params::{self, name},
-    reply::{CONTENT_CRS, Document},
+    reply::Document,
     scope::Scope,
     visit::Visit,
 };
 use crate::{
     catalog::{Layer, Outline},
     error::{Error, Result},
-    items::{Page, PageQuery},
-    model::{Schema, Text},
-    query::{Cursor, DEFAULT_LIMIT, Equals, Filter, Start, parse_bbox, parse_limit, typed_value},
+    items::{Page, PageQuery, System},
+    model::{BBox, Schema, Text},
+    query::{Cursor, DEFAULT_LIMIT, Equals, Filter, Start, parse_limit, typed_value},
     text,
 };
 use axum::{
@@ -56,6 +55,8 @@ const CONTENT_CRS_NAME: HeaderName = HeaderName::from_static("content-crs");
 pub struct Request {
     /// For the service.
     pub query: PageQuery,
+    /// The system of the answer.
+    pub system: System,
     /// Territories of the `territory` parameter.
     pub asked: Option<Arc<Scope>>,
     /// The border to cut at.
@@ -104,7 +105,7 @@ pub async fn page(Path(id): Path<String>, visit: Visit) -> Answer {
     }
     document = document
         .with(NUMBER_RETURNED, page.returned.to_string())
-        .with(CONTENT_CRS_NAME, CONTENT_CRS)
+        .with(CONTENT_CRS_NAME, format!("<{}>", request.system.uri()))
         .with(header::LINK, links.iter().map(Link::header).collect::<Vec<_>>().join(", "));
     if let Some(outline) = &request.outline {
         let border = visit.site.app.borders.border(outline, None).await?;
@@ -121,9 +122,9 @@ pub async fn page(Path(id): Path<String>, visit: Visit) -> Answer {
 /// `GET /collections/{id}/items/{fid}`
 pub async fn feature(Path((id, fid)): Path<(String, String)>, visit: Visit) -> Answer {
     visit.params.check(&[name::F, name::CRS], &[])?;
-    only_crs84(&visit, name::CRS)?;
     let format = visit.format()?;
     let layer = visit.layer(&id)?;
+    let system = system(&visit, format, layer.at()?.version.bbox.as_ref())?;
     let tag = visit.tag(&["feature", &layer.at()?.key()]).of(&layer.def);
     // `*` asks whether there is one at all: that takes the look-up below.
     let any = visit.header(header::IF_NONE_MATCH).is_some_and(|h| h.contains('*'));
@@ -133,8 +134,10 @@ pub async fn feature(Path((id, fid)): Path<(String, String)>, visit: Visit) -> A
     let selection = visit.selection(None);
     let items = &visit.site.app.items;
     let found = match visit.outline(None)? {
-        None => items.feature_within(&layer, &fid, selection).await?,
-        Some(outline) => items.cut_feature(&layer, &fid, selection, &outline).await?,
+        None => items.feature_within(&layer, &fid, selection, system.clone()).await?,
+        Some(outline) => {
+            items.cut_feature(&layer, &fid, selection, &outline, system.clone()).await?
+        }
     };
     let Some(mut bytes) = found else {
         let shown: String = fid.chars().take(80).collect();
@@ -169,7 +172,7 @@ pub async fn feature(Path((id, fid)): Path<(String, String)>, visit: Visit) -> A
         Format::Html => Document::html(pages::items::feature(&visit, &layer, &fid, &bytes)?),
     };
     let document = document
-        .with(CONTENT_CRS_NAME, CONTENT_CRS)
+        .with(CONTENT_CRS_NAME, format!("<{}>", system.uri()))
         .with(header::LINK, links.iter().map(Link::header).collect::<Vec<_>>().join(", "));
     visit.send(&tag, document).await
 }
@@ -180,8 +183,8 @@ fn read(visit: &Visit, layer: &Layer, format: Format, cursor: Option<&Cursor>) -
     let schema = &at.version.schema;
     let fields: Vec<&str> = schema.fields.iter().map(|f| f.name.as_str()).collect();
     visit.params.check(&KNOWN, &fields)?;
-    only_crs84(visit, name::CRS)?;
-    only_crs84(visit, name::BBOX_CRS)?;
+    let extent = at.version.bbox.as_ref();
+    let system = system(visit, format, extent)?;
     if let Some(value) = visit.params.get(name::DATETIME) {
         params::check_datetime(value)?;
     }
@@ -202,7 +205,8 @@ fn read(visit: &Visit, layer: &Layer, format: Format, cursor: Option<&Cursor>) -
     let filter = filter(visit, schema, &Wanted { known: &KNOWN, asked: asked.as_ref() })?;
     let start = start(visit, cursor)?;
     let outline = visit.outline(asked.as_ref())?;
-    Ok(Request { query: PageQuery { filter, start, limit }, asked, outline, hits })
+    let query = PageQuery { filter, start, limit, system: system.clone() };
+    Ok(Request { query, system, asked, outline, hits })
 }
 
 /// What a filter is read with.
@@ -216,7 +220,7 @@ pub struct Wanted<'a> {
 /// Which features a request selects: box, territory, properties.
 pub fn filter(visit: &Visit, schema: &Schema, wanted: &Wanted<'_>) -> Result<Filter> {
     let mut filter = Filter {
-        bbox: visit.params.get(name::BBOX).map(parse_bbox).transpose()?,
+        bbox: visit.params.get(name::BBOX).map(|b| bbox(visit, b)).transpose()?,
         selection: visit.selection(wanted.asked),
         equals: Vec::new(),
     };
@@ -265,17 +269,20 @@ async fn as_of(visit: &Visit, layer: Arc<Layer>, cursor: Option<&Cursor>) -> Res
     Err(Error::Gone { text, follow })
 }
 
-fn only_crs84(visit: &Visit, parameter: &str) -> Result<()> {
-    match visit.params.get(parameter) {
-        None | Some(CRS84) => Ok(()),
-        Some(other) => {
-            let shown: String = other.chars().take(120).collect();
-            Err(Error::Invalid(text!(
-                "Paramètre « {parameter} » : « {shown} » n'est pas disponible. Seul {CRS84} l'est pour l'instant.",
-                "Parameter \"{parameter}\": \"{shown}\" is not available. Only {CRS84} is for now."
-            )))
-        }
-    }
+/// The system asked for by `crs`. Pages for people show degrees.
+fn system(visit: &Visit, format: Format, extent: Option<&BBox>) -> Result<System> {
+    let read = |name| visit.params.get(name).map(|crs| System::read(name, crs, extent));
+    let asked = read(name::CRS).transpose()?;
+    // A wrong one is wrong without a box as well.
+    read(name::BBOX_CRS).transpose()?;
+    Ok(asked.filter(|_| format == Format::Json).unwrap_or_default())
+}
+
+/// The box asked for, in the system of `bbox-crs`.
+fn bbox(visit: &Visit, value: &str) -> Result<BBox> {
+    let crs = visit.params.get(name::BBOX_CRS);
+    let system = crs.map(|crs| System::read(name::BBOX_CRS, crs, None));
+    system.transpose()?.unwrap_or_default().bbox(value)
 }
 
 fn page_links(visit: &Visit, id: &str, page: &Page, start: Start, limit: u64) -> Vec<Link> {

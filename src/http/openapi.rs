@@ -19,6 +19,7 @@ use super::{
 use crate::{
     catalog::{Layer, Snapshot},
     exports::FORMATS,
+    items::System,
     query::{DEFAULT_LIMIT, MAX_LIMIT},
     text,
 };
@@ -351,7 +352,8 @@ fn parameters(visit: &Visit) -> Value {
     let territory = json!({ "type": "array", "minItems": 1, "maxItems": super::scope::MAX_TERRITORIES, "items": { "type": "string" } });
     let numbers =
         json!({ "type": "array", "minItems": 4, "maxItems": 6, "items": { "type": "number" } });
-    let crs = json!({ "type": "string", "format": "uri", "enum": [CRS84], "default": CRS84 });
+    let crs =
+        json!({ "type": "string", "format": "uri", "enum": System::uris(None), "default": CRS84 });
     let levels = crate::model::Level::ALL.map(crate::model::Level::id);
     json!({
         "limit": p(name::LIMIT, "Nombre d'entités par page", "Features per page", json!({ "type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT })),

@@ -24,9 +24,6 @@ const DOCUMENT_AGE: u64 = 10;
 /// And those of a live layer an edit.
 const LIVE_AGE: u64 = 5;
 
-/// CRS of every answer for now (OGC API Features part 2, `Content-Crs`).
-pub const CONTENT_CRS: &str = "<http://www.opengis.net/def/crs/OGC/1.3/CRS84>";
-
 /// The tag of a representation, without quotes and encoding: what the bytes depend on; with how
 /// long they may be kept.
 #[derive(Debug, Clone)]

@@ -1,11 +1,10 @@
 //! Features cut at a border: pages of them, one alone, their number and extent. What the border
 //! leaves out is not there: no page shows it, no number counts it.
 
-use super::{COUNTING, Items, Page, PageQuery, Written};
+use super::{COUNTING, FeatureWriter, Items, Page, PageQuery, System, Written};
 use crate::{
     catalog::Layer,
     error::{Error, Result},
-    formats::geojson,
     model::{BBox, Schema, Selection, ValueRef},
     query::{Cursor, Filter, Scan, Start},
     store::{
@@ -38,7 +37,7 @@ impl Items {
             start => (0, start),
         };
         let work = Arc::new(Mutex::new(PageWork {
-            writer: geojson::FeatureWriter::new(&knife.schema),
+            writer: FeatureWriter::new(&knife.schema, query.system.clone()),
             knife,
             skip,
             limit: query.limit,
@@ -77,6 +76,7 @@ impl Items {
         id: &str,
         selection: Option<Arc<Selection>>,
         outline: &Outline,
+        system: System,
     ) -> Result<Option<Vec<u8>>> {
         let at = layer.at()?;
         if let Some(selection) = &selection
@@ -87,7 +87,7 @@ impl Items {
         let filter = Filter { selection, ..Filter::default() };
         let knife = self.knife(layer, &filter, outline).await?;
         let work = Arc::new(Mutex::new(PageWork {
-            writer: geojson::FeatureWriter::new(&knife.schema),
+            writer: FeatureWriter::new(&knife.schema, system),
             knife,
             skip: 0,
             limit: 1,
@@ -207,7 +207,7 @@ impl Knife {
 
 /// A page being written.
 struct PageWork {
-    writer: geojson::FeatureWriter,
+    writer: FeatureWriter,
     knife: Knife,
     skip: u64,
     limit: u64,

@@ -2,12 +2,15 @@
 //! no media type: `http` adds links and headers around what it gives.
 
 mod cut;
+mod system;
+
+pub use system::System;
 
 use crate::{
     catalog::Layer,
     error::{Error, Result},
-    formats::{geojson, wkb},
-    model::{BBox, Selection, ValueRef},
+    formats::geojson,
+    model::{BBox, Schema, Selection, ValueRef},
     query::{Cursor, Filter, Scan, Start},
     store::{RowSink, Store, border::Borders},
 };
@@ -29,6 +32,8 @@ pub struct PageQuery {
     pub start: Start,
     /// How many, at most [`crate::query::MAX_LIMIT`].
     pub limit: u64,
+    /// The system its geometries are given in.
+    pub system: System,
 }
 
 /// A page of features, its GeoJSON already written.
@@ -66,8 +71,7 @@ impl Items {
     pub async fn page(&self, layer: &Layer, query: PageQuery) -> Result<Page> {
         let at = layer.at()?;
         let written = Arc::new(Mutex::new(Written::with_capacity(256 * 1024)));
-        let writer = geojson::FeatureWriter::new(&at.version.schema);
-        let sink = collect(writer, written.clone());
+        let sink = collect(FeatureWriter::new(&at.version.schema, query.system), written.clone());
         let known = self.store.count(at, &query.filter).await?;
         let filter = query.filter.clone();
         let scan = Scan { filter: query.filter, start: query.start, limit: Some(query.limit) };
@@ -84,10 +88,15 @@ impl Items {
     }
 
     /// One feature as a GeoJSON `Feature` object; `None` when the layer has no such id.
-    pub async fn feature(&self, layer: &Layer, id: &str) -> Result<Option<Vec<u8>>> {
+    pub async fn feature(
+        &self,
+        layer: &Layer,
+        id: &str,
+        system: System,
+    ) -> Result<Option<Vec<u8>>> {
         let at = layer.at()?;
         let written = Arc::new(Mutex::new(Written::default()));
-        let writer = geojson::FeatureWriter::new(&at.version.schema);
+        let writer = FeatureWriter::new(&at.version.schema, system);
         let found = self.store.feature(at, id, collect(writer, written.clone())).await?;
         let bytes = Written::take(&written)?;
         Ok(found.then_some(bytes))
@@ -134,6 +143,7 @@ impl Items {
         layer: &Layer,
         id: &str,
         selection: Option<Arc<Selection>>,
+        system: System,
     ) -> Result<Option<Vec<u8>>> {
         let at = layer.at()?;
         if let Some(selection) = selection
@@ -141,7 +151,7 @@ impl Items {
         {
             return Ok(None);
         }
-        self.feature(layer, id).await
+        self.feature(layer, id, system).await
     }
 }
 
@@ -149,7 +159,7 @@ impl Items {
 #[derive(Default)]
 struct Written {
     bytes: Vec<u8>,
-    fault: Option<wkb::Broken>,
+    fault: Option<Error>,
 }
 
 impl Written {
@@ -161,10 +171,10 @@ impl Written {
         std::mem::take(&mut *written.lock().unwrap_or_else(PoisonError::into_inner)).into_bytes()
     }
 
-    /// The bytes; a stored geometry that cannot be read is a fault, never a hole in the answer.
+    /// The bytes; a geometry that cannot be shown fails, it is never a hole in the answer.
     fn into_bytes(self) -> Result<Vec<u8>> {
         match self.fault {
-            Some(broken) => Err(Error::fault("a stored geometry cannot be read", broken)),
+            Some(fault) => Err(fault),
             None => Ok(self.bytes),
         }
     }
@@ -172,7 +182,7 @@ impl Written {
     /// Writes a feature, with a comma before it where it is not the first.
     fn add(
         &mut self,
-        writer: &mut geojson::FeatureWriter,
+        writer: &mut FeatureWriter,
         id: &str,
         values: &[ValueRef<'_>],
         wkb: Option<&[u8]>,
@@ -180,18 +190,49 @@ impl Written {
         if !self.bytes.is_empty() {
             self.bytes.extend_from_slice(b",\n");
         }
-        match writer.try_write(id, values, wkb, &mut self.bytes) {
+        match writer.write(id, values, wkb, &mut self.bytes) {
             Ok(()) => ControlFlow::Continue(()),
-            Err(broken) => {
-                self.fault = Some(broken);
+            Err(fault) => {
+                self.fault = Some(fault);
                 ControlFlow::Break(())
             }
         }
     }
 }
 
+/// Writes features as GeoJSON in a system.
+struct FeatureWriter {
+    inner: geojson::FeatureWriter,
+    system: System,
+    scratch: Vec<u8>,
+}
+
+impl FeatureWriter {
+    fn new(schema: &Schema, system: System) -> Self {
+        let inner = geojson::FeatureWriter::new(schema);
+        let inner = match system.decimals() {
+            Some(decimals) => inner.with_decimals(decimals),
+            None => inner,
+        };
+        Self { inner, system, scratch: Vec::new() }
+    }
+
+    fn write(
+        &mut self,
+        id: &str,
+        values: &[ValueRef<'_>],
+        wkb: Option<&[u8]>,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        let shown = wkb.map(|wkb| self.system.show(wkb, &mut self.scratch)).transpose()?;
+        self.inner
+            .try_write(id, values, shown, out)
+            .map_err(|broken| Error::fault("a stored geometry cannot be read", broken))
+    }
+}
+
 /// A sink that writes rows one after the other, with commas between them.
-fn collect(mut writer: geojson::FeatureWriter, written: Arc<Mutex<Written>>) -> RowSink {
+fn collect(mut writer: FeatureWriter, written: Arc<Mutex<Written>>) -> RowSink {
     Box::new(move |row| {
         let mut out = written.lock().unwrap_or_else(PoisonError::into_inner);
         out.add(&mut writer, row.id, row.values, row.wkb)

@@ -6,7 +6,7 @@ mod cursor;
 mod params;
 
 pub use cursor::Cursor;
-pub use params::{parse_bbox, parse_limit, typed_value};
+pub use params::{bbox_numbers, parse_bbox, parse_limit, typed_value};
 
 use crate::model::{BBox, Selection, Value};
 use std::sync::Arc;

@@ -11,13 +11,26 @@ use crate::{
 /// Reads `bbox`: 4 numbers (w,s,e,n) or 6 (heights ignored), CRS84 degrees. `west > east` crosses
 /// the antimeridian (OGC API Features, `/req/core/fc-bbox-definition`).
 pub fn parse_bbox(value: &str) -> Result<BBox> {
-    let shown: String = value.chars().take(120).collect();
-    let bad = |fr: &str, en: &str| {
-        Error::Invalid(text!(
-            "Paramètre « bbox » : {fr} (reçu « {shown} »). Attendu : ouest,sud,est,nord en degrés.",
-            "Parameter \"bbox\": {en} (got \"{shown}\"). Expected: west,south,east,north in degrees."
-        ))
-    };
+    let bad = |fr: &str, en: &str| bad_bbox(value, fr, en);
+    let [west, south, east, north] = bbox_numbers(value)?;
+    if south > north {
+        return Err(bad("le sud est au-dessus du nord", "south is above north"));
+    }
+    if south < -90.0 || north > 90.0 {
+        return Err(bad("latitude hors de [-90, 90]", "latitude outside [-90, 90]"));
+    }
+    if west.abs() > 180.0 || east.abs() > 180.0 {
+        return Err(bad("longitude hors de [-180, 180]", "longitude outside [-180, 180]"));
+    }
+    Ok(BBox { west, south, east, north })
+}
+
+/// The four numbers of a `bbox` of four or six, whatever they measure; heights are left out.
+///
+/// # Errors
+/// [`Error::Invalid`] when they are not numbers, or not as many.
+pub fn bbox_numbers(value: &str) -> Result<[f64; 4]> {
+    let bad = |fr: &str, en: &str| bad_bbox(value, fr, en);
     let mut numbers = Vec::with_capacity(6);
     for part in value.split(',') {
         let number: f64 = part
@@ -35,22 +48,18 @@ pub fn parse_bbox(value: &str) -> Result<BBox> {
             break;
         }
     }
-    let (west, south, east, north) = match numbers[..] {
-        [w, s, e, n] | [w, s, _, e, n, _] => (w, s, e, n),
-        _ => {
-            return Err(bad("il faut 4 ou 6 nombres", "4 or 6 numbers are needed"));
-        }
-    };
-    if south > north {
-        return Err(bad("le sud est au-dessus du nord", "south is above north"));
+    match numbers[..] {
+        [w, s, e, n] | [w, s, _, e, n, _] => Ok([w, s, e, n]),
+        _ => Err(bad("il faut 4 ou 6 nombres", "4 or 6 numbers are needed")),
     }
-    if south < -90.0 || north > 90.0 {
-        return Err(bad("latitude hors de [-90, 90]", "latitude outside [-90, 90]"));
-    }
-    if west.abs() > 180.0 || east.abs() > 180.0 {
-        return Err(bad("longitude hors de [-180, 180]", "longitude outside [-180, 180]"));
-    }
-    Ok(BBox { west, south, east, north })
+}
+
+fn bad_bbox(value: &str, fr: &str, en: &str) -> Error {
+    let shown: String = value.chars().take(120).collect();
+    Error::Invalid(text!(
+        "Paramètre « bbox » : {fr} (reçu « {shown} »). Attendu : ouest,sud,est,nord en degrés, ou dans le système de « bbox-crs ».",
+        "Parameter \"bbox\": {en} (got \"{shown}\"). Expected: west,south,east,north in degrees, or in the system of \"bbox-crs\"."
+    ))
 }
 
 /// Reads `limit`: a positive integer; more than the maximum is clamped, never an error

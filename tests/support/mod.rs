@@ -41,18 +41,18 @@ pub fn has(program: &str) -> bool {
     found
 }
 
-/// A Python with pyarrow: the one `make test` sets up, else the system's; says so without one.
-pub fn pyarrow() -> Option<String> {
+/// A Python with a module: the one `make test` sets up, else the system's; says so without one.
+pub fn python(module: &str) -> Option<String> {
     let made = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../tools/bin/python");
     let set = std::env::var("SOCLE_PYTHON").ok();
     let candidates = set.into_iter().chain([made.display().to_string(), "python3".to_owned()]);
     for python in candidates {
-        let found = Command::new(&python).args(["-c", "import pyarrow"]).output();
+        let found = Command::new(&python).args(["-c", &format!("import {module}")]).output();
         if found.is_ok_and(|o| o.status.success()) {
             return Some(python);
         }
     }
-    println!("skipped: pyarrow is not installed");
+    println!("skipped: {module} for Python is not installed");
     None
 }
 

@@ -11,6 +11,7 @@
 
 mod datum;
 mod definition;
+mod envelope;
 mod known;
 mod projection;
 mod wkt;
@@ -18,7 +19,10 @@ mod wkt;
 #[cfg(test)]
 mod tests;
 
-use crate::{model::Text, text};
+use crate::{
+    model::{BBox, Text},
+    text,
+};
 pub use definition::Definition;
 use geo_types::{Coord, Geometry};
 use known::{Entry, Params};
@@ -210,6 +214,12 @@ impl Crs {
     /// geographic systems, false for CRS84 and the projected ones here.
     pub fn authority_is_lat_lon(&self) -> bool {
         self.epsg.is_some() && self.is_geographic()
+    }
+
+    /// Where it may be used, degrees: its area of use in the EPSG registry and a good margin.
+    pub fn area_of_use(&self) -> BBox {
+        let [west, south, east, north] = self.area;
+        BBox { west, south, east, north }
     }
 
     /// The EPSG codes that are known.
