@@ -8,6 +8,7 @@ use crate::{
     exports::Exports,
     items::Items,
     model::{LayerId, Text, VersionId},
+    resolve::Resolver,
     stats::Stats,
     store::{Store, border::Borders},
     territory::Reference,
@@ -31,6 +32,8 @@ pub struct App {
     pub tiles: Tiles,
     /// Layers as files.
     pub exports: Exports,
+    /// Tables put on today's territories.
+    pub resolver: Arc<Resolver>,
     /// The territory reference in force.
     pub reference: Arc<Reference>,
     /// Files shared by replicas.
@@ -70,6 +73,7 @@ impl App {
             borders,
             stats: Stats::new(store.clone()),
             tiles,
+            resolver: Arc::new(Resolver::new(Reference::builtin(), Some(store.clone()))),
             reference: Reference::builtin(),
             store,
             settings,

@@ -12,6 +12,7 @@
 //! - [`tiles`]: answers a tile id with a tile.
 //! - [`exports`]: layers, selected for a territory, as a file.
 //! - [`stats`]: figures by territory.
+//! - [`resolve`]: tables of old codes, names or places, put on today's territories.
 //! - [`jobs`]: the pipelines: harvest, import, publish.
 //! - [`harvest`]: a remote source becomes a local file with its provenance.
 //! - [`import`]: bytes become features, checked and attached, then a new version.
@@ -52,6 +53,7 @@ pub mod items;
 pub mod jobs;
 pub mod model;
 pub mod query;
+pub mod resolve;
 pub mod stats;
 pub mod store;
 pub mod territory;

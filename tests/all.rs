@@ -41,6 +41,7 @@ mod proxy;
 mod qgis;
 mod replica;
 mod resilience;
+mod resolve;
 mod serve;
 mod store_contract;
 mod support;

@@ -27,11 +27,13 @@ fn table() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("items", services.clone()),
         ("tiles", services.clone()),
         ("exports", services.clone()),
-        ("stats", services),
+        ("stats", services.clone()),
+        // It asks border layers about places as an import does.
+        ("resolve", [&services[..], &["import"]].concat()),
         ("jobs", with(&["harvest", "import", "catalog", "store", "config"])),
-        ("app", with(&["items", "tiles", "exports", "stats", "catalog", "territory", "store", "blobs", "config", "jobs"])),
-        ("http", with(&["app", "jobs", "items", "tiles", "exports", "stats", "catalog", "territory", "query", "config"])),
-        ("cli", with(&["app", "jobs", "http", "exports", "harvest", "import", "catalog", "territory", "store", "query", "blobs", "config"])),
+        ("app", with(&["items", "tiles", "exports", "stats", "resolve", "catalog", "territory", "store", "blobs", "config", "jobs"])),
+        ("http", with(&["app", "jobs", "items", "tiles", "exports", "stats", "resolve", "catalog", "territory", "query", "config"])),
+        ("cli", with(&["app", "jobs", "http", "exports", "resolve", "harvest", "import", "catalog", "territory", "store", "query", "blobs", "config"])),
         ("main", vec!["cli"]),
     ])
 }

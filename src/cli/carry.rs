@@ -1,16 +1,20 @@
-//! `socle carry`: a table of old commune codes on today's territories.
+//! `socle carry`: a table of old commune codes, of names or of places, on today's territories.
 
 use super::out;
 use crate::{
+    catalog::Catalog,
+    config::Settings,
     error::{Error, Result},
     model::Level,
-    territory::{Ask, CarriedSheet, Carrier, Reference, Sheet},
+    resolve::{Ask, Kind, Resolved, Resolver, Sent},
+    territory::Reference,
     text,
 };
 use std::{
     io::Write,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
 };
 
 /// Most bytes of a table: what fits in memory a few times over.
@@ -19,10 +23,11 @@ const MOST: u64 = 256 << 20;
 /// Arguments of `socle carry`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  socle carry zrr_2022.csv -o zrr_2026.csv --parents epci,dep\n  socle carry list.csv --name Commune --department Dept\n\nThe table is written with columns added: socle_com, socle_com_nom, the parents asked for,\nsocle_verdict (unchanged, carried, redefined, undecidable, unknown) and socle_note."
+    after_help = "Examples:\n  socle carry zrr_2022.csv -o zrr_2026.csv --add epci,dep\n  socle carry list.xlsx --name Commune --department Dept -o today.xlsx\n  socle carry addresses.csv --lon lon --lat lat --add epci,qpv --config config/socle.toml\n\nThe table is written in the form it came in, with columns added: socle_com, socle_com_nom, what\nwas asked for, socle_verdict (unchanged, carried, redefined, undecidable, unknown, located),\nsocle_candidats, socle_conflit and socle_note. Codes and names need no configuration; places do,\nfor its layers give the borders."
 )]
 pub(super) struct Args {
-    /// A CSV file, UTF-8 or Windows-1252.
+    /// A CSV (UTF-8, UTF-16 or Windows-1252), XLSX (its first sheet) or JSON file (an array of
+    /// objects, or an object with one in `rows`).
     file: PathBuf,
     /// The column of commune codes; recognised by its usual names when not given.
     #[arg(long)]
@@ -33,48 +38,96 @@ pub(super) struct Args {
     /// The column of départements that goes with the names.
     #[arg(long)]
     department: Option<String>,
+    /// The column of longitudes, or of x.
+    #[arg(long, alias = "x", requires = "lat")]
+    lon: Option<String>,
+    /// The column of latitudes, or of y.
+    #[arg(long, alias = "y", requires = "lon")]
+    lat: Option<String>,
+    /// The CRS of x and y, e.g. EPSG:2154; degrees when not given.
+    #[arg(long)]
+    crs: Option<String>,
+    /// How far the nearest commune may be from a place outside all of them, m.
+    #[arg(long, value_name = "METRES")]
+    nearest: Option<u32>,
     /// The vintage of the codes, when it is known; it is checked against the codes.
     #[arg(long)]
     vintage: Option<u16>,
-    /// Levels to add: epci, ept, arr, dep, reg.
-    #[arg(long, value_delimiter = ',')]
-    parents: Vec<String>,
+    /// What to add: epci, ept, arr, dep, reg; `epci:nom`; by place also qpv, canton… and
+    /// `layer:property`.
+    #[arg(long, alias = "parents", value_delimiter = ',')]
+    add: Vec<String>,
+    /// The form of the result: csv, xlsx or json; by default that of `--output`, else of the file.
+    #[arg(long, short)]
+    format: Option<String>,
     /// Where to write; standard output when not given.
     #[arg(short, long)]
     output: Option<PathBuf>,
 }
 
-pub(super) fn run(args: Args) -> Result<ExitCode> {
-    let (sheet, separator) = Sheet::from_csv(&read(&args.file)?)?;
+pub(super) async fn run(config: &Path, args: Args) -> Result<ExitCode> {
+    let places = args.lon.is_some() || args.add.iter().any(|wish| by_place(wish));
+    let (resolver, snapshot) = match places {
+        false => (Resolver::new(Reference::builtin(), None), None),
+        true => {
+            let settings = Settings::load(config)?;
+            let store = super::store(&settings)?;
+            let catalog = Catalog::open(settings.layers, store.clone()).await?;
+            (Resolver::new(Reference::builtin(), Some(store)), Some(catalog.snapshot()))
+        }
+    };
     let ask = Ask {
+        kind: kind(&args)?,
         code: args.column,
         name: args.name,
         department: args.department,
+        x: args.lon,
+        y: args.lat,
+        crs: args.crs,
+        nearest_m: args.nearest,
         vintage: args.vintage,
-        parents: args.parents.iter().map(|level| parent(level)).collect::<Result<_>>()?,
+        add: args.add,
+        original: false,
+        lang: out::lang(),
+        within: None,
     };
-    let done = Carrier::new(Reference::builtin()).carry(sheet, &ask)?;
-    let bytes = done.sheet.to_csv(separator)?;
+    let sent = Sent { bytes: read(&args.file)?, kind: None, charset: None };
+    let done = Arc::new(resolver).resolve(sent, ask, snapshot).await?;
     match &args.output {
-        Some(path) => std::fs::write(path, bytes).map_err(|e| Error::io(path, e))?,
+        Some(path) => std::fs::write(path, &done.bytes).map_err(|e| Error::io(path, e))?,
         // A reader that went away is no failure.
-        None => drop(std::io::stdout().write_all(&bytes)),
+        None => drop(std::io::stdout().write_all(&done.bytes)),
     }
     tell(&done);
     Ok(ExitCode::SUCCESS)
 }
 
-fn parent(level: &str) -> Result<Level> {
-    let known = [Level::Epci, Level::Ept, Level::Arr, Level::Dep, Level::Reg];
-    known.into_iter().find(|known| known.id() == level).ok_or_else(|| {
-        Error::Invalid(text!(
-            "Niveau « {level} » : epci, ept, arr, dep ou reg.",
-            "Level \"{level}\": epci, ept, arr, dep or reg."
-        ))
-    })
+/// Whether only a place can tell what is wished for.
+fn by_place(wish: &str) -> bool {
+    let (head, rest) = wish.trim().split_once(':').map_or((wish, None), |(h, r)| (h, Some(r)));
+    match head.parse::<Level>() {
+        Ok(level) => !level.is_communal(),
+        Err(_) => rest.is_some(),
+    }
 }
 
-fn read(path: &Path) -> Result<String> {
+fn kind(args: &Args) -> Result<Option<Kind>> {
+    let of = |id: &str| Kind::ALL.into_iter().find(|kind| kind.id().eq_ignore_ascii_case(id));
+    match &args.format {
+        None => {
+            let extension = args.output.as_deref().and_then(Path::extension);
+            Ok(extension.and_then(|e| of(&e.to_string_lossy())))
+        }
+        Some(format) => of(format).map(Some).ok_or_else(|| {
+            Error::Invalid(text!(
+                "Format « {format} » : csv, xlsx ou json.",
+                "Format \"{format}\": csv, xlsx or json."
+            ))
+        }),
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
     let size = std::fs::metadata(path).map_err(|e| missing(path, &e))?.len();
     if size > MOST {
         let most = MOST >> 20;
@@ -83,11 +136,7 @@ fn read(path: &Path) -> Result<String> {
             "Table too large: at most {most} MiB."
         )));
     }
-    let bytes = std::fs::read(path).map_err(|e| missing(path, &e))?;
-    Ok(match String::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(e) => encoding_rs::WINDOWS_1252.decode(e.as_bytes()).0.into_owned(),
-    })
+    std::fs::read(path).map_err(|e| missing(path, &e))
 }
 
 fn missing(path: &Path, cause: &std::io::Error) -> Error {
@@ -99,8 +148,8 @@ fn missing(path: &Path, cause: &std::io::Error) -> Error {
 }
 
 /// The account of what was done, on standard error: the table may be on standard output.
-fn tell(done: &CarriedSheet) {
-    let lang = out::lang();
+fn tell(resolved: &Resolved) {
+    let (lang, done) = (out::lang(), &resolved.done);
     let mut lines: Vec<String> = done.notes.iter().map(|n| n.get(lang).to_owned()).collect();
     if let (Some(vintage), Some(found)) = (done.vintage, done.detected) {
         let (first, last) = (found.first, found.last);
@@ -113,10 +162,10 @@ fn tell(done: &CarriedSheet) {
     let counts = done.counts.iter().map(|(verdict, n)| format!("{} {n}", verdict.id()));
     lines.push(counts.collect::<Vec<_>>().join(" · "));
     lines.extend(done.conflicts.iter().map(|c| {
-        let (commune, codes) = (&c.commune, c.codes.join(", "));
+        let (commune, codes, columns) = (&c.commune, c.codes.join(", "), c.columns.join(", "));
         let words = text!(
-            "Conflit sur {commune} : {codes} ont des valeurs différentes.",
-            "Conflict on {commune}: {codes} have different values."
+            "Conflit sur {commune} : {codes} ont des valeurs différentes ({columns}).",
+            "Conflict on {commune}: {codes} have different values ({columns})."
         );
         words.get(lang).to_owned()
     }));

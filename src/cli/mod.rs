@@ -91,9 +91,9 @@ pub fn run() -> ExitCode {
 }
 
 async fn dispatch(cli: Cli) -> Result<ExitCode> {
-    // Needs no configuration: an analyst has a file and nothing else.
+    // Codes need no configuration: an analyst has a file and nothing else.
     if let Command::Carry(args) = cli.command {
-        return carry::run(args);
+        return carry::run(&cli.config, args).await;
     }
     let settings = Settings::load(&cli.config)?;
     match cli.command {
@@ -104,7 +104,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Layers => layers::run(&settings).await,
         Command::Versions(args) => versions::run(&settings, args).await,
         Command::Rollback(args) => rollback::run(&settings, args).await,
-        Command::Carry(args) => carry::run(args),
+        Command::Carry(args) => carry::run(&cli.config, args).await,
         Command::Check => check::run(&settings).await,
         Command::Backup(args) => backup::run(&settings, args).await,
         Command::Restore(args) => restore::run(&settings, args).await,

@@ -36,6 +36,8 @@ pub struct ServerSettings {
     pub request_timeout: Duration,
     /// Bytes of a request target (path and query), at least 16 KiB. Default 64 KiB.
     pub max_url: usize,
+    /// Bytes of the body of a request, at least 64 KiB. Default 32 MiB.
+    pub max_body: usize,
     /// How long a shutdown waits for requests under way. Default 10 s.
     pub drain: Duration,
     /// How long a server told to end still serves who comes, a third of `drain` at most: a balancer
@@ -58,6 +60,7 @@ pub(super) const KEYS: &[&str] = &[
     "max_connections",
     "request_timeout_s",
     "max_url",
+    "max_body",
     "drain_s",
     "linger_s",
     "access_log",
@@ -79,6 +82,7 @@ impl Default for ServerSettings {
             max_connections: 1024,
             request_timeout: Duration::from_secs(30),
             max_url: 64 * 1024,
+            max_body: 32 << 20,
             drain: Duration::from_secs(10),
             linger: Duration::from_millis(400),
             access_log: true,
@@ -106,6 +110,7 @@ impl ServerSettings {
                 .seconds("request_timeout_s", 0.1..=3600.0)
                 .unwrap_or(d.request_timeout),
             max_url: size("max_url", 16_384..=1_048_576, d.max_url),
+            max_body: size("max_body", 65_536..=1_073_741_824, d.max_body),
             drain: table.seconds("drain_s", 0.0..=3600.0).unwrap_or(d.drain),
             linger: table.seconds("linger_s", 0.0..=600.0).unwrap_or(d.linger),
             access_log: table.boolean("access_log").unwrap_or(d.access_log),

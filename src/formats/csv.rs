@@ -22,6 +22,9 @@ use rows::{Cut, Row, Rows};
 use std::path::{Path, PathBuf};
 use survey::{Axes, Survey};
 
+pub(super) use columns::find_xy;
+pub(super) use survey::coordinate;
+
 /// Bytes of text looked at for the dialect.
 const HEAD: usize = 1 << 18;
 
@@ -186,6 +189,15 @@ impl Reader for CsvReader {
     fn position(&self) -> u64 {
         self.rows.source().taken
     }
+}
+
+/// The separator of a text whose start is `head`, and whether its first row names the columns;
+/// what had to be assumed goes to `notes`.
+pub(super) fn dialect_of(head: &str, whole: bool, notes: &mut Vec<Text>) -> Result<(u8, bool)> {
+    let (found, said) = dialect::detect(head, whole, &crate::model::CsvOptions::default())?;
+    // The separator goes without saying: the table comes back with it.
+    notes.extend(said.into_iter().skip(1));
+    Ok((found.separator, found.header))
 }
 
 /// Whether a text looks like CSV with more than one column.

@@ -167,6 +167,40 @@ pub fn detect(path: &Path) -> Result<Detected> {
     Ok(Detected { charset, why })
 }
 
+/// Bytes as text.
+#[derive(Debug)]
+pub struct Decoded {
+    /// The text.
+    pub text: String,
+    /// What it was in.
+    pub charset: Charset,
+    /// What there is to say of it.
+    pub notes: Vec<Text>,
+}
+
+/// The text of bytes, in the encoding they are in (as [`detect`] finds it) unless one is declared.
+pub fn decode(bytes: &[u8], declared: Option<Charset>) -> Decoded {
+    let found = match declared {
+        Some(charset) => Detected { charset, why: Why::Declared },
+        None => match Encoding::for_bom(bytes) {
+            Some((encoding, _)) => Detected { charset: Charset::Whatwg(encoding), why: Why::Bom },
+            None => {
+                let mut check = Utf8Check::default();
+                match check.push(bytes) {
+                    true => Detected { charset: UTF_8, why: check.verdict() },
+                    false => Detected { charset: WINDOWS_1252, why: Why::Fallback },
+                }
+            }
+        },
+    };
+    let mut decoder = Decoder::new(found.charset);
+    let mut out = Vec::with_capacity(bytes.len() + bytes.len() / 8);
+    decoder.push(bytes, true, &mut out);
+    let note = found.note().filter(|_| found.charset != UTF_8);
+    let notes = note.into_iter().chain(decoder.note()).collect();
+    Decoded { text: into_text(out), charset: found.charset, notes }
+}
+
 /// Validity of UTF-8 over chunks. A sequence cut at the very end counts as valid: the file is
 /// truncated rather than in another encoding.
 #[derive(Debug, Default)]

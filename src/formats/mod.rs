@@ -18,6 +18,7 @@ pub mod mvt;
 pub mod open;
 pub mod qgis;
 pub mod shapefile;
+pub mod sheet;
 pub mod types;
 pub mod wkb;
 pub mod write;

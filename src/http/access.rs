@@ -41,7 +41,8 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub const TERRITORY_NOTICE: HeaderName = HeaderName::from_static("socle-territory-notice");
 /// Headers a script of another origin may read.
 const EXPOSED: &str = "Content-Crs, ETag, Link, OGC-NumberMatched, OGC-NumberReturned, \
-     Retry-After, Socle-Border-Missing, Socle-Stale, Socle-Territory-Notice, X-Request-Id";
+     Content-Disposition, Retry-After, Socle-Border-Missing, Socle-Conflicts, Socle-Stale, \
+     Socle-Territory-Notice, Socle-Verdicts, Socle-Vintage, X-Request-Id";
 /// Seconds since the store last confirmed that what is served is the latest.
 ///
 /// Not `Warning: 110`, which RFC 9111 (§5.5) withdrew; not `Age`, with which every cache would
@@ -206,9 +207,6 @@ fn enter(
             "Unreadable \"Host\" header."
         )))));
     }
-    if kept.method == Method::OPTIONS {
-        return Err(Box::new(options(router::methods(kept.uri.path()))));
-    }
     let path = request.uri().path();
     let mut rest = path;
     let prefix = site.prefix.as_deref().or(prefix);
@@ -221,6 +219,9 @@ fn enter(
     }
     if rest.len() > 1 {
         rest = rest.strip_suffix('/').unwrap_or(rest);
+    }
+    if kept.method == Method::OPTIONS {
+        return Err(Box::new(options(router::methods(rest))));
     }
     if let Some(scoped) = rest.strip_prefix("/t/") {
         let (segment, below) = scoped.find('/').map_or((scoped, "/"), |at| scoped.split_at(at));
@@ -277,7 +278,7 @@ fn options(methods: &'static str) -> Response {
     let mut response = StatusCode::OK.into_response();
     let headers = response.headers_mut();
     headers.insert(header::ALLOW, HeaderValue::from_static(methods));
-    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(METHODS));
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(methods));
     let allowed =
         "Accept, Accept-Language, Authorization, Content-Type, If-None-Match, X-Requested-With";
     headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(allowed));

@@ -9,6 +9,7 @@ pub mod access;
 mod access_log;
 mod admin;
 mod assets;
+mod body;
 mod collections;
 mod dataset_tiles;
 mod exports;
@@ -29,6 +30,7 @@ mod patience;
 mod problem;
 mod range;
 mod reply;
+mod resolve;
 pub mod router;
 mod schema;
 mod scope;
@@ -70,6 +72,8 @@ pub struct Site {
     stamp: String,
     /// Style documents of the operator.
     styles: styles::Styles,
+    /// Room for the bodies of requests.
+    bodies: body::Allowance,
     /// Territories already understood.
     scopes: scope::Scopes,
     /// The API definition, by the state it was written for.
@@ -103,6 +107,7 @@ impl Site {
         });
         Self {
             styles: styles::Styles::read(&settings.styles),
+            bodies: body::Allowance::new(settings.server.max_body),
             scopes: scope::Scopes::default(),
             definitions: openapi::Definitions::default(),
             log: settings.server.access_log.then(access_log::AccessLog::to_stderr),

@@ -2,6 +2,8 @@
 //! Written once per state of the layers, root and language, then served as bytes: QGIS reads it
 //! at each connection and refuses the service when it cannot.
 
+mod resolving;
+
 use super::{
     Answer,
     collections::CRS84,
@@ -75,6 +77,10 @@ fn definition(visit: &Visit, snapshot: &Snapshot) -> Value {
     }
     for layer in snapshot.served() {
         of_layer(visit, layer, &mut paths);
+    }
+    match &visit.scope {
+        None => paths[path::RESOLVE]["post"] = resolving::operation(visit),
+        Some(_) => drop(paths.remove(path::RESOLVE)),
     }
     json!({
         "openapi": "3.0.3",
@@ -172,7 +178,7 @@ const PAGE: &[&str] = &[
 ];
 
 #[rustfmt::skip] // a table: one line per operation
-const OPERATIONS: [Operation; 41] = [
+const OPERATIONS: [Operation; 42] = [
     Operation { path: path::LANDING, id: "getLandingPage", fr: "Page d'accueil", en: "Landing page", refs: &["f"], types: JSON_HTML },
     Operation { path: path::CONFORMANCE, id: "getConformance", fr: "Classes de conformité", en: "Conformance classes", refs: &["f"], types: JSON_HTML },
     Operation { path: path::API, id: "getApi", fr: "Cette définition", en: "This definition", refs: &["f"], types: &[media::OPENAPI, media::HTML] },
@@ -210,6 +216,7 @@ const OPERATIONS: [Operation; 41] = [
     Operation { path: path::TERRITORIES, id: "searchTerritories", fr: "Recherche de territoires", en: "Search for territories", refs: &["q", "level", "territories-limit", "f"], types: JSON_HTML },
     Operation { path: path::TABLE, id: "getTable", fr: "Un tableau : une ligne par territoire, une colonne par couche", en: "A table: one row per territory, one column per layer", refs: &["level", "columns", "show", "territory", "territoire", "territory-mode", "separator", "bom", "decimal", "table-f"], types: &[media::JSON, media::CSV, media::HTML] },
     Operation { path: path::FEED, id: "getFeed", fr: "Ce qui a changé, publication après publication (Atom)", en: "What changed, publication after publication (Atom)", refs: &["page"], types: &[media::ATOM_TYPE] },
+    Operation { path: path::RESOLVE, id: "describeResolve", fr: "Porter une table sur les territoires d'aujourd'hui : le formulaire", en: "Putting a table on today's territories: the form", refs: &["f"], types: JSON_HTML },
     Operation { path: path::TERRITORY, id: "getTerritory", fr: "Un territoire", en: "A territory", refs: &["vintage", "territory-f"], types: &[media::JSON, media::GEOJSON, media::HTML] },
     Operation { path: path::HISTORY, id: "getTerritoryHistory", fr: "Les mouvements d'un territoire", en: "The movements of a territory", refs: &["f"], types: JSON_HTML },
     Operation { path: path::LIVE, id: "getLive", fr: "Le programme répond", en: "The program answers", refs: &[], types: &[media::JSON] },

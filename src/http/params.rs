@@ -55,6 +55,11 @@ impl Params {
         Ok(Self(pairs))
     }
 
+    /// Adds a pair that came otherwise than in the address: a form's field.
+    pub fn push(&mut self, name: String, value: String) {
+        self.0.push((name, value));
+    }
+
     /// All pairs, in the order received.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(n, v)| (n.as_str(), v.as_str()))

@@ -33,6 +33,10 @@ pub enum Failure {
     NotAcceptable,
     /// The address is longer than allowed.
     TooLong(usize),
+    /// The body is larger than so many bytes.
+    TooLarge(usize),
+    /// The body is of a media type that the resource does not take.
+    MediaType,
     /// The answer took too long.
     Timeout,
     /// The token of the operator is missing or is not the one.
@@ -127,6 +131,18 @@ const TIMEOUT: Kind = Kind::new(
     "The answer took too long",
 );
 
+const TOO_LARGE: Kind = Kind::new(
+    "content-too-large",
+    StatusCode::PAYLOAD_TOO_LARGE,
+    "Contenu trop gros",
+    "Content too large",
+);
+const MEDIA_TYPE: Kind = Kind::new(
+    "unsupported-media-type",
+    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    "Type de contenu non accepté",
+    "Media type not accepted",
+);
 const UNAUTHORIZED: Kind =
     Kind::new("unauthorized", StatusCode::UNAUTHORIZED, "Jeton demandé", "Token required");
 
@@ -144,7 +160,7 @@ const RANGE: Kind = Kind::new(
 );
 
 /// Every kind of problem, for the API definition and `/problems/{id}`.
-pub const KINDS: [Kind; 14] = [
+pub const KINDS: [Kind; 16] = [
     INVALID,
     NOT_FOUND,
     METHOD,
@@ -152,6 +168,8 @@ pub const KINDS: [Kind; 14] = [
     CONFLICT,
     GONE,
     TOO_LONG,
+    TOO_LARGE,
+    MEDIA_TYPE,
     FAULT,
     BUSY,
     UNAVAILABLE,
@@ -179,6 +197,8 @@ impl Failure {
             Self::Method => METHOD,
             Self::NotAcceptable => NOT_ACCEPTABLE,
             Self::TooLong(_) => TOO_LONG,
+            Self::TooLarge(_) => TOO_LARGE,
+            Self::MediaType => MEDIA_TYPE,
             Self::Timeout => TIMEOUT,
             Self::Unauthorized => UNAUTHORIZED,
             Self::Range(_) => RANGE,
@@ -223,6 +243,14 @@ impl Failure {
             Self::TooLong(max) => {
                 text!("L'adresse dépasse {max} octets.", "The address is longer than {max} bytes.")
             }
+            Self::TooLarge(max) => text!(
+                "Le contenu envoyé dépasse {max} octets : coupez la table en plusieurs.",
+                "The content sent is larger than {max} bytes: cut the table into several."
+            ),
+            Self::MediaType => text!(
+                "Ce type de contenu (Content-Type) n'est pas accepté. Acceptés : text/csv, application/vnd.openxmlformats-officedocument.spreadsheetml.sheet, application/json, multipart/form-data. Avec curl : -H 'Content-Type: text/csv' --data-binary @table.csv.",
+                "This media type (Content-Type) is not accepted. Accepted: text/csv, application/vnd.openxmlformats-officedocument.spreadsheetml.sheet, application/json, multipart/form-data. With curl: -H 'Content-Type: text/csv' --data-binary @table.csv."
+            ),
             Self::Range(size) => text!(
                 "Le fichier a {size} octets : cette plage n'en fait pas partie.",
                 "The file has {size} bytes: this range is not among them."

@@ -5,8 +5,8 @@
 
 use super::{
     Site, access, admin, assets, collections, dataset_tiles, exports, feed, health, history, items,
-    landing, openapi, orders, problem::Failure, schema, stats, styles, table, territories, tiles,
-    tilesets, versions,
+    landing, openapi, orders, problem::Failure, resolve, schema, stats, styles, table, territories,
+    tiles, tilesets, versions,
 };
 use crate::app::App;
 use axum::{
@@ -88,6 +88,8 @@ pub mod path {
     pub const STYLE: &str = "/styles/{id}";
     /// Territories and their search.
     pub const TERRITORIES: &str = "/territories";
+    /// A table put on today's territories. Before the address of one territory, which it fits too.
+    pub const RESOLVE: &str = "/territories/resolve";
     /// One territory.
     pub const TERRITORY: &str = "/territories/{code}";
     /// One row per territory, one column per layer.
@@ -110,7 +112,7 @@ pub mod path {
     pub const ASSET: &str = "/assets/{file}";
 
     /// All of them.
-    pub const ALL: [&str; 45] = [
+    pub const ALL: [&str; 46] = [
         LANDING,
         CONFORMANCE,
         API,
@@ -146,6 +148,7 @@ pub mod path {
         STYLES,
         STYLE,
         TERRITORIES,
+        RESOLVE,
         TERRITORY,
         TABLE,
         FEED,
@@ -173,7 +176,11 @@ pub fn inner_front(front: &access::Front) -> Arc<access::Front> {
 
 /// Methods of the resource at a path.
 pub fn methods(path: &str) -> &'static str {
-    if path == path::RELOAD { "POST, OPTIONS" } else { access::METHODS }
+    match position(path).and_then(|at| path::ALL.get(at).copied()) {
+        Some(path::RELOAD) => "POST, OPTIONS",
+        Some(path::RESOLVE) => "GET, HEAD, POST, OPTIONS",
+        _ => access::METHODS,
+    }
 }
 
 /// The same as a router, for tests and for programs that put it into a larger one.
@@ -216,6 +223,7 @@ fn routes() -> Router<Arc<Site>> {
         .route(path::STYLE, get(styles::one))
         // Territories
         .route(path::TERRITORIES, get(territories::search))
+        .route(path::RESOLVE, get(resolve::form).post(resolve::resolve))
         .route(path::TERRITORY, get(territories::one))
         .route(path::TABLE, get(table::table))
         .route(path::HISTORY, get(history::history))

@@ -325,6 +325,7 @@ pub fn settings() -> Settings {
             max_connections: 16,
             request_timeout: Duration::from_secs(20),
             max_url: 32 * 1024,
+            max_body: 1 << 20,
             drain: Duration::from_secs(2),
             linger: Duration::from_millis(400),
             access_log: false,

@@ -36,10 +36,11 @@ pub struct Communes {
 }
 
 /// Polygons ready to be asked.
-pub(super) struct Loaded {
-    pub(super) index: BorderIndex,
+pub struct Loaded {
+    /// Where they are.
+    pub index: BorderIndex,
     /// Territory of each payload of the index; for communes the payload is the rank itself.
-    pub(super) codes: Vec<TerritoryCode>,
+    pub codes: Vec<TerritoryCode>,
 }
 
 /// A border as it is stored: code and WKB.
@@ -83,6 +84,11 @@ impl Borders {
         self.list.iter().find(|b| b.level == Level::Com && b.at.layer == *layer)
     }
 
+    /// The border of a level, when a layer gives it.
+    pub fn of(&self, level: Level) -> Option<&Border> {
+        self.list.iter().find(|border| border.level == level)
+    }
+
     /// The borders that serve a layer: all but its own.
     pub(super) fn serving<'a>(&'a self, layer: &'a LayerId) -> impl Iterator<Item = &'a Border> {
         self.list.iter().filter(move |b| b.at.layer != *layer)
@@ -113,7 +119,7 @@ impl Border {
 
     /// The polygons; read on first use, once however many threads ask. Never called on a thread
     /// of the runtime itself.
-    pub(super) fn load(&self, reference: &Reference) -> Result<Arc<Loaded>> {
+    pub fn load(&self, reference: &Reference) -> Result<Arc<Loaded>> {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(loaded) = &*loaded {
             return Ok(loaded.clone());

@@ -13,7 +13,7 @@ mod read;
 mod tell;
 mod workdir;
 
-pub use borders::{Border, Borders, Communes};
+pub use borders::{Border, Borders, Communes, Loaded};
 pub use changes::State;
 pub use workdir::Workdir;
 

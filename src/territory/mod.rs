@@ -36,7 +36,7 @@ pub use carry::Carry;
 pub use gone::Dissolved;
 pub use resolve::Resolved;
 pub use select::MOST_TERRITORIES;
-pub use sheet::{Ask, CarriedSheet, Carrier, Meeting, Sheet};
+pub use sheet::{Add, Ask, By, CarriedSheet, Carrier, Located, Meeting, Plan, Row, in_time};
 pub use units::{Unit, Units};
 pub use vintages::{Detected, FIRST_VINTAGE, Fate, Passage, Step, Verdict};
 

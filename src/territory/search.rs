@@ -93,7 +93,7 @@ fn fit(name: &str, wanted: &str) -> Fit {
 }
 
 /// Folds a name or a query: "L'Haÿ-les-Roses" is `l hay les roses`, "St-Œn" is `saint oen`.
-fn fold(text: &str) -> String {
+pub(super) fn fold(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());
     fold_into(text, &mut folded);
     folded

@@ -309,6 +309,12 @@ impl Server {
         send(&self.address, method, path, headers)
     }
 
+    /// POST a body of a media type, JSON preferred unless `headers` say otherwise.
+    pub fn post(&self, path: &str, media: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let headers = [&[("Content-Type", media)], headers].concat();
+        send_with(&self.address, "POST", path, &headers, body)
+    }
+
     /// GET a path and read its JSON; the status must be 200.
     pub fn json(&self, path: &str) -> serde_json::Value {
         let answer = self.get(path);
@@ -359,6 +365,17 @@ impl Answer {
 
 /// Sends one request over a connection of its own.
 pub fn send(address: &str, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+    send_with(address, method, path, headers, &[])
+}
+
+/// Sends one request with a body over a connection of its own.
+pub fn send_with(
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Answer {
     let mut stream = TcpStream::connect(address).expect("the server listens");
     stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
     let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
@@ -368,10 +385,16 @@ pub fn send(address: &str, method: &str, path: &str, headers: &[(&str, &str)]) -
     for (name, value) in headers {
         request.push_str(&format!("{name}: {value}\r\n"));
     }
+    if !body.is_empty() && !headers.iter().any(|(n, _)| n.eq_ignore_ascii_case("content-length")) {
+        request.push_str(&format!("Content-Length: {}\r\n", body.len()));
+    }
     request.push_str("\r\n");
     stream.write_all(request.as_bytes()).expect("the request goes out");
+    // Who refuses a body may close before it is all there.
+    let _ = stream.write_all(body);
     let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes).expect("an answer");
+    let read = stream.read_to_end(&mut bytes);
+    assert!(read.is_ok() || !bytes.is_empty(), "an answer: {read:?}");
     parse(&bytes)
 }
 

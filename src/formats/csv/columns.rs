@@ -242,7 +242,7 @@ const AXES: [(&str, &str); 9] = [
 
 /// The columns of x and y among these names, if two belong together: their names are the same
 /// but for the word that names the axis. With the number of such pairs found.
-pub(super) fn find_xy(names: &[String]) -> Option<((usize, usize), usize)> {
+pub(in crate::formats) fn find_xy(names: &[String]) -> Option<((usize, usize), usize)> {
     let words: Vec<Vec<String>> = names.iter().map(|n| axis_words(n)).collect();
     let mut pairs: Vec<(usize, (usize, usize))> = Vec::new();
     for (rank, (x, y)) in AXES.iter().enumerate() {

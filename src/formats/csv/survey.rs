@@ -39,7 +39,7 @@ impl Axes {
 }
 
 /// A coordinate; spreadsheets also write `5.0E-1`, `+5,2` and `048.5`.
-fn coordinate(cell: &str, decimal: Option<char>) -> Option<f64> {
+pub(in crate::formats) fn coordinate(cell: &str, decimal: Option<char>) -> Option<f64> {
     let bare = cell.strip_prefix('+').unwrap_or(cell);
     let (sign, digits) = bare.strip_prefix('-').map_or(("", bare), |d| ("-", d));
     let mut digits = digits;

@@ -169,6 +169,21 @@ impl BorderIndex {
         found
     }
 
+    /// The payloads of all polygons that hold a point, ascending, each once.
+    pub fn locate_all(&self, lon: f64, lat: f64) -> Vec<u32> {
+        if !(lon.is_finite() && lat.is_finite()) {
+            return Vec::new();
+        }
+        let at = Coord { x: lon, y: lat };
+        let entries = self.tree.locate_all_at_point([lon, lat]);
+        let polygons = entries.filter_map(|entry| self.polygons.get(entry.data as usize));
+        let holds = polygons.filter(|(_, polygon)| polygon.contains_point(at));
+        let mut found: Vec<u32> = holds.map(|(payload, _)| *payload).collect();
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
     /// Positions of the polygons one of whose parts has a box that meets this one, each once.
     fn near(&self, [w, s, e, n]: Bounds) -> Vec<u32> {
         if !(w <= e && s <= n) {

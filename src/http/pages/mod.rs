@@ -11,6 +11,7 @@ pub mod items;
 pub mod landing;
 pub mod problem;
 pub mod report;
+pub mod resolve;
 pub mod stats;
 pub mod table;
 pub mod territory;

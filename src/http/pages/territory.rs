@@ -20,6 +20,13 @@ pub fn search(visit: &Visit, search: &Search) -> String {
     let content = html! {
         h1 { (title) }
         (territory_form(visit, search.q.as_deref(), None))
+        @if visit.scope.is_none() {
+            p {
+                a href=(visit.url("territories/resolve")) {
+                    (visit.words("Porter une table (anciens codes, noms, adresses) sur les territoires d'aujourd'hui", "Put a table (old codes, names, addresses) on today's territories"))
+                }
+            }
+        }
         @if search.found.is_empty() {
             p { (visit.words("Aucun territoire trouvé.", "No territory found.")) }
         } @else {

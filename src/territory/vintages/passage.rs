@@ -26,6 +26,8 @@ pub enum Verdict {
     Undecidable,
     /// Never a commune, as far as the reference knows.
     Unknown,
+    /// No code told it: it is where a place lies today. Of rows of tables only.
+    Located,
 }
 
 impl Verdict {
@@ -37,6 +39,7 @@ impl Verdict {
             Self::Redefined => "redefined",
             Self::Undecidable => "undecidable",
             Self::Unknown => "unknown",
+            Self::Located => "located",
         }
     }
 }

@@ -1,0 +1,216 @@
+//! Puts a table on today's territories in one go: reads it, finds the commune of each row by its
+//! code, its name or its place, adds what was asked for, and writes it in the form it came in.
+//! `POST /territories/resolve` and `socle carry` are two doors to this room. Nothing of a table is
+//! kept, and nothing of it is logged.
+//!
+//! What codes and names mean is `territory`'s to say; places are asked of the border layers, as an
+//! import asks them. What can be answered without layers needs no store.
+
+mod add;
+mod kept;
+mod places;
+mod summary;
+
+pub use crate::formats::sheet::Kind;
+pub use add::Wanted;
+pub use summary::{conflicts, summary};
+
+use crate::{
+    catalog::Snapshot,
+    error::{Error, Result},
+    formats::{
+        encoding::Charset,
+        sheet::{self, Form},
+    },
+    geometry::crs::Crs,
+    model::{Lang, Sheet},
+    store::Store,
+    territory::{self, CarriedSheet, Carrier, Reference},
+};
+use kept::Kept;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::Semaphore;
+
+/// Tables worked on at once: each takes a core and several times its own size.
+const AT_ONCE: usize = 2;
+/// How long a table waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A table as it was sent.
+pub struct Sent {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// What they are; told by them when not given.
+    pub kind: Option<Kind>,
+    /// The encoding of a CSV, when the sender says it: a label that means nothing is passed over.
+    pub charset: Option<String>,
+}
+
+/// What is asked of a table. Columns by name; recognised where none is named.
+#[derive(Debug, Clone, Default)]
+pub struct Ask {
+    /// The column of commune codes.
+    pub code: Option<String>,
+    /// The column of commune names.
+    pub name: Option<String>,
+    /// The column of départements that goes with the names.
+    pub department: Option<String>,
+    /// The column of eastings or longitudes.
+    pub x: Option<String>,
+    /// The column of northings or latitudes.
+    pub y: Option<String>,
+    /// The CRS of these; degrees when not given.
+    pub crs: Option<String>,
+    /// How far the nearest commune may be from a place outside all of them, m.
+    pub nearest_m: Option<u32>,
+    /// The vintage of the codes, when it is known; held against the codes.
+    pub vintage: Option<u16>,
+    /// What to add: levels, `level:nom`, `layer:property`.
+    pub add: Vec<String>,
+    /// The form of the result; the form the table came in when not given.
+    pub kind: Option<Kind>,
+    /// Whether the table as it came is wanted too.
+    pub original: bool,
+    /// The language of notes.
+    pub lang: Lang,
+    /// How long it may take.
+    pub within: Option<Duration>,
+}
+
+/// A table that was resolved.
+pub struct Resolved {
+    /// The table with its columns, what became of its rows, and the account of it.
+    pub done: CarriedSheet,
+    /// How it was written.
+    pub came: Form,
+    /// How it is written now.
+    pub form: Form,
+    /// Its bytes in that form; of JSON the rows alone.
+    pub bytes: Vec<u8>,
+    /// The table as it came, as CSV; where [`Ask::original`] asks for it.
+    pub original: Vec<u8>,
+}
+
+/// Resolves tables.
+pub struct Resolver {
+    carrier: Carrier,
+    store: Option<Arc<dyn Store>>,
+    kept: Kept,
+    turns: Semaphore,
+}
+
+impl Resolver {
+    /// A resolver to the communes of a reference. Without a store, places and layers cannot be
+    /// asked about.
+    pub fn new(reference: Arc<Reference>, store: Option<Arc<dyn Store>>) -> Self {
+        let (carrier, turns) = (Carrier::new(reference), Semaphore::new(AT_ONCE));
+        Self { carrier, store, kept: Kept::default(), turns }
+    }
+
+    /// Resolves a table over the layers as they stand.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for what is wrong with the table or the wish; [`Error::Conflict`] when no
+    /// layer gives the borders that are needed; [`Error::Busy`] when others wait already;
+    /// [`Error::Unavailable`] when the time is up.
+    pub async fn resolve(
+        self: &Arc<Self>,
+        sent: Sent,
+        ask: Ask,
+        snapshot: Option<Arc<Snapshot>>,
+    ) -> Result<Resolved> {
+        let turn = tokio::time::timeout(PATIENCE, self.turns.acquire()).await;
+        let Ok(Ok(_turn)) = turn else { return Err(Error::Busy { retry_after: PATIENCE }) };
+        let (resolver, until) = (self.clone(), ask.within.map(|within| Instant::now() + within));
+        let work = move || resolver.work(sent, &ask, snapshot.as_deref(), until);
+        let done = tokio::task::spawn_blocking(work).await;
+        self.kept.forget_later(self);
+        done.map_err(|e| Error::fault("resolving a table", e))?
+    }
+
+    fn work(
+        &self,
+        sent: Sent,
+        ask: &Ask,
+        snapshot: Option<&Snapshot>,
+        until: Option<Instant>,
+    ) -> Result<Resolved> {
+        let charset = sent.charset.as_deref().and_then(Charset::from_label);
+        let table = sheet::read(sent.bytes, sent.kind, charset)?;
+        let wanted = Wanted::read(&ask.add, snapshot)?;
+        let place = self.place(&table.sheet, ask)?;
+        let by_place = ask.x.is_some() || ask.y.is_some();
+        let carry = territory::Ask {
+            code: ask.code.clone(),
+            name: ask.name.clone(),
+            department: ask.department.clone(),
+            place,
+            by_place,
+            vintage: ask.vintage,
+            add: wanted.communal.clone(),
+            lang: ask.lang,
+            until,
+        };
+        let plan = self.carrier.plan(&table.sheet, &carry)?;
+        let crs = ask.crs.as_deref().map(Crs::parse).transpose();
+        let crs = crs.map_err(|e| Error::Invalid(e.text()))?;
+        let nearest_m = ask.nearest_m;
+        let asked = places::Asked { plan, by_place, crs, nearest_m, wanted: &wanted, until };
+        let found = self.places(&table.sheet, place, &asked, snapshot)?;
+        let original = match ask.original {
+            true => sheet::write(&table.sheet, Form { bom: false, ..Form::usual(Kind::Csv) }, &[])?,
+            false => Vec::new(),
+        };
+        let mut done = self.carrier.carry(table.sheet, &plan, &carry, &found.communes)?;
+        done.notes.extend(table.notes);
+        done.notes.extend(found.notes);
+        self.carrier.widen(&mut done, &wanted.communal, found.columns, ask.lang);
+        let form = match ask.kind {
+            Some(kind) if kind != table.form.kind => Form::usual(kind),
+            _ => table.form,
+        };
+        let extra = match form.kind {
+            Kind::Xlsx => self.account(&done, ask.lang),
+            _ => Vec::new(),
+        };
+        territory::in_time(until)?;
+        let bytes = sheet::write(&done.sheet, form, &extra)?;
+        Ok(Resolved { done, came: table.form, form, bytes, original })
+    }
+
+    /// The sheets of a workbook that say what was done.
+    fn account(&self, done: &CarriedSheet, lang: Lang) -> Vec<(&'static str, Sheet)> {
+        let [sum, list] = match lang {
+            Lang::Fr => ["Résumé", "Conflits"],
+            Lang::En => ["Summary", "Conflicts"],
+        };
+        let reference = self.reference();
+        vec![(sum, summary(done, reference, lang)), (list, conflicts(done, reference, lang))]
+    }
+
+    /// The reference that tables are put on.
+    pub fn reference(&self) -> &Arc<Reference> {
+        self.carrier.reference()
+    }
+
+    /// The columns of a row's place: those named, else those with usual names.
+    fn place(&self, sheet: &Sheet, ask: &Ask) -> Result<Option<(usize, usize)>> {
+        match (&ask.x, &ask.y) {
+            (Some(x), Some(y)) => {
+                Ok(Some((self.carrier.column(sheet, x)?, self.carrier.column(sheet, y)?)))
+            }
+            // Places that nobody could be asked about tell nothing.
+            (None, None) => Ok(self.store.as_ref().and_then(|_| sheet::axes(&sheet.header))),
+            _ => Err(Error::Invalid(crate::text!(
+                "Une position demande deux colonnes : « lon » et « lat », ou « x » et « y ».",
+                "A place takes two columns: \"lon\" and \"lat\", or \"x\" and \"y\"."
+            ))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
