@@ -27,6 +27,7 @@ mod crs;
 mod dataset_tiles;
 mod exports;
 mod figures;
+mod filters;
 mod formats_written;
 mod gdal;
 mod harvest;

@@ -341,7 +341,15 @@ fn cut_writes_a_file_whole_or_not_at_all() {
         );
     }
     let before = fs::read(&file).unwrap();
+    let few = site.path("grandes.csv");
+    let filter = "population > 100000 AND TERRITORY('dep:59')";
+    let args = ["cut", "communes", "--filter", filter, "--format", "csv", "-o"];
+    let output = site.run(&[&args[..], &[few.to_str().unwrap()]].concat());
+    assert!(output.status.success(), "{}", said(&output));
+    let text = fs::read_to_string(&few).unwrap();
+    assert!(text.contains("Lille") && text.lines().count() == 2, "{text}");
     for (args, code, word) in [
+        (&["--format", "csv", "--filter", "popul > 3"][..], 2, "population"),
         (&["--format", "dwg"][..], 2, "gpkg"),
         (&["--format", "geojson", "--crs", "2154"], 2, "CRS84"),
         (&["--format", "gpkg", "--territory-mode", "clip"], 2, "--territory"),

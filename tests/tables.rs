@@ -199,6 +199,14 @@ fn served_as_it_is(place: &Place) {
     assert_eq!(ids(&server.json("/t/dep-62/collections/mairies/items")), ["2", "5"]);
     assert_eq!(ids(&server.json("/t/dep-62-within/collections/mairies/items")), ["2", "5"]);
     assert_eq!(server.json("/t/dep-62/collections/mairies")["itemCount"], 2);
+    let filtered = |filter: &str| {
+        let filter = socle::http::params::encode(filter);
+        ids(&server.json(&format!("/collections/mairies/items?filter={filter}")))
+    };
+    assert_eq!(filtered("TERRITORY('dep:62')"), ["2", "5"]);
+    assert_eq!(filtered("NOT TERRITORY('dep:62') AND geom IS NOT NULL"), ["1", "3", "4"]);
+    assert_eq!(filtered("S_INTERSECTS(geom, BBOX(3, 50.5, 3.1, 50.7)) OR id = 6"), ["1", "6"]);
+    assert_eq!(filtered("note > 1 AND vue >= DATE('2025-01-02') AND nom ILIKE 'L%'"), ["1", "2"]);
     assert_eq!(server.get("/t/dep-62/collections/mairies/items/2").status, 200);
     assert_eq!(server.get("/t/dep-62/collections/mairies/items/1").status, 404);
 }

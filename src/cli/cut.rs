@@ -3,22 +3,27 @@
 use super::{out, progress::Shown, store};
 use crate::{
     blobs::Blobs,
-    catalog::Catalog,
+    catalog::{Catalog, Layer},
     config::Settings,
     error::{Error, Result},
     exports::{Exports, Extent, Options, Order, Part, Place, legal_crs},
-    model::{BBox, Mode, Progress, TerritoryCode},
-    query::Filter,
+    items::Frame,
+    model::{BBox, Mode, Progress, Selection, TerritoryCode},
+    query::{
+        Filter,
+        cql2::{self, Context, Dialect, Expression},
+    },
     store::border::Borders,
     territory::{Reference, Resolved},
     text,
 };
+use geo_types::Geometry;
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 /// Arguments of `socle cut`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  socle cut communes cantons --territory dep:59 --format gpkg -o nord.gpkg\n  socle cut mairies --territory epci:200093201 --format csv --decimal comma -o mairies.csv\n  socle cut communes --territory dep:59 --territory-mode within --format shp --crs EPSG:3950 -o communes.zip"
+    after_help = "Examples:\n  socle cut communes cantons --territory dep:59 --format gpkg -o nord.gpkg\n  socle cut mairies --territory epci:200093201 --format csv --decimal comma -o mairies.csv\n  socle cut communes --territory dep:59 --territory-mode within --format shp --crs EPSG:3950 -o communes.zip\n  socle cut communes --filter \"population > 10000\" --format xlsx -o grandes.xlsx"
 )]
 pub(super) struct Args {
     /// The layers.
@@ -30,6 +35,15 @@ pub(super) struct Args {
     /// How features are bound to the territory: concerns, within or clip.
     #[arg(long, default_value = "concerns", value_name = "MODE")]
     territory_mode: String,
+    /// Only features of which a CQL2 filter is true: "population > 10000 AND nom LIKE 'Saint-%'".
+    #[arg(long, value_name = "CQL2")]
+    filter: Option<String>,
+    /// How the filter is written: cql2-text or cql2-json.
+    #[arg(long, default_value = "cql2-text", requires = "filter", value_name = "LANG")]
+    filter_lang: String,
+    /// The coordinate reference system of the geometries in the filter; CRS84 without.
+    #[arg(long, requires = "filter", value_name = "CRS")]
+    filter_crs: Option<String>,
     /// The format: gpkg, shp, geojson, geojsonseq, ndjson, fgb, csv, xlsx, parquet or kml.
     #[arg(long, value_name = "FORMAT")]
     format: String,
@@ -66,6 +80,7 @@ pub(super) async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
         true => None,
         false => Some(Arc::new(reference.select(&codes, mode)?)),
     };
+    let filter = Filtered::read(&args, &reference)?;
     let store = store(settings)?;
     let catalog = Catalog::open(settings.layers.clone(), store.clone()).await?;
     let snapshot = catalog.snapshot();
@@ -79,7 +94,8 @@ pub(super) async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
         let layer = snapshot.layer(id)?.clone();
         extent.merge(&layer.at()?.version.bbox.unwrap_or(BBox::EMPTY));
         if parts.iter().all(|p| p.layer.def.id != layer.def.id) {
-            let filter = Filter { selection: selection.clone(), ..Filter::default() };
+            let expression = filter.on(&layer)?;
+            let filter = Filter { selection: selection.clone(), expression, ..Filter::default() };
             parts.push(Part { layer, filter, outline: outline.clone() });
         }
     }
@@ -113,6 +129,46 @@ pub(super) async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     );
     out::line(report.get(lang));
     Ok(ExitCode::SUCCESS)
+}
+
+/// The filter asked for, before anything is known of the layers it is to be asked of.
+struct Filtered<'a> {
+    tree: Option<cql2::Node>,
+    frame: Frame,
+    reference: &'a Reference,
+}
+
+impl<'a> Filtered<'a> {
+    fn read(args: &Args, reference: &'a Reference) -> Result<Self> {
+        let dialect = Dialect::parse(&args.filter_lang)?;
+        let tree = args.filter.as_deref().map(|text| cql2::parse(dialect, text)).transpose()?;
+        Ok(Self { tree, frame: Frame::parse(args.filter_crs.as_deref())?, reference })
+    }
+
+    fn on(&self, layer: &Layer) -> Result<Option<Arc<Expression>>> {
+        let Some(tree) = &self.tree else { return Ok(None) };
+        cql2::check(tree, &layer.at()?.version.schema, self).map(Arc::new).map(Some)
+    }
+}
+
+impl Context for Filtered<'_> {
+    fn territory(&self, written: &str, mode: Mode) -> Result<Arc<Selection>> {
+        let resolved = territories(self.reference, Some(written))?;
+        let codes: Vec<TerritoryCode> = resolved.into_iter().map(|r| r.code).collect();
+        self.reference.select(&codes, mode).map(Arc::new)
+    }
+
+    fn place(&self, geometry: Geometry<f64>) -> Result<Geometry<f64>> {
+        self.frame.place(geometry)
+    }
+
+    fn place_box(&self, sides: [f64; 4]) -> Result<Geometry<f64>> {
+        self.frame.place_box(sides)
+    }
+
+    fn system(&self) -> Option<String> {
+        self.frame.name()
+    }
 }
 
 fn territories(reference: &Reference, asked: Option<&str>) -> Result<Vec<Resolved>> {

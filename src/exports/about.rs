@@ -114,6 +114,8 @@ fn facts(order: &Order, part: &Part, border: Option<&Border>) -> Result<Vec<Fact
         let all: Vec<String> = part.filter.equals.iter().map(one).collect();
         add("filter", "Filtre", Some(all.join(" et ")));
     }
+    let expression = part.filter.expression.as_ref();
+    add("cql2", "Filtre (CQL2)", expression.map(|e| e.written().to_owned()));
     if version.schema.geometry != GeometryKind::None {
         add(
             "crs",

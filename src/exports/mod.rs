@@ -121,7 +121,7 @@ impl Exports {
         let (at, filter) = (part.layer.at()?, &part.filter);
         match &part.outline {
             None => self.0.store.count(at, filter).await,
-            Some(outline) if filter.bbox.is_none() && filter.equals.is_empty() => {
+            Some(outline) if filter.is_territory_alone() => {
                 let selection = filter.selection.as_ref();
                 let shares = self.0.borders.shares(at, selection, outline).await?;
                 Ok(Some(shares.kept))

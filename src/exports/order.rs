@@ -168,7 +168,8 @@ impl Order {
             let slug: String = extent.slug.chars().take(80).collect();
             name.push_str(&format!("_{slug}"));
         }
-        if self.parts.iter().any(|p| p.filter.bbox.is_some() || !p.filter.equals.is_empty()) {
+        let cut = |f: &Filter| f.bbox.is_some() || !f.equals.is_empty() || f.expression.is_some();
+        if self.parts.iter().any(|p| cut(&p.filter)) {
             name.push_str("_extrait");
         }
         let today = jiff::Timestamp::now().strftime("%Y-%m-%d");

@@ -241,13 +241,21 @@ fn value(raw: Sql<'_>, kind: FieldKind) -> Value {
             let text = types::nfc(String::from_utf8_lossy(bytes).into_owned());
             let typed = match kind {
                 FieldKind::Date => text.parse().ok().map(Value::Date),
-                FieldKind::DateTime => text.parse().ok().map(Value::DateTime),
+                FieldKind::DateTime => instant(&text).map(Value::DateTime),
                 FieldKind::Json => json(&text),
                 _ => None,
             };
             typed.unwrap_or(Value::Text(text))
         }
     }
+}
+
+/// An instant; where a file leaves out its `Z`, UTC as the standard has it (GeoPackage 1.3,
+/// clause 1.1.1.1.3).
+fn instant(text: &str) -> Option<jiff::Timestamp> {
+    let civil = || text.contains(['T', ' ']).then(|| text.parse::<jiff::civil::DateTime>().ok());
+    let utc = |civil| jiff::tz::TimeZone::UTC.to_timestamp(civil).ok();
+    text.parse().ok().or_else(|| civil().flatten().and_then(utc))
 }
 
 /// A JSON array or object, compact; scalars and broken JSON stay text.

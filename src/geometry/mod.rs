@@ -9,6 +9,7 @@ mod faces;
 pub mod overlap;
 pub mod overview;
 mod predicates;
+pub mod relate;
 pub mod validity;
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use super::{
     Answer,
     collections::CRS84,
+    filter,
     links::{Link, media, rel},
     negotiate,
     params::name,
@@ -16,8 +17,9 @@ use crate::{
     catalog::Layer,
     error::{Error, Result},
     model::{BBox, TileId},
+    query::Filter,
     text,
-    tiles::{Tiles, tilejson_together},
+    tiles::{Part, Tiles, tilejson_together},
 };
 use axum::{
     extract::Path,
@@ -30,8 +32,16 @@ use std::{collections::BTreeMap, sync::Arc};
 /// Most layers in one tile.
 pub const MOST: usize = 50;
 /// Parameters of a tile.
-pub const KNOWN: [&str; 5] =
-    [name::COLLECTIONS, name::TERRITORY, name::TERRITOIRE, name::MODE, name::F];
+pub const KNOWN: [&str; 8] = [
+    name::COLLECTIONS,
+    name::TERRITORY,
+    name::TERRITOIRE,
+    name::MODE,
+    name::FILTER,
+    name::FILTER_LANG,
+    name::FILTER_CRS,
+    name::F,
+];
 
 /// `GET /tiles`
 pub async fn list(visit: Visit) -> Answer {
@@ -70,8 +80,12 @@ pub async fn one(Path(tms): Path<String>, visit: Visit) -> Answer {
 
 /// `GET /tilejson.json`
 pub async fn tilejson(visit: Visit) -> Answer {
-    visit.params.check(&[name::COLLECTIONS, name::F], &[])?;
+    let [filter, lang, crs] = filter::PARAMETERS;
+    visit.params.check(&[name::COLLECTIONS, name::F, filter, lang, crs], &[])?;
     let set = Set::read(&visit)?;
+    for layer in &set.layers {
+        filter::read(&visit, layer)?;
+    }
     let tag = visit.tag(&["dataset tilejson", &set.state()?]);
     if let Some(unchanged) = visit.unchanged(&tag) {
         return Ok(unchanged);
@@ -83,6 +97,7 @@ pub async fn tilejson(visit: Visit) -> Answer {
         layers.push((layer, title));
     }
     let template = set.with_names(visit.url("tiles/{z}/{x}/{y}.mvt"));
+    let template = filter::repeated(&visit, template);
     let title = visit.titled(&visit.site.app.settings.server.title);
     let value = tilejson_together(&layers, &template, &title)?;
     visit.send(&tag, Document::json(media::JSON, &value)).await
@@ -110,17 +125,23 @@ async fn answer(tile: TileId, visit: &Visit) -> Answer {
     let selection = visit.selection(asked.as_ref());
     let outline = visit.outline(asked.as_ref())?;
     let (gzip, outline) = (visit.gzip(), outline.as_ref());
-    let tag = Tiles::etag_together(&set.layers, tile, selection.as_deref(), outline)?;
+    let part = |layer: &Arc<Layer>| {
+        let expression = filter::read(visit, layer)?;
+        let filter = Filter { selection: selection.clone(), expression, ..Filter::default() };
+        Ok(Part { layer: layer.clone(), filter })
+    };
+    let parts = set.layers.iter().map(part).collect::<Result<Vec<_>>>()?;
+    let tag = Tiles::etag_together(&parts, tile, outline)?;
     let etag = format!("\"{tag}{}\"", if gzip { "-gz" } else { "" });
     let mut response = if negotiate::none_match(visit.header(header::IF_NONE_MATCH), &etag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         let tiles = &visit.site.app.tiles;
-        let drawn = tiles.together(&set.layers, tile, selection.as_ref(), outline).await?;
+        let drawn = tiles.together(&parts, tile, outline).await?;
         tile_answers::filled(drawn.as_deref(), gzip)
     };
     let cache = tile_answers::stable(set.layers.iter().map(|layer| &**layer));
-    tile_answers::dress(&mut response, etag, cache, asked.as_deref());
+    tile_answers::dress(&mut response, etag, cache, visit.notice(asked.as_deref()));
     Ok(response)
 }
 

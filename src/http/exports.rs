@@ -4,6 +4,7 @@
 use super::{
     Answer,
     access::TERRITORY_NOTICE,
+    filter,
     items::{self, Wanted},
     links::{Link, media},
     negotiate::{self, Format},
@@ -32,13 +33,16 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// Parameters of an export, besides the layer's own properties.
-pub const KNOWN: [&str; 9] = [
+pub const KNOWN: [&str; 12] = [
     name::F,
     name::CRS,
     name::BBOX,
     name::TERRITORY,
     name::TERRITOIRE,
     name::MODE,
+    name::FILTER,
+    name::FILTER_LANG,
+    name::FILTER_CRS,
     DECIMAL,
     GEOMETRY,
     name::COLLECTIONS,
@@ -79,6 +83,13 @@ pub async fn kit(method: Method, visit: Visit) -> Answer {
         return Err(Error::Invalid(text!(
             "Le kit a un seul format. Pour un autre : …/export?f={other}.",
             "The kit has one format. For another: …/export?f={other}."
+        ))
+        .into());
+    }
+    if visit.params.get(name::FILTER).is_some() {
+        return Err(Error::Invalid(text!(
+            "Le kit se passe de filtre : ses couches en direct ne le suivraient pas. Pour des entités filtrées : …/export?f=gpkg&filter=….",
+            "The kit takes no filter: its live layers would not follow it. For filtered features: …/export?f=gpkg&filter=…."
         ))
         .into());
     }
@@ -149,7 +160,7 @@ fn one(visit: &Visit, layers: Vec<Arc<Layer>>) -> Result<Asked> {
         let fields: Vec<&str> = at.version.schema.fields.iter().map(|f| f.name.as_str()).collect();
         visit.params.check(&KNOWN, &fields)?;
         let wanted = Wanted { known: &KNOWN, asked: asked.as_ref() };
-        let filter = items::filter(visit, &at.version.schema, &wanted)?;
+        let filter = items::selected(visit, &layer, &wanted)?;
         parts.push(Part { layer, filter, outline: outline.clone() });
     }
     order(visit, parts, asked_format(visit))
@@ -163,8 +174,8 @@ fn several(visit: &Visit, layers: Vec<Arc<Layer>>, format: &str) -> Result<Asked
     let selection = visit.selection(asked.as_ref());
     let outline = visit.outline(asked.as_ref())?;
     let part = |layer: Arc<Layer>| {
-        layer.at()?;
-        let filter = Filter { bbox, selection: selection.clone(), ..Filter::default() };
+        let expression = filter::read(visit, &layer)?;
+        let filter = Filter { bbox, selection: selection.clone(), expression, ..Filter::default() };
         Ok(Part { layer, filter, outline: outline.clone() })
     };
     let parts = layers.into_iter().map(part).collect::<Result<_>>()?;
@@ -201,7 +212,7 @@ fn order(visit: &Visit, parts: Vec<Part>, format: &str) -> Result<Asked> {
             ),
         }
     });
-    let notice = asked.as_ref().and_then(|asked| asked.notice.clone());
+    let notice = visit.notice(asked.as_deref());
     let (options, vintage) = (options(visit)?, reference.vintage());
     let service = Some(visit.root());
     Ok(Asked { order: Order { parts, kind, crs, options, extent, vintage, service }, notice })

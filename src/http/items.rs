@@ -4,6 +4,7 @@
 use super::{
     Answer,
     access::TERRITORY_NOTICE,
+    filter,
     links::{Link, media},
     negotiate::Format,
     pages,
@@ -16,7 +17,7 @@ use crate::{
     catalog::{Layer, Outline},
     error::{Error, Result},
     items::{Page, PageQuery, System},
-    model::{BBox, Schema, Text},
+    model::{BBox, Text},
     query::{Cursor, DEFAULT_LIMIT, Equals, Filter, Start, parse_limit, typed_value},
     text,
 };
@@ -27,13 +28,16 @@ use axum::{
 use std::sync::Arc;
 
 /// Parameters of `…/items`, besides the layer's own properties.
-pub const KNOWN: [&str; 12] = [
+pub const KNOWN: [&str; 15] = [
     name::BBOX,
     name::BBOX_CRS,
     name::CRS,
     name::CURSOR,
     name::DATETIME,
     name::F,
+    name::FILTER,
+    name::FILTER_CRS,
+    name::FILTER_LANG,
     name::LIMIT,
     name::OFFSET,
     name::TERRITORY,
@@ -113,7 +117,7 @@ pub async fn page(Path(id): Path<String>, visit: Visit) -> Answer {
             document = document.with(BORDER_MISSING, border.missing.to_string());
         }
     }
-    if let Some(notice) = request.asked.and_then(|asked| asked.notice.clone()) {
+    if let Some(notice) = visit.notice(request.asked.as_deref()) {
         document = document.with(TERRITORY_NOTICE, notice);
     }
     visit.send(&tag, document).await
@@ -202,7 +206,7 @@ fn read(visit: &Visit, layer: &Layer, format: Format, cursor: Option<&Cursor>) -
     let default = if format == Format::Html { TABLE_LIMIT } else { DEFAULT_LIMIT };
     let limit = visit.params.get(name::LIMIT).map_or(Ok(default), parse_limit)?;
     let asked = visit.asked_territory()?;
-    let filter = filter(visit, schema, &Wanted { known: &KNOWN, asked: asked.as_ref() })?;
+    let filter = selected(visit, layer, &Wanted { known: &KNOWN, asked: asked.as_ref() })?;
     let start = start(visit, cursor)?;
     let outline = visit.outline(asked.as_ref())?;
     let query = PageQuery { filter, start, limit, system: system.clone() };
@@ -217,12 +221,14 @@ pub struct Wanted<'a> {
     pub asked: Option<&'a Arc<Scope>>,
 }
 
-/// Which features a request selects: box, territory, properties.
-pub fn filter(visit: &Visit, schema: &Schema, wanted: &Wanted<'_>) -> Result<Filter> {
-    let mut filter = Filter {
+/// Which features a request selects: box, territory, properties, CQL2 filter.
+pub fn selected(visit: &Visit, layer: &Layer, wanted: &Wanted<'_>) -> Result<Filter> {
+    let schema = &layer.at()?.version.schema;
+    let mut found = Filter {
         bbox: visit.params.get(name::BBOX).map(|b| bbox(visit, b)).transpose()?,
         selection: visit.selection(wanted.asked),
         equals: Vec::new(),
+        expression: filter::read(visit, layer)?,
     };
     for (field, position) in schema.fields.iter().zip(0..) {
         let name = field.name.as_str();
@@ -231,10 +237,10 @@ pub fn filter(visit: &Visit, schema: &Schema, wanted: &Wanted<'_>) -> Result<Fil
         }
         if let Some(value) = visit.params.get(&field.name) {
             let value = typed_value(&field.name, field.kind, value)?;
-            filter.equals.push(Equals { field: position, value });
+            found.equals.push(Equals { field: position, value });
         }
     }
-    Ok(filter)
+    Ok(found)
 }
 
 /// Where the page starts.

@@ -14,6 +14,7 @@ mod collections;
 mod dataset_tiles;
 mod exports;
 mod feed;
+mod filter;
 mod forwarded;
 mod health;
 mod history;
@@ -76,6 +77,8 @@ pub struct Site {
     bodies: body::Allowance,
     /// Territories already understood.
     scopes: scope::Scopes,
+    /// Filters already understood.
+    filters: filter::Filters,
     /// The API definition, by the state it was written for.
     definitions: openapi::Definitions,
     /// Where access lines go.
@@ -109,6 +112,7 @@ impl Site {
             styles: styles::Styles::read(&settings.styles),
             bodies: body::Allowance::new(settings.server.max_body),
             scopes: scope::Scopes::default(),
+            filters: filter::Filters::default(),
             definitions: openapi::Definitions::default(),
             log: settings.server.access_log.then(access_log::AccessLog::to_stderr),
             meters: meters::Meters::new(),

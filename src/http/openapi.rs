@@ -22,7 +22,7 @@ use crate::{
     catalog::{Layer, Snapshot},
     exports::FORMATS,
     items::System,
-    query::{DEFAULT_LIMIT, MAX_LIMIT},
+    query::{DEFAULT_LIMIT, MAX_LIMIT, cql2},
     text,
 };
 use rustc_hash::FxHashMap;
@@ -133,7 +133,8 @@ struct Operation {
 const JSON_HTML: &[&str] = &[media::JSON, media::HTML];
 const SCHEMA_HTML: &[&str] = &[media::SCHEMA, media::HTML];
 const GEO: &[&str] = &[media::GEOJSON, media::HTML];
-const TILE: &[&str] = &["territory", "territoire", "territory-mode"];
+const TILE: &[&str] =
+    &["territory", "territoire", "territory-mode", "filter", "filter-lang", "filter-crs"];
 /// Parameters of an export.
 const EXPORT: &[&str] = &[
     "export-format",
@@ -142,6 +143,9 @@ const EXPORT: &[&str] = &[
     "territory-mode",
     "export-crs",
     "bbox",
+    "filter",
+    "filter-lang",
+    "filter-crs",
     "decimal",
     "geometry",
 ];
@@ -153,6 +157,9 @@ const EXPORT_ALL: &[&str] = &[
     "territory-mode",
     "export-crs",
     "bbox",
+    "filter",
+    "filter-lang",
+    "filter-crs",
     "decimal",
     "geometry",
 ];
@@ -160,7 +167,15 @@ const KIT: &[&str] =
     &["collections", "territory", "territoire", "territory-mode", "export-crs", "bbox"];
 /// What an export may be; `application/octet-stream` stands for those without a common name.
 const FILES: &[&str] = &["application/octet-stream", media::JSON];
-const DATASET_TILE: &[&str] = &["collections", "territory", "territoire", "territory-mode"];
+const DATASET_TILE: &[&str] = &[
+    "collections",
+    "territory",
+    "territoire",
+    "territory-mode",
+    "filter",
+    "filter-lang",
+    "filter-crs",
+];
 /// Parameters of a page of features, by their names among the shared ones.
 const PAGE: &[&str] = &[
     "limit",
@@ -173,12 +188,15 @@ const PAGE: &[&str] = &[
     "territory",
     "territoire",
     "territory-mode",
+    "filter",
+    "filter-lang",
+    "filter-crs",
     "resultType",
     "f",
 ];
 
 #[rustfmt::skip] // a table: one line per operation
-const OPERATIONS: [Operation; 42] = [
+const OPERATIONS: [Operation; 43] = [
     Operation { path: path::LANDING, id: "getLandingPage", fr: "Page d'accueil", en: "Landing page", refs: &["f"], types: JSON_HTML },
     Operation { path: path::CONFORMANCE, id: "getConformance", fr: "Classes de conformité", en: "Conformance classes", refs: &["f"], types: JSON_HTML },
     Operation { path: path::API, id: "getApi", fr: "Cette définition", en: "This definition", refs: &["f"], types: &[media::OPENAPI, media::HTML] },
@@ -186,14 +204,15 @@ const OPERATIONS: [Operation; 42] = [
     Operation { path: path::COLLECTION, id: "describeCollection", fr: "Une couche", en: "A layer", refs: &["f"], types: JSON_HTML },
     Operation { path: path::ITEMS, id: "getFeatures", fr: "Entités d'une couche", en: "Features of a layer", refs: PAGE, types: GEO },
     Operation { path: path::ITEM, id: "getFeature", fr: "Une entité", en: "A feature", refs: &["f", "crs"], types: GEO },
+    Operation { path: path::FUNCTIONS, id: "getFunctions", fr: "Fonctions des filtres", en: "Functions of filters", refs: &["f"], types: JSON_HTML },
     Operation { path: path::QUERYABLES, id: "getQueryables", fr: "Champs interrogeables", en: "Queryables", refs: &["f"], types: SCHEMA_HTML },
     Operation { path: path::SCHEMA, id: "getSchema", fr: "Champs", en: "Fields", refs: &["f"], types: SCHEMA_HTML },
-    Operation { path: path::STATS, id: "getStats", fr: "Chiffres par territoire", en: "Figures by territory", refs: &["by", "metric", "share", "territory", "territoire", "territory-mode", "bbox", "sort", "separator", "bom", "decimal", "stats-f"], types: &[media::JSON, media::CSV, media::GEOJSON, media::HTML] },
+    Operation { path: path::STATS, id: "getStats", fr: "Chiffres par territoire", en: "Figures by territory", refs: &["by", "metric", "share", "territory", "territoire", "territory-mode", "bbox", "filter", "filter-lang", "filter-crs", "sort", "separator", "bom", "decimal", "stats-f"], types: &[media::JSON, media::CSV, media::GEOJSON, media::HTML] },
     Operation { path: path::TILESETS, id: "collection.vector.getTileSetsList", fr: "Jeux de tuiles", en: "Tilesets", refs: &["f"], types: JSON_HTML },
     Operation { path: path::TILESET, id: "collection.vector.getTileSet", fr: "Un jeu de tuiles", en: "A tileset", refs: &["f"], types: JSON_HTML },
     Operation { path: path::TILE, id: "collection.vector.getTile", fr: "Une tuile (matrice, ligne, colonne)", en: "A tile (matrix, row, column)", refs: TILE, types: &[media::MVT] },
     Operation { path: path::TILE_XYZ, id: "xyz.collection.vector.getTile", fr: "Une tuile (z, x, y)", en: "A tile (z, x, y)", refs: TILE, types: &[media::MVT] },
-    Operation { path: path::TILEJSON, id: "getTileJson", fr: "TileJSON", en: "TileJSON", refs: &[], types: &[media::JSON] },
+    Operation { path: path::TILEJSON, id: "getTileJson", fr: "TileJSON", en: "TileJSON", refs: &["filter", "filter-lang", "filter-crs"], types: &[media::JSON] },
     Operation { path: path::DATASET_TILESETS, id: "dataset.vector.getTileSetsList", fr: "Jeux de tuiles de toutes les couches", en: "Tilesets of all layers", refs: &["f"], types: JSON_HTML },
     Operation { path: path::DATASET_TILESET, id: "dataset.vector.getTileSet", fr: "Un jeu de tuiles de plusieurs couches", en: "A tileset of several layers", refs: &["collections", "f"], types: JSON_HTML },
     Operation { path: path::DATASET_TILE, id: "dataset.vector.getTile", fr: "Une tuile de plusieurs couches (matrice, ligne, colonne)", en: "A tile of several layers (matrix, row, column)", refs: DATASET_TILE, types: &[media::MVT] },
@@ -214,7 +233,7 @@ const OPERATIONS: [Operation; 42] = [
     Operation { path: path::STYLES, id: "getStyles", fr: "Styles", en: "Styles", refs: &["f"], types: JSON_HTML },
     Operation { path: path::STYLE, id: "getStyle", fr: "Un style MapLibre", en: "A MapLibre style", refs: &[], types: &[media::JSON] },
     Operation { path: path::TERRITORIES, id: "searchTerritories", fr: "Recherche de territoires", en: "Search for territories", refs: &["q", "level", "territories-limit", "f"], types: JSON_HTML },
-    Operation { path: path::TABLE, id: "getTable", fr: "Un tableau : une ligne par territoire, une colonne par couche", en: "A table: one row per territory, one column per layer", refs: &["level", "columns", "show", "territory", "territoire", "territory-mode", "separator", "bom", "decimal", "table-f"], types: &[media::JSON, media::CSV, media::HTML] },
+    Operation { path: path::TABLE, id: "getTable", fr: "Un tableau : une ligne par territoire, une colonne par couche", en: "A table: one row per territory, one column per layer", refs: &["level", "columns", "show", "territory", "territoire", "territory-mode", "filter", "filter-lang", "filter-crs", "separator", "bom", "decimal", "table-f"], types: &[media::JSON, media::CSV, media::HTML] },
     Operation { path: path::FEED, id: "getFeed", fr: "Ce qui a changé, publication après publication (Atom)", en: "What changed, publication after publication (Atom)", refs: &["page"], types: &[media::ATOM_TYPE] },
     Operation { path: path::RESOLVE, id: "describeResolve", fr: "Porter une table sur les territoires d'aujourd'hui : le formulaire", en: "Putting a table on today's territories: the form", refs: &["f"], types: JSON_HTML },
     Operation { path: path::TERRITORY, id: "getTerritory", fr: "Un territoire", en: "A territory", refs: &["vintage", "territory-f"], types: &[media::JSON, media::GEOJSON, media::HTML] },
@@ -373,6 +392,9 @@ fn parameters(visit: &Visit) -> Value {
         "territory": p(name::TERRITORY, "Territoires (dep:59, epci:200093201…), vingt au plus", "Territories (dep:59, epci:200093201…), twenty at most", territory.clone()),
         "territoire": p(name::TERRITOIRE, "Comme « territory »", "Same as \"territory\"", territory),
         "territory-mode": p(name::MODE, "Concerne le territoire, y est contenu, ou est découpé à sa limite", "Concerns the territory, is within it, or is cut at its border", json!({ "type": "string", "enum": ["concerns", "within", "clip"], "default": "concerns" })),
+        "filter": p(name::FILTER, "Filtre CQL2, par exemple : population > 10000 AND nom LIKE 'Saint-%'", "CQL2 filter, for example: population > 10000 AND nom LIKE 'Saint-%'", json!({ "type": "string", "maxLength": cql2::MAX_BYTES })),
+        "filter-lang": p(name::FILTER_LANG, "Écriture du filtre", "How the filter is written", json!({ "type": "string", "enum": cql2::Dialect::NAMES, "default": cql2::Dialect::NAMES[0] })),
+        "filter-crs": p(name::FILTER_CRS, "Système de coordonnées des géométries du filtre", "CRS of the geometries in the filter", json!({ "type": "string", "format": "uri", "default": CRS84 })),
         "resultType": p("resultType", "« hits » : seulement le nombre", "\"hits\": only the number", json!({ "type": "string", "enum": ["results", "hits"], "default": "results" })),
         "f": p(name::F, "Format de la réponse", "Format of the answer", json!({ "type": "string", "enum": ["json", "html"] })),
         "export-format": p(name::F, "Format du fichier ; sans lui, la liste des formats", "Format of the file; without it, the list of formats", json!({ "type": "string", "enum": FORMATS.iter().map(|k| k.id).collect::<Vec<_>>() })),

@@ -32,6 +32,12 @@ pub mod name {
     pub const MODE: &str = "territory-mode";
     /// Layers of a tile.
     pub const COLLECTIONS: &str = "collections";
+    /// CQL2 filter.
+    pub const FILTER: &str = "filter";
+    /// How it is written.
+    pub const FILTER_LANG: &str = "filter-lang";
+    /// CRS of the geometries in it.
+    pub const FILTER_CRS: &str = "filter-crs";
     /// State of the layer a URL is made for.
     pub const V: &str = "v";
 }

@@ -4,9 +4,9 @@
 //! before it gets here.
 
 use super::{
-    Site, access, admin, assets, collections, dataset_tiles, exports, feed, health, history, items,
-    landing, openapi, orders, problem::Failure, resolve, schema, stats, styles, table, territories,
-    tiles, tilesets, versions,
+    Site, access, admin, assets, collections, dataset_tiles, exports, feed, filter, health,
+    history, items, landing, openapi, orders, problem::Failure, resolve, schema, stats, styles,
+    table, territories, tiles, tilesets, versions,
 };
 use crate::app::App;
 use axum::{
@@ -22,6 +22,8 @@ pub mod path {
     pub const LANDING: &str = "/";
     /// Conformance declaration.
     pub const CONFORMANCE: &str = "/conformance";
+    /// Functions of filters.
+    pub const FUNCTIONS: &str = "/functions";
     /// API definition.
     pub const API: &str = "/api";
     /// Layers.
@@ -112,9 +114,10 @@ pub mod path {
     pub const ASSET: &str = "/assets/{file}";
 
     /// All of them.
-    pub const ALL: [&str; 46] = [
+    pub const ALL: [&str; 47] = [
         LANDING,
         CONFORMANCE,
+        FUNCTIONS,
         API,
         COLLECTIONS,
         COLLECTION,
@@ -198,6 +201,7 @@ fn routes() -> Router<Arc<Site>> {
         .route(path::LANDING, get(landing::landing))
         .route(path::CONFORMANCE, get(landing::conformance))
         .route(path::API, get(openapi::api))
+        .route(path::FUNCTIONS, get(filter::functions))
         // Features
         .route(path::COLLECTIONS, get(collections::all))
         .route(path::COLLECTION, get(collections::one))

@@ -64,11 +64,7 @@ fn document(visit: &Visit, layer: &Layer, roles: bool) -> Result<Value> {
         properties.insert(field.name.clone(), property);
     }
     if let Some(format) = geometry(version.schema.geometry) {
-        // A field may bear this name too; the geometry then takes a free one.
-        let mut name = "geometry".to_owned();
-        while properties.contains_key(&name) {
-            name.push('_');
-        }
+        let name = version.schema.geometry_name();
         let mut geometry = json!({ "format": format });
         if roles {
             geometry["x-ogc-role"] = "primary-geometry".into();

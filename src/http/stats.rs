@@ -4,6 +4,7 @@ use super::{
     Answer,
     access::TERRITORY_NOTICE,
     collections::dates,
+    filter,
     links::{Link, media},
     pages,
     params::name,
@@ -38,7 +39,7 @@ pub const BOM: &str = "bom";
 pub const DECIMAL: &str = "decimal";
 
 /// Parameters of `…/stats`.
-pub const KNOWN: [&str; 12] = [
+pub const KNOWN: [&str; 15] = [
     BY,
     METRIC,
     SHARE,
@@ -47,6 +48,9 @@ pub const KNOWN: [&str; 12] = [
     name::TERRITOIRE,
     name::MODE,
     name::BBOX,
+    name::FILTER,
+    name::FILTER_LANG,
+    name::FILTER_CRS,
     SEPARATOR,
     BOM,
     DECIMAL,
@@ -124,7 +128,7 @@ pub async fn stats(Path(id): Path<String>, visit: Visit) -> Answer {
     let links = links(&visit);
     document =
         document.with(header::LINK, links.iter().map(Link::header).collect::<Vec<_>>().join(", "));
-    if let Some(notice) = asked.and_then(|asked| asked.notice.clone()) {
+    if let Some(notice) = visit.notice(asked.as_deref()) {
         document = document.with(TERRITORY_NOTICE, notice);
     }
     visit.send(&tag, document).await
@@ -164,6 +168,7 @@ fn read(visit: &Visit, layer: &Layer, asked: Option<&Arc<Scope>>) -> Result<Figu
     let filter = Filter {
         bbox: visit.params.get(name::BBOX).map(parse_bbox).transpose()?,
         selection: visit.selection(asked),
+        expression: filter::read(visit, layer)?,
         ..Filter::default()
     };
     Ok(FiguresQuery { by, metrics, filter, share })

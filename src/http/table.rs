@@ -4,6 +4,7 @@
 use super::{
     Answer,
     collections::dates,
+    filter,
     links::media,
     pages,
     params::name,
@@ -26,13 +27,16 @@ const COLLECTIONS: &str = "collections";
 const SHOW: &str = "show";
 
 /// Parameters of `/table`.
-pub const KNOWN: [&str; 10] = [
+pub const KNOWN: [&str; 13] = [
     LEVEL,
     COLLECTIONS,
     SHOW,
     name::TERRITORY,
     name::TERRITOIRE,
     name::MODE,
+    name::FILTER,
+    name::FILTER_LANG,
+    name::FILTER_CRS,
     SEPARATOR,
     BOM,
     DECIMAL,
@@ -130,13 +134,13 @@ fn read(visit: &Visit, snapshot: &Snapshot) -> Result<Asked> {
                 "Parameter \"collections\": {MAX_COLUMNS} columns at most."
             )));
         }
-        columns.push(column(snapshot, name, counted)?);
+        columns.push(column(visit, snapshot, name, counted)?);
     }
     Ok(Asked { level, columns, counted })
 }
 
 /// `layer` or `layer:property`.
-fn column(snapshot: &Snapshot, name: &str, counted: bool) -> Result<Column> {
+fn column(visit: &Visit, snapshot: &Snapshot, name: &str, counted: bool) -> Result<Column> {
     let (id, property) = match name.split_once(':') {
         Some((id, property)) => (id, Some(property)),
         None => (name, None),
@@ -156,7 +160,8 @@ fn column(snapshot: &Snapshot, name: &str, counted: bool) -> Result<Column> {
             ))
         })?),
     };
-    Ok(Column { name: name.to_owned(), layer, show })
+    let expression = filter::read(visit, &layer)?;
+    Ok(Column { name: name.to_owned(), layer, show, expression })
 }
 
 /// The words of cells, in the language of the request.

@@ -10,8 +10,8 @@ use crate::{
     error::{Error, Result},
     model::{
         BBox, Field, FieldKind, GeometryKind, Harvested, LayerDef, LayerId, Licence, Report,
-        Schema, Selection, SourceDef, SourceLocation, Text, TileId, TileOptions, Value, ValueRef,
-        Version, VersionId,
+        Schema, SourceDef, SourceLocation, Text, TileId, TileOptions, Value, ValueRef, Version,
+        VersionId,
     },
     query::{Filter, Scan, Start},
     store::{At, Claim, NewVersion, Reach, Row, RowSink, ScanEnd, Store, TileFeatures},
@@ -238,12 +238,12 @@ impl Store for Memory {
     async fn count(&self, _at: &At, filter: &Filter) -> Result<Option<u64>> {
         Ok(Some(features().iter().filter(|f| matches(f, filter)).count() as u64))
     }
-    async fn tile(
+    async fn tile_where(
         &self,
         _at: &At,
         tile: TileId,
         _buffer: u16,
-        _selection: Option<&Selection>,
+        _filter: &Filter,
     ) -> Result<Option<TileFeatures>> {
         self.tiles.lock().unwrap().push(tile);
         Ok(None)

@@ -4,18 +4,19 @@
 use super::{
     Answer,
     access::TERRITORY_NOTICE,
+    filter,
     links::media,
     negotiate,
     params::name,
     reply,
-    scope::Scope,
     tilesets::{GRID_ID, known_grid},
     visit::Visit,
 };
 use crate::{
     catalog::{Layer, Outline},
     error::{Error, Result},
-    model::{Selection, TileId, tile_id::MAX_ZOOM},
+    model::{TileId, tile_id::MAX_ZOOM},
+    query::Filter,
     text,
     tiles::{Tile, Tiles},
 };
@@ -25,10 +26,19 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use std::{borrow::Cow, sync::Arc};
+use std::borrow::Cow;
 
 /// Parameters of a tile.
-pub const KNOWN: [&str; 5] = [name::TERRITORY, name::TERRITOIRE, name::MODE, name::V, name::F];
+pub const KNOWN: [&str; 8] = [
+    name::TERRITORY,
+    name::TERRITOIRE,
+    name::MODE,
+    name::V,
+    name::F,
+    name::FILTER,
+    name::FILTER_LANG,
+    name::FILTER_CRS,
+];
 /// Headers of a tile's answer, with those that every answer gets: room for all at once.
 const HEADERS: usize = 14;
 /// A versioned URL never changes its bytes.
@@ -129,6 +139,8 @@ pub async fn answer(id: &str, tile: TileId, visit: &Visit) -> Answer {
     let asked = visit.asked_territory()?;
     let selection = visit.selection(asked.as_ref());
     let outline = visit.outline(asked.as_ref())?;
+    let wanted =
+        Filter { selection, expression: filter::read(visit, &layer)?, ..Filter::default() };
     let live = layer.at()?.version.live.is_some();
     let mut cache = None;
     if let Some(version) = visit.params.get(name::V) {
@@ -139,13 +151,16 @@ pub async fn answer(id: &str, tile: TileId, visit: &Visit) -> Answer {
         cache = (!live && outline.is_none()).then_some(Cow::Borrowed(IMMUTABLE));
     }
     let gzip = visit.gzip();
-    let etag = etag(&layer, tile, selection.as_deref(), outline.as_ref(), gzip)?;
+    let etag = etag(&layer, tile, &wanted, outline.as_ref(), gzip)?;
     let mut response = if negotiate::none_match(visit.header(header::IF_NONE_MATCH), &etag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        body(visit, &layer, tile, selection.as_ref(), outline.as_ref(), gzip).await?
+        let tiles = &visit.site.app.tiles;
+        let drawn = tiles.tile_where(&layer, tile, &wanted, outline.as_ref()).await?;
+        filled(drawn.as_deref(), gzip)
     };
-    dress(&mut response, etag, cache.unwrap_or_else(|| stable([&*layer])), asked.as_deref());
+    let cache = cache.unwrap_or_else(|| stable([&*layer]));
+    dress(&mut response, etag, cache, visit.notice(asked.as_deref()));
     Ok(response)
 }
 
@@ -178,7 +193,7 @@ pub(super) fn dress(
     response: &mut Response,
     etag: String,
     cache: Cow<'static, str>,
-    asked: Option<&Scope>,
+    notice: Option<String>,
 ) {
     let headers = response.headers_mut();
     headers.reserve(HEADERS);
@@ -187,9 +202,7 @@ pub(super) fn dress(
     }
     reply::keep(headers, cache);
     headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
-    if let Some(notice) = asked.and_then(|a| a.notice.as_ref())
-        && let Ok(notice) = HeaderValue::from_str(notice)
-    {
+    if let Some(notice) = notice.and_then(|n| HeaderValue::from_str(&n).ok()) {
         headers.insert(TERRITORY_NOTICE, notice);
     }
 }
@@ -198,35 +211,15 @@ pub(super) fn dress(
 fn etag(
     layer: &Layer,
     tile: TileId,
-    selection: Option<&Selection>,
+    wanted: &Filter,
     outline: Option<&Outline>,
     gzip: bool,
 ) -> Result<String> {
     let mut etag = String::with_capacity(64);
     etag.push('"');
-    let at = layer.at()?;
-    etag.push_str(&match outline {
-        None => Tiles::etag(at, tile, selection),
-        Some(outline) => Tiles::cut_etag(at, tile, selection, outline),
-    });
+    etag.push_str(&Tiles::etag_where(layer.at()?, tile, wanted, outline));
     etag.push_str(if gzip { "-gz\"" } else { "\"" });
     Ok(etag)
-}
-
-async fn body(
-    visit: &Visit,
-    layer: &Layer,
-    tile: TileId,
-    selection: Option<&Arc<Selection>>,
-    outline: Option<&Outline>,
-    gzip: bool,
-) -> Result<Response> {
-    let tiles = &visit.site.app.tiles;
-    let tile = match outline {
-        None => tiles.tile(layer, tile, selection).await?,
-        Some(outline) => tiles.cut_tile(layer, tile, selection, outline).await?,
-    };
-    Ok(filled(tile.as_deref(), gzip))
 }
 
 /// The answer for a tile, or for an empty one.

@@ -3,6 +3,7 @@
 use super::{
     Answer,
     collections::CRS84,
+    filter,
     links::{Link, media, rel},
     params::name,
     reply::Document,
@@ -170,16 +171,20 @@ fn cell(share: f64, z: u8) -> u32 {
 
 /// `GET /collections/{id}/tilejson.json`
 pub async fn tilejson(Path(id): Path<String>, visit: Visit) -> Answer {
-    visit.params.check(&[name::F], &[])?;
+    let [filter, lang, crs] = filter::PARAMETERS;
+    visit.params.check(&[name::F, filter, lang, crs], &[])?;
     let layer = visit.layer(&id)?;
     let at = layer.at()?;
-    let tag = visit.tag(&["tilejson", &at.key()]).of(&layer.def);
+    let expression = filter::read(&visit, &layer)?;
+    let filter = expression.as_ref().map_or("", |e| e.key());
+    let tag = visit.tag(&["tilejson", &at.key(), filter]).of(&layer.def);
     if let Some(unchanged) = visit.unchanged(&tag) {
         return Ok(unchanged);
     }
     let layer = visit.described(&layer).await?;
     let title = visit.titled(&layer.def.title);
-    let value = tiles::tilejson(&layer, layer.at()?, &xyz_template(&visit, &id), &title);
+    let template = filter::repeated(&visit, xyz_template(&visit, &id));
+    let value = tiles::tilejson(&layer, layer.at()?, &template, &title);
     visit.send(&tag, Document::json(media::JSON, &value)).await
 }
 

@@ -18,7 +18,10 @@ use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, HeaderName, Uri, header, request::Parts},
 };
-use std::sync::Arc;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 /// What the front found in the address before routing; travels in the request's extensions.
 #[derive(Clone, Default)]
@@ -41,6 +44,8 @@ pub struct Visit {
     uri: Uri,
     headers: HeaderMap,
     told: Option<Arc<str>>,
+    /// How territories inside of filters were understood.
+    heard: Mutex<BTreeSet<String>>,
 }
 
 impl FromRequestParts<Arc<Site>> for Visit {
@@ -55,6 +60,7 @@ impl FromRequestParts<Arc<Site>> for Visit {
             told,
             uri: parts.uri.clone(),
             headers: std::mem::take(&mut parts.headers),
+            heard: Mutex::default(),
         })
     }
 }
@@ -201,6 +207,23 @@ impl Visit {
             };
         };
         self.site.scopes.parameter(&self.site.app.reference, value, mode).map(Some)
+    }
+
+    /// Notes how territories inside of a filter were understood.
+    pub fn hear(&self, notices: &[String]) {
+        if !notices.is_empty() {
+            let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+            heard.extend(notices.iter().cloned());
+        }
+    }
+
+    /// `Socle-Territory-Notice`: how codes that are no longer current were understood, of the
+    /// parameter and of filters; `None` when all were taken as written.
+    pub fn notice(&self, asked: Option<&Scope>) -> Option<String> {
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_parameter = asked.and_then(|asked| asked.notice.as_ref());
+        let all: Vec<&str> = of_parameter.into_iter().chain(&*heard).map(String::as_str).collect();
+        (!all.is_empty()).then(|| all.join(", "))
     }
 
     /// The filter of the scope, of the parameter, or of both met.

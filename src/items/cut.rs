@@ -119,7 +119,7 @@ impl Items {
         outline: &Outline,
     ) -> Result<Option<u64>> {
         let knife = self.knife(layer, filter, outline).await?;
-        if filter.bbox.is_none() && filter.equals.is_empty() {
+        if filter.is_territory_alone() {
             return Ok(Some(knife.shares.kept));
         }
         let counted = Arc::new(Mutex::new((Ok(Some(0u64)), Instant::now())));

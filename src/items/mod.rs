@@ -2,8 +2,10 @@
 //! no media type: `http` adds links and headers around what it gives.
 
 mod cut;
+mod frame;
 mod system;
 
+pub use frame::Frame;
 pub use system::System;
 
 use crate::{

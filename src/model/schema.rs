@@ -59,4 +59,13 @@ impl Schema {
     pub fn index(&self, name: &str) -> Option<usize> {
         self.fields.iter().position(|f| f.name == name)
     }
+
+    /// The name by which the geometry is asked for: a free one where a field bears it.
+    pub fn geometry_name(&self) -> String {
+        let mut name = "geometry".to_owned();
+        while self.index(&name).is_some() {
+            name.push('_');
+        }
+        name
+    }
 }

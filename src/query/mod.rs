@@ -2,6 +2,7 @@
 //! only parses into it; each store only lowers from it. No HTTP, no SQL, no parsing of URLs here
 //! beyond the values' own syntax.
 
+pub mod cql2;
 mod cursor;
 mod params;
 
@@ -25,6 +26,8 @@ pub struct Filter {
     pub selection: Option<Arc<Selection>>,
     /// Properties that equal a value, all of them.
     pub equals: Vec<Equals>,
+    /// A CQL2 filter, checked against the version's schema.
+    pub expression: Option<Arc<cql2::Expression>>,
 }
 
 /// One `property = value` test; `field` is the position in the version's schema.
@@ -39,7 +42,15 @@ pub struct Equals {
 impl Filter {
     /// Whether it lets everything through.
     pub fn is_empty(&self) -> bool {
-        self.bbox.is_none() && self.selection.is_none() && self.equals.is_empty()
+        self.bbox.is_none()
+            && self.selection.is_none()
+            && self.equals.is_empty()
+            && self.expression.is_none()
+    }
+
+    /// Whether a territory is all that it asks for, if that.
+    pub fn is_territory_alone(&self) -> bool {
+        Self { selection: None, ..self.clone() }.is_empty()
     }
 
     /// Its normal form: equal for two filters that mean the same, whatever the order in which
@@ -57,6 +68,9 @@ impl Filter {
             self.equals.iter().map(|e| format!("p{}={:?};", e.field, e.value)).collect();
         equals.sort();
         key.extend(equals);
+        if let Some(e) = &self.expression {
+            let _ = write!(key, "f{};", e.key());
+        }
         key
     }
 }

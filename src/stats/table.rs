@@ -10,7 +10,7 @@ use crate::{
     catalog::Layer,
     error::Result,
     model::{Level, RankSet, Selection, TerritoryCode, ValueRef},
-    query::{Filter, Scan, Start},
+    query::{Filter, Scan, Start, cql2::Expression},
     store::Row as StoredRow,
     territory::{Reference, Units},
 };
@@ -47,6 +47,8 @@ pub struct Column {
     pub layer: Arc<Layer>,
     /// What it shows.
     pub show: Show,
+    /// Which of its features: those of which this is true; all without.
+    pub expression: Option<Arc<Expression>>,
 }
 
 /// A territory and a layer.
@@ -137,7 +139,8 @@ impl Stats {
         let at = column.layer.at()?;
         let reach = self.reach(at).await?;
         let coverage = self.coverage(&column.layer, reference).await?;
-        let filter = Filter { selection: selection.cloned(), ..Filter::default() };
+        let (selected, expression) = (selection.cloned(), column.expression.clone());
+        let filter = Filter { selection: selected, expression, ..Filter::default() };
         let field = match column.show {
             Show::Field(field) => Some(field),
             _ => None,

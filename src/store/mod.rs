@@ -10,6 +10,10 @@ pub mod border;
 mod changes;
 pub mod copy;
 pub mod embedded;
+mod filter_cost;
+#[cfg(test)]
+mod filter_hostile;
+mod filter_list;
 pub mod postgis;
 mod quota;
 mod reach_select;
@@ -197,15 +201,27 @@ pub trait Store: Send + Sync + 'static {
     /// ready: collection documents of a scope ask for it each time.
     async fn extent(&self, at: &At, selection: &Selection) -> Result<Option<BBox>>;
 
-    /// The features whose geometry, with `buffer` units of 1/4096 of a tile around, meets the
-    /// tile; `None` when there is none.
+    /// The features of a filter (its `equals` left aside) whose geometry, with `buffer` units of
+    /// 1/4096 of a tile around, meets the tile; `None` when there is none.
+    async fn tile_where(
+        &self,
+        at: &At,
+        tile: TileId,
+        buffer: u16,
+        filter: &Filter,
+    ) -> Result<Option<TileFeatures>>;
+
+    /// The same for a territory alone.
     async fn tile(
         &self,
         at: &At,
         tile: TileId,
         buffer: u16,
         selection: Option<&Selection>,
-    ) -> Result<Option<TileFeatures>>;
+    ) -> Result<Option<TileFeatures>> {
+        let selection = selection.map(|s| Arc::new(s.clone()));
+        self.tile_where(at, tile, buffer, &Filter { selection, ..Filter::default() }).await
+    }
 
     /// Whether a territory selects the feature with that id; `false` when there is none.
     async fn selects(&self, at: &At, id: &str, selection: &Arc<Selection>) -> Result<bool> {

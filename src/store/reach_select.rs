@@ -64,6 +64,11 @@ impl Selected {
         Ok(Self { ordinals: all, extent: OnceLock::new() })
     }
 
+    /// These features.
+    pub(super) fn of(ordinals: RoaringBitmap) -> Self {
+        Self { ordinals, extent: OnceLock::new() }
+    }
+
     /// Whether it holds the feature.
     pub(super) fn holds(&self, ordinal: u32) -> bool {
         self.ordinals.contains(ordinal)

@@ -1,7 +1,8 @@
 //! What names a tile in the cache: every input that changes its bytes.
 
 use crate::{
-    model::{LayerId, Selection, TileId, live::reach_basis, push_hex},
+    model::{LayerId, TileId, live::reach_basis, push_hex},
+    query::{Filter, cql2::Expression},
     store::{At, border::Outline},
 };
 use rustc_hash::FxHasher;
@@ -24,6 +25,8 @@ pub(super) struct Key {
     moment: [u64; 2],
     /// Normal form of the territory filter; no filter and an empty one are not the same.
     selection: Option<String>,
+    /// Normal form of the CQL2 filter.
+    filter: Option<String>,
     /// The border it is cut at, with the state of its layers.
     outline: Option<String>,
 }
@@ -37,6 +40,7 @@ pub(super) struct Lookup<'a> {
     tile: TileId,
     moment: [u64; 2],
     selection: Option<&'a str>,
+    filter: Option<&'a str>,
     outline: Option<&'a str>,
 }
 
@@ -44,11 +48,14 @@ impl<'a> Lookup<'a> {
     pub(super) fn new(
         at: &'a At,
         tile: TileId,
-        selection: Option<&'a Selection>,
+        filter: &'a Filter,
         outline: Option<&'a Outline>,
     ) -> Self {
         let outline = outline.map(|o| o.key.as_str());
-        let selection = selection.map(|s| s.key.as_str());
+        let selection = filter.selection.as_ref().map(|s| s.key.as_str());
+        let expression = filter.expression.as_deref();
+        let territory = selection.is_some() || expression.is_some_and(Expression::asks_territory);
+        let filter = expression.map(Expression::key);
         let (layer, version) = (&at.layer, at.version.id.as_str());
         let Some(live) = &at.version.live else {
             return Self {
@@ -58,16 +65,18 @@ impl<'a> Lookup<'a> {
                 tile,
                 moment: [0; 2],
                 selection,
+                filter,
                 outline,
             };
         };
         // A revision is named where it touched the tile, and only there.
         let last = live.cells.of(tile);
-        let (reach, behind) = match selection {
-            Some(_) => (reach_basis(&at.reach), live.behind(last)),
-            None => ("", 0),
+        let (reach, behind) = match territory {
+            true => (reach_basis(&at.reach), live.behind(last)),
+            false => ("", 0),
         };
-        Self { layer, version: &live.form, reach, tile, moment: [last, behind], selection, outline }
+        let moment = [last, behind];
+        Self { layer, version: &live.form, reach, tile, moment, selection, filter, outline }
     }
 
     pub(super) fn to_key(self) -> Key {
@@ -78,6 +87,7 @@ impl<'a> Lookup<'a> {
             tile: self.tile,
             moment: self.moment,
             selection: self.selection.map(str::to_owned),
+            filter: self.filter.map(str::to_owned),
             outline: self.outline.map(str::to_owned),
         }
     }
@@ -106,6 +116,7 @@ impl Key {
             tile: self.tile,
             moment: self.moment,
             selection: self.selection.as_deref(),
+            filter: self.filter.as_deref(),
             outline: self.outline.as_deref(),
         }
     }
@@ -117,6 +128,7 @@ impl Key {
             + self.version.len()
             + self.reach.len()
             + self.selection.as_ref().map_or(0, String::len)
+            + self.filter.as_ref().map_or(0, String::len)
             + self.outline.as_ref().map_or(0, String::len)
     }
 }

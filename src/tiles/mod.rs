@@ -13,11 +13,13 @@ mod together;
 
 pub use render::render;
 pub use tilejson::{tilejson, tilejson_together};
+pub use together::Part;
 
 use crate::{
     catalog::Layer,
     error::{Error, Result},
     model::{Selection, TileId},
+    query::Filter,
     store::{
         At, Store, TileFeatures,
         border::{Borders, Outline},
@@ -35,8 +37,10 @@ const BUFFER: u16 = 64;
 /// The same for points: symbols and labels reach farther.
 const POINT_BUFFER: u16 = 256;
 
-/// The part of the cache that tiles of several layers may fill.
+/// The part of the cache, one in so many, that tiles of several layers may fill.
 const TOGETHER: u64 = 8;
+/// The same for tiles of CQL2 filters.
+const FILTERED: u64 = 8;
 /// What the cache itself keeps beside an entry, and the tile's own handles.
 const OVERHEAD: usize = 256;
 
@@ -94,22 +98,25 @@ pub struct Tiles {
     borders: Arc<Borders>,
     cache: Cache<Key, Entry>,
     together: together::Together,
+    /// Tiles of CQL2 filters, apart: any number of filters drives out none of the others.
+    filtered: Cache<Key, Entry>,
     gate: Gate,
 }
 
 impl Tiles {
     /// Over a store.
     pub fn new(store: Arc<dyn Store>, settings: TileSettings) -> Self {
-        let together = settings.cache_bytes / TOGETHER;
-        let cache = Cache::builder()
-            .name("tiles")
-            .max_capacity(settings.cache_bytes - together)
-            .weigher(|key: &Key, entry: &Entry| weight(key, entry.tile.as_deref()))
-            .build();
+        let bytes = settings.cache_bytes;
+        let (together, filtered) = (bytes / TOGETHER, bytes / FILTERED);
         let gate = Gate::new(settings.renderers, settings.waiting, settings.wait);
-        let (borders, together) =
-            (Arc::new(Borders::new(store.clone())), together::cache(together));
-        Self { borders, store, cache, together, gate }
+        Self {
+            borders: Arc::new(Borders::new(store.clone())),
+            store,
+            cache: cache("tiles", bytes - together - filtered),
+            together: together::cache(together),
+            filtered: cache("filtered tiles", filtered),
+            gate,
+        }
     }
 
     /// The same with borders that others use as well.
@@ -119,18 +126,13 @@ impl Tiles {
     }
 
     /// The entity tag of a tile without its quotes and encoding suffix: known before any work.
-    pub fn etag(at: &At, tile: TileId, selection: Option<&Selection>) -> String {
-        Lookup::new(at, tile, selection, None).tag()
+    pub fn etag(at: &At, tile: TileId, selection: Option<&Arc<Selection>>) -> String {
+        Self::etag_where(at, tile, &by_territory(selection), None)
     }
 
-    /// The same of a tile cut at a border.
-    pub fn cut_etag(
-        at: &At,
-        tile: TileId,
-        selection: Option<&Selection>,
-        outline: &Outline,
-    ) -> String {
-        Lookup::new(at, tile, selection, Some(outline)).tag()
+    /// The same for any filter and, where it is cut, for its border.
+    pub fn etag_where(at: &At, tile: TileId, filter: &Filter, outline: Option<&Outline>) -> String {
+        Lookup::new(at, tile, filter, outline).tag()
     }
 
     /// The tile; `None` when it is empty (204). Also above the layer's deepest prepared zoom
@@ -145,37 +147,29 @@ impl Tiles {
         tile: TileId,
         selection: Option<&Arc<Selection>>,
     ) -> Result<Option<Arc<Tile>>> {
-        self.drawn(layer, tile, selection, None).await
+        self.tile_where(layer, tile, &by_territory(selection), None).await
     }
 
-    /// The same, cut at a border: see [`Borders::tile`].
+    /// The same for any filter (its `bbox` and `equals` are left aside), cut at a border where one
+    /// is given: see [`Borders::tile`].
     ///
     /// # Errors
-    /// As [`Tiles::tile`], and [`Error::Conflict`] when the border is not in its layer or a
-    /// geometry cannot be cut.
-    pub async fn cut_tile(
+    /// As [`Tiles::tile`]; [`Error::Invalid`] for a filter that costs too much; of a border,
+    /// [`Error::Conflict`] when it is not in its layer or a geometry cannot be cut.
+    pub async fn tile_where(
         &self,
         layer: &Layer,
         tile: TileId,
-        selection: Option<&Arc<Selection>>,
-        outline: &Outline,
-    ) -> Result<Option<Arc<Tile>>> {
-        self.drawn(layer, tile, selection, Some(outline)).await
-    }
-
-    async fn drawn(
-        &self,
-        layer: &Layer,
-        tile: TileId,
-        selection: Option<&Arc<Selection>>,
+        filter: &Filter,
         outline: Option<&Outline>,
     ) -> Result<Option<Arc<Tile>>> {
         let at = layer.at()?;
         if tile.z < at.version.min_zoom {
             return Ok(None);
         }
-        let lookup = Lookup::new(at, tile, selection.map(Arc::as_ref), outline);
-        if let Some(kept) = self.cache.get(&lookup).await {
+        let lookup = Lookup::new(at, tile, filter, outline);
+        let cache = if filter.expression.is_some() { &self.filtered } else { &self.cache };
+        if let Some(kept) = cache.get(&lookup).await {
             kept.hits.increment(1);
             return Ok(kept.tile);
         }
@@ -185,14 +179,15 @@ impl Tiles {
         }
         metrics::counter!("socle_tile_cache_misses_total", labels(at, tile)).increment(1);
         // Boxed: the computation is large, and most requests never come here.
-        let compute = Box::pin(self.compute(at, tile, buffer, selection, outline));
-        let result = self.cache.try_get_with(lookup.to_key(), compute).await;
+        let compute = Box::pin(self.compute(at, tile, buffer, filter, outline));
+        let result = cache.try_get_with(lookup.to_key(), compute).await;
         result.map(|entry| entry.tile).map_err(Error::shared)
     }
 
     /// Bytes the cache holds (kept up to date with a short delay).
     pub fn cached_bytes(&self) -> u64 {
-        self.cache.weighted_size() + self.together.weighted_size()
+        [&self.cache, &self.filtered].iter().map(|c| c.weighted_size()).sum::<u64>()
+            + self.together.weighted_size()
     }
 
     async fn compute(
@@ -200,13 +195,13 @@ impl Tiles {
         at: &At,
         tile: TileId,
         buffer: u16,
-        selection: Option<&Arc<Selection>>,
+        filter: &Filter,
         outline: Option<&Outline>,
     ) -> Result<Entry> {
         let hits = metrics::counter!("socle_tile_cache_hits_total", labels(at, tile));
         let permit = self.gate.enter().await?;
         let started = std::time::Instant::now();
-        let features = self.features(at, tile, buffer, selection, outline);
+        let features = self.features(at, tile, buffer, filter, outline);
         let Some(features) = features.await? else {
             return Ok(Entry { tile: None, hits });
         };
@@ -231,14 +226,12 @@ impl Tiles {
         at: &At,
         tile: TileId,
         buffer: u16,
-        selection: Option<&Arc<Selection>>,
+        filter: &Filter,
         outline: Option<&Outline>,
     ) -> Result<Option<TileFeatures>> {
         match outline {
-            None => self.store.tile(at, tile, buffer, selection.map(Arc::as_ref)).await,
-            Some(outline) => {
-                Box::pin(self.borders.tile(at, tile, buffer, selection, outline)).await
-            }
+            None => self.store.tile_where(at, tile, buffer, filter).await,
+            Some(outline) => Box::pin(self.borders.tile(at, tile, buffer, filter, outline)).await,
         }
     }
 }
@@ -246,6 +239,18 @@ impl Tiles {
 #[expect(clippy::cast_precision_loss, reason = "a gauge")]
 fn bytes_as_float(bytes: u64) -> f64 {
     bytes as f64
+}
+
+fn by_territory(selection: Option<&Arc<Selection>>) -> Filter {
+    Filter { selection: selection.cloned(), ..Filter::default() }
+}
+
+fn cache(name: &str, bytes: u64) -> Cache<Key, Entry> {
+    Cache::builder()
+        .name(name)
+        .max_capacity(bytes)
+        .weigher(|key: &Key, entry: &Entry| weight(key, entry.tile.as_deref()))
+        .build()
 }
 
 /// What an entry takes in memory.

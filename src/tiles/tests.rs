@@ -32,13 +32,14 @@ fn not_here<T>() -> Result<T> {
 
 #[async_trait]
 impl Store for Squares {
-    async fn tile(
+    async fn tile_where(
         &self,
         _at: &At,
         tile: TileId,
         _buffer: u16,
-        selection: Option<&Selection>,
+        filter: &Filter,
     ) -> Result<Option<TileFeatures>> {
+        let selection = filter.selection.as_deref();
         self.asked.fetch_add(1, Ordering::SeqCst);
         if let Some(hold) = &self.hold {
             hold.acquire().await.unwrap().forget();
@@ -286,8 +287,8 @@ async fn another_version_or_reach_is_another_tile() {
         let at = layer.at().unwrap();
         for selection in [None, Some(selection("")), Some(selection("dep:59"))] {
             for tile in [TILE, TileId { y: 89, ..TILE }, TileId { z: 9, ..TILE }] {
-                let tag = Tiles::etag(at, tile, selection.as_deref());
-                assert_eq!(tag, Tiles::etag(at, tile, selection.as_deref()));
+                let tag = Tiles::etag(at, tile, selection.as_ref());
+                assert_eq!(tag, Tiles::etag(at, tile, selection.as_ref()));
                 assert_eq!(tag.len(), 32);
                 tags.insert(tag);
             }

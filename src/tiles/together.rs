@@ -6,7 +6,8 @@ use super::{Tile, Tiles, key::Lookup};
 use crate::{
     catalog::Layer,
     error::{Error, Result},
-    model::{Selection, TileId, stable_hash},
+    model::{TileId, stable_hash},
+    query::Filter,
     store::border::Outline,
 };
 use moka::future::Cache;
@@ -14,6 +15,14 @@ use std::sync::Arc;
 
 /// Tiles of several layers already put together, by their tag.
 pub(super) type Together = Cache<String, Arc<Tile>>;
+
+/// A layer of such a tile, and what is shown of it.
+pub struct Part {
+    /// The layer.
+    pub layer: Arc<Layer>,
+    /// Its `bbox` and `equals` are left aside.
+    pub filter: Filter,
+}
 
 /// A cache of so many bytes.
 pub(super) fn cache(bytes: u64) -> Together {
@@ -25,28 +34,27 @@ pub(super) fn cache(bytes: u64) -> Together {
 }
 
 impl Tiles {
-    /// The entity tag of a tile of several layers, without quotes and encoding suffix. `layers`
+    /// The entity tag of a tile of several layers, without quotes and encoding suffix. `parts`
     /// are in the order of their ids, none twice: two orders of the same layers are one tile;
     /// `outline` is the border they are cut at.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when one of them has no version yet.
     pub fn etag_together(
-        layers: &[Arc<Layer>],
+        parts: &[Part],
         tile: TileId,
-        selection: Option<&Selection>,
         outline: Option<&Outline>,
     ) -> Result<String> {
-        let mut tags = String::with_capacity(layers.len() * 33);
-        for layer in layers {
-            tags.push_str(&Lookup::new(layer.at()?, tile, selection, outline).tag());
+        let mut tags = String::with_capacity(parts.len() * 33);
+        for part in parts {
+            tags.push_str(&Lookup::new(part.layer.at()?, tile, &part.filter, outline).tag());
             tags.push(' ');
         }
         let turned: String = tags.chars().rev().collect();
         Ok(format!("{:016x}{:016x}", stable_hash(&tags), stable_hash(&turned)))
     }
 
-    /// The tile that holds all of `layers`, each as an MVT layer of its own; `None` when all are
+    /// The tile that holds all of `parts`, each as an MVT layer of its own; `None` when all are
     /// empty there.
     ///
     /// # Errors
@@ -54,24 +62,23 @@ impl Tiles {
     /// that lacks it unseen.
     pub async fn together(
         &self,
-        layers: &[Arc<Layer>],
+        parts: &[Part],
         tile: TileId,
-        selection: Option<&Arc<Selection>>,
         outline: Option<&Outline>,
     ) -> Result<Option<Arc<Tile>>> {
-        let tag = Self::etag_together(layers, tile, selection.map(Arc::as_ref), outline)?;
+        let tag = Self::etag_together(parts, tile, outline)?;
         if let Some(kept) = self.together.get(&tag).await {
             return Ok(Some(kept));
         }
-        let mut parts = Vec::with_capacity(layers.len());
-        for layer in layers {
-            parts.extend(self.drawn(layer, tile, selection, outline).await?);
+        let mut drawn = Vec::with_capacity(parts.len());
+        for Part { layer, filter } in parts {
+            drawn.extend(self.tile_where(layer, tile, filter, outline).await?);
         }
-        match parts.as_slice() {
+        match drawn.as_slice() {
             [] => Ok(None),
             [only] => Ok(Some(only.clone())),
-            parts => {
-                let all: Vec<u8> = parts.iter().flat_map(|p| p.plain.iter().copied()).collect();
+            several => {
+                let all: Vec<u8> = several.iter().flat_map(|p| p.plain.iter().copied()).collect();
                 let packing = tokio::task::spawn_blocking(move || Tile::new(all).map(Arc::new));
                 let packed = packing.await.map_err(|e| Error::fault("packing a tile", e))??;
                 self.together.insert(tag, packed.clone()).await;

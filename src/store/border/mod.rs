@@ -27,6 +27,7 @@ use crate::{
     error::{Error, Result},
     geometry::crs::Crs,
     model::{Selection, TileId},
+    query::Filter,
 };
 use moka::future::Cache;
 use std::sync::Arc;
@@ -100,7 +101,7 @@ impl Borders {
         self.shares.try_get_with(key, work).await.map_err(Error::shared)
     }
 
-    /// As [`Store::tile`], cut: features of which nothing is left are not there, those that cross
+    /// As [`Store::tile_where`], cut: features of which nothing is left are not there, those that cross
     /// the border are cut at the border as it is generalised for this tile, and each says what
     /// share of it is left.
     ///
@@ -111,12 +112,11 @@ impl Borders {
         at: &At,
         tile: TileId,
         buffer: u16,
-        selection: Option<&Arc<Selection>>,
+        filter: &Filter,
         outline: &Outline,
     ) -> Result<Option<TileFeatures>> {
-        let shares = self.shares(at, selection, outline).await?;
-        let selected = selection.map(Arc::as_ref);
-        let Some(features) = self.store.tile(at, tile, buffer, selected).await? else {
+        let shares = self.shares(at, filter.selection.as_ref(), outline).await?;
+        let Some(features) = self.store.tile_where(at, tile, buffer, filter).await? else {
             return Ok(None);
         };
         let crossing = features.features.iter().any(|f| shares.crosses(f.id));

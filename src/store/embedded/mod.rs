@@ -7,6 +7,7 @@
 //! per layer, readers a shared lock on what they have open, and nothing that is open is removed.
 
 mod changes;
+mod filter;
 mod gpkg;
 mod layout;
 mod reach;
@@ -17,8 +18,8 @@ mod snapshot;
 mod tree;
 mod write;
 
-use super::quota::Meter;
 use super::{At, Beside, Claim, NewVersion, Reach, RowSink, ScanEnd, Store, TileFeatures};
+use super::{quota::Meter, reach_select::Selected};
 use crate::{
     error::{Error, Result},
     model::{
@@ -325,18 +326,23 @@ impl Store for EmbeddedStore {
         .await
     }
 
-    async fn tile(
+    async fn tile_where(
         &self,
         at: &At,
         tile: TileId,
         buffer: u16,
-        selection: Option<&Selection>,
+        filter: &Filter,
     ) -> Result<Option<TileFeatures>> {
-        let (at, selection) = (at.clone(), selection.cloned());
+        let (at, filter) = (at.clone(), filter.clone());
         self.run(move |inner| {
             let open = inner.open(&at)?;
-            let selected = selection.map(|s| open.select(&s)).transpose()?;
-            open.sidecar.tile(tile, buffer, selected.as_deref())
+            // A territory alone is kept ready as it is.
+            if let Filter { bbox: None, selection, expression: None, .. } = &filter {
+                let selected = selection.as_ref().map(|s| open.select(s)).transpose()?;
+                return open.sidecar.tile(tile, buffer, selected.as_deref());
+            }
+            let selected = open.candidates(&filter)?.map(Selected::of);
+            open.sidecar.tile(tile, buffer, selected.as_ref())
         })
         .await
     }

@@ -2,6 +2,7 @@
 //! in the SQL comes from the version's own description, quoted; every value is bound.
 
 use super::{
+    filter,
     gpkg::{BLOB_HEADER, quoted, select_columns},
     layout::Description,
     reach::ReachFile,
@@ -11,10 +12,11 @@ use crate::{
     error::{Error, Result},
     formats::wkb,
     model::{BBox, FieldKind, Selection, Value, ValueRef},
-    query::{Equals, Filter, Scan, Start},
+    query::{Equals, Filter, Scan, Start, cql2::Expression},
     store::{Reach, Row, RowSink, ScanEnd, reach_select::Selected},
 };
 use geo::Intersects;
+use moka::sync::Cache;
 use roaring::RoaringBitmap;
 use rusqlite::{Connection, OpenFlags, types::ValueRef as Sql};
 use std::{
@@ -27,6 +29,8 @@ use std::{
 const POOL: usize = 4;
 /// Ids read ahead in a scan.
 const ID_WINDOW: u64 = 512;
+/// Bytes of what filters let through kept ready per open version.
+const FILTERED: u64 = 4 << 20;
 
 fn sql(e: rusqlite::Error) -> Error {
     Error::fault("reading a GeoPackage", e)
@@ -40,6 +44,8 @@ pub(super) struct OpenVersion {
     reach: Option<ReachFile>,
     gpkg: PathBuf,
     idle: Mutex<Vec<Connection>>,
+    /// What filters let through, by their normal form.
+    filtered: Cache<String, Arc<RoaringBitmap>>,
 }
 
 /// Where a scan stands.
@@ -60,18 +66,25 @@ impl OpenVersion {
         reach: Option<ReachFile>,
         gpkg: PathBuf,
     ) -> Self {
-        Self { description, sidecar, reach, gpkg, idle: Mutex::default() }
+        let size = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let filtered = Cache::builder()
+            .max_capacity(FILTERED)
+            .weigher(move |key: &String, b: &Arc<RoaringBitmap>| {
+                size(key.len() + b.serialized_size() + 128)
+            })
+            .build();
+        Self { description, sidecar, reach, gpkg, idle: Mutex::default(), filtered }
     }
 
     /// Lends a read-only connection. The file never changes, which SQLite is told
     /// (`immutable=1`): no lock, no journal, no byte written beside it.
-    fn with_connection<T>(&self, use_it: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+    fn with_connection<T>(&self, use_it: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let connection = match idle {
+        let mut connection = match idle {
             Some(connection) => connection,
             None => open(&self.gpkg)?,
         };
-        let result = use_it(&connection);
+        let result = use_it(&mut connection);
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < POOL {
             idle.push(connection);
@@ -100,7 +113,25 @@ impl OpenVersion {
                 None => inside,
             });
         }
+        if let Some(expression) = &filter.expression {
+            let matching = self.matching(expression)?;
+            found = Some(match found {
+                Some(f) => f & &*matching,
+                None => RoaringBitmap::clone(&matching),
+            });
+        }
         Ok(found)
+    }
+
+    /// The ordinals of which a CQL2 filter is true: found once for all that ask at the same time.
+    fn matching(&self, expression: &Expression) -> Result<Arc<RoaringBitmap>> {
+        let select = |s: &Selection| self.select(s).map(|found| found.ordinals.clone());
+        let find = || {
+            let d = &self.description;
+            let found = self.with_connection(|db| filter::matching(db, d, expression, select))?;
+            Ok(Arc::new(found))
+        };
+        self.filtered.try_get_with_by_ref(expression.key(), find).map_err(Error::shared)
     }
 
     /// The ordinals whose geometry meets the box, and those without geometry (OGC API Features
@@ -294,6 +325,7 @@ fn open(path: &Path) -> Result<Connection> {
     let db =
         Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags).map_err(sql)?;
     db.execute_batch("PRAGMA cache_size=-1024; PRAGMA query_only=1;").map_err(sql)?;
+    filter::register(&db).map_err(sql)?;
     Ok(db)
 }
 

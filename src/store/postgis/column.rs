@@ -278,6 +278,21 @@ fn day(date: jiff::civil::Date) -> Option<i32> {
     Some(jiff::civil::date(2000, 1, 1).until(date).ok()?.get_days())
 }
 
+/// A date to compare with; what lies before the calendar is before all of it.
+pub(super) fn date_bound(
+    date: jiff::civil::Date,
+) -> impl tokio_postgres::types::ToSql + Sync + Send {
+    let days = if date.year() > FIRST_YEAR { day(date) } else { None };
+    Binary(days.unwrap_or(i32::MIN).to_be_bytes().to_vec())
+}
+
+/// The same for an instant, to the microsecond.
+pub(super) fn time_bound(time: jiff::Timestamp) -> impl tokio_postgres::types::ToSql + Sync + Send {
+    let early = jiff::tz::TimeZone::UTC.to_datetime(time).year() <= FIRST_YEAR;
+    let micros = if early { i64::MIN } else { time.as_microsecond() - EPOCH_MICROS };
+    Binary(micros.to_be_bytes().to_vec())
+}
+
 /// A value in the wire's own form.
 #[derive(Debug)]
 struct Binary(Vec<u8>);

@@ -13,6 +13,8 @@ mod column;
 mod connect;
 mod copy;
 mod fault;
+mod filter;
+mod filtered;
 mod health;
 mod inner;
 mod link;
@@ -299,6 +301,7 @@ impl Store for PostgisStore {
         if !filter.equals.is_empty() {
             return Ok(None);
         }
+        ready_filter(&self.inner, at, filter).await?;
         let found = read!(&self.inner, at, "counting features", |link, names, open| open
             .candidates(link, names, filter))?;
         Ok(Some(found.map_or(at.version.count, |f| f.len())))
@@ -319,21 +322,19 @@ impl Store for PostgisStore {
         })
     }
 
-    async fn tile(
+    async fn tile_where(
         &self,
         at: &At,
         tile: TileId,
         buffer: u16,
-        selection: Option<&Selection>,
+        filter: &Filter,
     ) -> Result<Option<TileFeatures>> {
         if at.version.live.is_some() {
-            return live::tile(&self.inner, at, tile, buffer, selection).await;
+            return live::tile(&self.inner, at, tile, buffer, filter).await;
         }
+        ready_filter(&self.inner, at, filter).await?;
         read!(&self.inner, at, "reading a tile", |link, names, open| async {
-            let chosen = match selection {
-                Some(selection) => Some(open.select(link, names, selection).await?),
-                None => None,
-            };
+            let chosen = open.choose(link, names, filter).await?;
             let chunks = match &chosen {
                 Some(chosen) => open.chunks(link, names, chosen).await?,
                 None => None,
@@ -495,6 +496,7 @@ async fn scan_rows(
     mut sink: RowSink,
 ) -> Result<ScanEnd> {
     let mut shown = false;
+    ready_filter(inner, at, &scan.filter).await?;
     read!(inner, at, "reading features", |link, names, open| async {
         let end = rows::scan(link, names, open, &scan, shapes, &mut sink, &mut shown).await;
         match end {
@@ -503,6 +505,21 @@ async fn scan_rows(
             other => other,
         }
     })
+}
+
+/// Sees to it that what a filter lets through is known: found by one of those that ask at the same
+/// time, while the others wait without a connection.
+async fn ready_filter(inner: &Arc<Inner>, at: &At, filter: &Filter) -> Result<()> {
+    let Some(expression) = &filter.expression else { return Ok(()) };
+    let open = inner.open(at).await?;
+    if open.filtered.contains_key(expression.key()) {
+        return Ok(());
+    }
+    let turn = tokio::time::timeout(super::filter_cost::TIME, open.turn.lock()).await;
+    let _turn = turn.map_err(|_| Error::Busy { retry_after: super::filter_cost::TIME })?;
+    read!(inner, at, "judging a filter", |link, names, open| open
+        .matching(link, names, expression))?;
+    Ok(())
 }
 
 impl Drop for PostgisStore {

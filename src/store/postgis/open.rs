@@ -3,12 +3,14 @@
 
 use super::{
     column::Storage,
+    filtered,
     link::{Link, Param, Ran, cell},
     names::Names,
     reach,
 };
 use crate::{
     model::{BBox, Selection, Version},
+    query::{Filter, cql2::Expression},
     store::{reach_select::Selected, tile_window::tile_keys},
 };
 use moka::sync::Cache;
@@ -24,6 +26,8 @@ const SELECTIONS: u64 = 4 << 20;
 /// Bytes of boxes' matches kept ready per open version: a page asks for its box twice, and the
 /// next page again.
 const BOXES: u64 = 1 << 20;
+/// Bytes of what filters let through kept ready per open version.
+const FILTERED: u64 = 4 << 20;
 /// Features per block of `places`.
 const PLACES: u32 = 4096;
 /// The place of a feature without geometry.
@@ -40,6 +44,12 @@ pub(super) struct OpenVersion {
     ready: Cache<String, Arc<Chosen>>,
     boxes: Cache<[u64; 4], Arc<RoaringBitmap>>,
     without_geometry: OnceLock<RoaringBitmap>,
+    /// What filters let through, by their normal form.
+    pub(super) filtered: Cache<String, Arc<RoaringBitmap>>,
+    /// Held by whoever judges a filter: one at a time.
+    pub(super) turn: tokio::sync::Mutex<()>,
+    /// Filters that tiles were asked for, with where their features lie.
+    combined: Cache<String, Arc<Chosen>>,
 }
 
 /// A selection, and what reading it has taught.
@@ -67,8 +77,30 @@ impl OpenVersion {
             .weigher(move |_: &[u64; 4], b: &Arc<RoaringBitmap>| size(b.serialized_size() + 64))
             .build();
         let keys = tile_keys(&version.schema, version.key.as_deref());
-        let without_geometry = OnceLock::new();
-        Self { serial, reach, communes, version, storage, keys, ready, boxes, without_geometry }
+        let filtered = Cache::builder()
+            .max_capacity(FILTERED)
+            .weigher(move |key: &String, b: &Arc<RoaringBitmap>| {
+                size(key.len() + b.serialized_size() + 128)
+            })
+            .build();
+        let combined = Cache::builder()
+            .max_capacity(FILTERED)
+            .weigher(move |key: &String, c: &Arc<Chosen>| size(key.len() + c.selected.weight()))
+            .build();
+        Self {
+            serial,
+            reach,
+            communes,
+            version,
+            storage,
+            keys,
+            ready,
+            boxes,
+            without_geometry: OnceLock::new(),
+            filtered,
+            turn: tokio::sync::Mutex::default(),
+            combined,
+        }
     }
 
     /// A selection that was asked for before.
@@ -144,7 +176,7 @@ impl OpenVersion {
         &self,
         link: &mut Link,
         names: &Names,
-        filter: &crate::query::Filter,
+        filter: &Filter,
     ) -> Ran<Option<RoaringBitmap>> {
         let mut found = match &filter.selection {
             Some(selection) => {
@@ -159,7 +191,53 @@ impl OpenVersion {
                 None => (*inside).clone(),
             });
         }
+        if let Some(expression) = &filter.expression {
+            let matching = self.matching(link, names, expression).await?;
+            found = Some(match found {
+                Some(f) => f & &*matching,
+                None => (*matching).clone(),
+            });
+        }
         Ok(found)
+    }
+
+    /// The ordinals of which a CQL2 filter is true.
+    pub(super) async fn matching(
+        &self,
+        link: &mut Link,
+        names: &Names,
+        expression: &Expression,
+    ) -> Ran<Arc<RoaringBitmap>> {
+        if let Some(known) = self.filtered.get(expression.key()) {
+            return Ok(known);
+        }
+        let found = Arc::new(filtered::matching(link, names, self, expression).await?);
+        self.filtered.insert(expression.key().to_owned(), found.clone());
+        Ok(found)
+    }
+
+    /// What a tile shows of a filter; `None`: all.
+    pub(super) async fn choose(
+        &self,
+        link: &mut Link,
+        names: &Names,
+        filter: &Filter,
+    ) -> Ran<Option<Arc<Chosen>>> {
+        // A territory alone is kept ready as it is.
+        if let Filter { bbox: None, selection, expression: None, .. } = filter {
+            return match selection {
+                Some(selection) => Ok(Some(self.select(link, names, selection).await?)),
+                None => Ok(None),
+            };
+        }
+        let key = filter.key();
+        if let Some(known) = self.combined.get(&key) {
+            return Ok(Some(known));
+        }
+        let Some(found) = self.candidates(link, names, filter).await? else { return Ok(None) };
+        let chosen = Arc::new(Chosen { selected: Selected::of(found), chunks: OnceLock::new() });
+        self.combined.insert(key, chosen.clone());
+        Ok(Some(chosen))
     }
 
     /// The ordinals whose geometry meets the box, and those without geometry (OGC API Features

@@ -6,6 +6,7 @@ use super::{
     super::{
         Inner,
         column::{self, Raw},
+        filtered,
         link::{Failed, Ran, cell},
     },
     figures,
@@ -41,7 +42,7 @@ fn conditions(
         return Err(unattached());
     }
     let mut conditions = Conditions::default();
-    let some = conditions.filter(names, form, at.version.bbox.as_ref(), reach, filter);
+    let some = conditions.filter(names, form, at.version.bbox.as_ref(), reach, filter)?;
     Ok(some.then_some(conditions))
 }
 
@@ -67,7 +68,10 @@ pub(in super::super) async fn scan(
                 rest.start = Start::Ordinal(from + end.returned);
                 rest.limit = rest.limit.map(|limit| limit - end.returned);
             }
-            Err(e) => return Err(meaning(inner, "reading a published table", e)),
+            Err(e) => {
+                let otherwise = |e| meaning(inner, "reading a published table", e);
+                return Err(filtered::meaning(e, otherwise));
+            }
         }
     }
 }
@@ -305,7 +309,10 @@ pub(in super::super) async fn count(
         };
         match rows {
             Err(e) if to_guard(inner, at, &form, guarded, &e) => {}
-            other => break other.map_err(|e| meaning(inner, "counting rows of a table", e))?,
+            other => {
+                let otherwise = |e| meaning(inner, "counting rows of a table", e);
+                break other.map_err(|e| filtered::meaning(e, otherwise))?;
+            }
         }
     };
     let row = rows.first().ok_or_else(|| Error::broken("a count gave no row"))?;

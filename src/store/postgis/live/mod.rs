@@ -25,6 +25,7 @@ mod watch;
 
 pub(super) use answer::{count, distinct, extent, feature, rows_of, scan, selects};
 pub(super) use attach::{amend, load_reach, prune, publish, reach};
+pub(super) use select::Conditions;
 pub(super) use tile::tile;
 pub(super) use touched::{mark, touched};
 pub(super) use watch::{reload, spawn};

@@ -1,14 +1,20 @@
 //! From a filter to the conditions of a statement, with the values they bind.
 
 use super::super::{
-    column::{self, Wanted},
+    column::{self, Column, Wanted},
+    filter::Target,
     link::Param,
     names::Names,
 };
-use super::form::{Form, Held, Key};
+use super::{
+    form::{Form, Held, Key},
+    unattached,
+};
 use crate::{
-    model::{BBox, Clause, RankSet, Selection},
+    error::Result,
+    model::{BBox, Clause, FieldKind, RankSet, Selection},
     query::Filter,
+    store::filter_cost,
 };
 use tokio_postgres::types::{ToSql, Type};
 
@@ -20,7 +26,7 @@ const AROUND: f64 = 0.5;
 
 /// Conditions, joined by AND, and their values.
 #[derive(Default)]
-pub(super) struct Conditions {
+pub(in super::super) struct Conditions {
     parts: Vec<String>,
     values: Vec<Bound>,
 }
@@ -33,11 +39,11 @@ struct Bound {
 
 impl Conditions {
     /// The number of the next value.
-    pub(super) fn next(&self) -> usize {
+    pub(in super::super) fn next(&self) -> usize {
         self.values.len() + 1
     }
 
-    pub(super) fn bind(&mut self, value: impl ToSql + Sync + Send + 'static, kind: Type) {
+    pub(in super::super) fn bind(&mut self, value: impl ToSql + Sync + Send + 'static, kind: Type) {
         self.values.push(Bound { value: Box::new(value), kind });
     }
 
@@ -53,12 +59,12 @@ impl Conditions {
         }
     }
 
-    pub(super) fn params(&self) -> Vec<Param<'_>> {
+    pub(in super::super) fn params(&self) -> Vec<Param<'_>> {
         self.values.iter().map(|b| (&*b.value as _, b.kind.clone())).collect()
     }
 
     /// Four sides.
-    pub(super) fn bind_box(&mut self, b: &BBox) {
+    pub(in super::super) fn bind_box(&mut self, b: &BBox) {
         for side in b.to_array() {
             self.bind(side, Type::FLOAT8);
         }
@@ -98,7 +104,7 @@ impl Conditions {
         extent: Option<&BBox>,
         reach: Option<i64>,
         filter: &Filter,
-    ) -> bool {
+    ) -> Result<bool> {
         if let Some(sql) = form.with_key() {
             self.push(sql);
         }
@@ -106,20 +112,38 @@ impl Conditions {
             self.bbox(names, form, extent, bbox);
         }
         if let Some(selection) = &filter.selection {
-            let Some(reach) = reach else { return false };
+            let Some(reach) = reach else { return Ok(false) };
             self.selection(names, form, reach, selection);
         }
+        self.expression(names, form, extent, reach, filter)?;
         for equals in &filter.equals {
-            let Some(property) = form.fields.get(equals.field) else { return false };
+            let Some(property) = form.fields.get(equals.field) else { return Ok(false) };
             let Some(Wanted { value, kind }) = column::wanted(property.column, &equals.value)
             else {
-                return false;
+                return Ok(false);
             };
             let next = self.next();
             self.values.push(Bound { value, kind });
             self.push(format!("{} = ${next}", property.compared));
         }
-        true
+        Ok(true)
+    }
+
+    /// The CQL2 part of a filter.
+    pub(super) fn expression(
+        &mut self,
+        names: &Names,
+        form: &Form,
+        extent: Option<&BBox>,
+        reach: Option<i64>,
+        filter: &Filter,
+    ) -> Result<()> {
+        let Some(expression) = &filter.expression else { return Ok(()) };
+        filter_cost::admit(expression, form.estimate)?;
+        let table = Table { form, extent, reach };
+        let sql = super::super::filter::lower(&expression.root, names, &table, self)?;
+        self.push(sql);
+        Ok(())
     }
 
     /// Rows whose geometry meets the box, and those without geometry.
@@ -150,13 +174,24 @@ impl Conditions {
         reach: i64,
         selection: &Selection,
     ) {
+        let sql = self.concerns(names, form, reach, selection);
+        self.push(sql);
+    }
+
+    fn concerns(
+        &mut self,
+        names: &Names,
+        form: &Form,
+        reach: i64,
+        selection: &Selection,
+    ) -> String {
         let (key, _) = form.held();
         let any: Vec<String> =
             selection.any.iter().map(|c| self.clause(names, &key, reach, c)).collect();
-        self.push(match any.is_empty() {
+        match any.is_empty() {
             true => "false".to_owned(),
             false => format!("({})", any.join(" OR ")),
-        });
+        }
     }
 
     fn clause(&mut self, names: &Names, key: &str, reach: i64, clause: &Clause) -> String {
@@ -197,6 +232,54 @@ impl Conditions {
             "unnest(${next}, ${}) AS r (low, high) WHERE a.rank >= r.low AND a.rank < r.high",
             next + 1
         )
+    }
+}
+
+/// A published table as filters see it.
+struct Table<'a> {
+    form: &'a Form,
+    extent: Option<&'a BBox>,
+    reach: Option<i64>,
+}
+
+impl Target for Table<'_> {
+    fn field(&self, index: usize) -> Option<(Column, FieldKind, String)> {
+        let property = self.form.fields.get(index)?;
+        let compared = &property.compared;
+        let sql = match property.column {
+            // What no number is (NaN, infinity) is none, as rows show it.
+            Column::Float => {
+                format!("NULLIF(NULLIF(NULLIF({compared}, 'NaN'), 'Infinity'), '-Infinity')")
+            }
+            Column::Text => format!("({compared})::text"),
+            _ => compared.clone(),
+        };
+        Some((property.column, property.kind, sql))
+    }
+
+    fn geometry(&self, names: &Names) -> Option<String> {
+        let geometry = self.form.geometry.as_ref()?;
+        let (g, column) = (&names.gis, &geometry.column);
+        let shape = geometry.in_crs84(names, column);
+        Some(format!("(CASE WHEN NOT {g}ST_IsEmpty({column}) THEN {shape} END)"))
+    }
+
+    fn meets(&self, names: &Names, bounds: &BBox, to: &mut Conditions) -> Option<String> {
+        let geometry = self.form.geometry.as_ref()?;
+        let looked = within(bounds, self.extent?)?;
+        let meets = geometry.meets(names, to.next());
+        to.bind_box(&widened(&looked));
+        Some(meets)
+    }
+
+    fn territory(
+        &self,
+        names: &Names,
+        selection: &Selection,
+        to: &mut Conditions,
+    ) -> Result<String> {
+        let reach = self.reach.ok_or_else(unattached)?;
+        Ok(to.concerns(names, self.form, reach, selection))
     }
 }
 

@@ -4,7 +4,7 @@
 
 use super::{
     super::{
-        Inner, column,
+        Inner, column, filtered,
         link::{Ran, cell},
     },
     answer::{raws, values},
@@ -21,7 +21,8 @@ use crate::{
         crs::Crs,
         overview::{self, MAX_GRID_ZOOM},
     },
-    model::{BBox, Selection, TileId, ValueRef},
+    model::{BBox, TileId, ValueRef},
+    query::Filter,
     store::{At, TileFeature, TileFeatures, tile_window::tile_keys},
 };
 use geo::CoordsIter;
@@ -40,7 +41,7 @@ pub(in super::super) async fn tile(
     at: &At,
     tile: TileId,
     buffer: u16,
-    selection: Option<&Selection>,
+    filter: &Filter,
 ) -> Result<Option<TileFeatures>> {
     let form = inner.tables.form_at(at)?;
     let (Some(geometry), Some(extent)) = (&form.geometry, &at.version.bbox) else {
@@ -52,9 +53,12 @@ pub(in super::super) async fn tile(
     }
     let rows = loop {
         let guarded = form.guarded();
-        match read(inner, at, &form, geometry, tile, &looked, selection).await {
+        match read(inner, at, &form, geometry, tile, &looked, filter).await {
             Err(e) if to_guard(inner, at, &form, guarded, &e) => {}
-            other => break other.map_err(|e| meaning(inner, "reading a tile of a table", e))?,
+            other => {
+                let otherwise = |e| meaning(inner, "reading a tile of a table", e);
+                break other.map_err(|e| filtered::meaning(e, otherwise))?;
+            }
         }
     };
     let at = at.clone();
@@ -70,7 +74,7 @@ async fn read(
     geometry: &super::form::Geometry,
     tile: TileId,
     looked: &[BBox],
-    selection: Option<&Selection>,
+    filter: &Filter,
 ) -> Ran<Vec<tokio_postgres::Row>> {
     let names = &inner.ready().await?.names;
     let mut conditions = Conditions::default();
@@ -84,10 +88,11 @@ async fn read(
         conditions.bind_box(&widened(part));
     }
     conditions.push(format!("({})", any.join(" OR ")));
-    if let Some(selection) = selection {
+    if let Some(selection) = &filter.selection {
         let reach = inner.tables.reach(at).ok_or_else(unattached)?;
         conditions.selection(names, form, reach, selection);
     }
+    conditions.expression(names, form, at.version.bbox.as_ref(), inner.tables.reach(at), filter)?;
     let g = &names.gis;
     let shape = match at.version.schema.geometry.dimension() {
         Some(0) => geometry.column.clone(),

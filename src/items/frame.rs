@@ -1,0 +1,160 @@
+//! The CRS of the geometries inside a filter (`filter-crs`): their axes put right, brought to
+//! CRS84, found valid.
+
+use crate::{
+    error::{Error, Result},
+    geometry::crs::Crs,
+    model::BBox,
+    text,
+};
+use geo::{MapCoordsInPlace, Validation};
+use geo_types::{Coord, Geometry, LineString, MultiPolygon, Point, Polygon};
+
+/// Pieces of each side of a box whose sides are bent in degrees.
+const PIECES: u32 = 16;
+
+/// A CRS that geometries of a filter are written in.
+pub struct Frame {
+    crs: Crs,
+}
+
+impl Frame {
+    /// Reads `filter-crs`; CRS84 where there is none.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming those that are known.
+    pub fn parse(value: Option<&str>) -> Result<Self> {
+        let Some(value) = value else { return Ok(Self { crs: Crs::crs84() }) };
+        // A safe CURIE is allowed, as for `crs` (part 2, recommendation 1).
+        let plain = value.strip_prefix('[').and_then(|v| v.strip_suffix(']')).unwrap_or(value);
+        let crs = Crs::parse(plain).map_err(|e| {
+            let reason = e.text();
+            Error::Invalid(text!(
+                "Paramètre « filter-crs » : {fr}.",
+                "Parameter \"filter-crs\": {en}.",
+                fr = reason.fr,
+                en = reason.en
+            ))
+        })?;
+        Ok(Self { crs })
+    }
+
+    /// Its name, where it is not CRS84.
+    pub fn name(&self) -> Option<String> {
+        (!self.crs.is_crs84()).then(|| match self.crs.epsg() {
+            Some(code) => format!("EPSG:{code}"),
+            None => self.crs.name().to_owned(),
+        })
+    }
+
+    /// A geometry in CRS84.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when it lies outside of the CRS or is not valid.
+    pub fn place(&self, mut geometry: Geometry<f64>) -> Result<Geometry<f64>> {
+        if self.crs.authority_is_lat_lon() {
+            geometry.map_coords_in_place(|c| Coord { x: c.y, y: c.x });
+        }
+        self.moved(&mut geometry)?;
+        match geometry.is_valid() {
+            true => Ok(geometry),
+            false => Err(Error::Invalid(text!(
+                "la géométrie n'est pas valide : un anneau se croise ou un trou sort de son polygone.",
+                "the geometry is not valid: a ring crosses itself or a hole leaves its polygon."
+            ))),
+        }
+    }
+
+    /// A box, as `BBOX` gives it, in CRS84: two parts where it crosses the antimeridian, a point
+    /// or a line where it has no width.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when it lies outside of the CRS or is upside down.
+    pub fn place_box(&self, [a, b, c, d]: [f64; 4]) -> Result<Geometry<f64>> {
+        let lat_lon = self.crs.authority_is_lat_lon();
+        let [west, south, east, north] = if lat_lon { [b, a, d, c] } else { [a, b, c, d] };
+        if south > north || (west > east && !self.crs.is_geographic()) {
+            return Err(Error::Invalid(text!(
+                "BBOX à l'envers : les plus petites coordonnées d'abord.",
+                "BBOX upside down: the smaller coordinates come first."
+            )));
+        }
+        let geographic = self.crs.is_geographic();
+        let parts = BBox { west, south, east, north };
+        let parts = if west > east { parts.parts() } else { vec![parts] };
+        let mut polygons = Vec::new();
+        for part in parts {
+            let mut shape = outline(&part, if geographic { 1 } else { PIECES });
+            self.moved(&mut shape)?;
+            match shape {
+                Geometry::Polygon(polygon) => polygons.push(polygon),
+                thin => return Ok(thin),
+            }
+        }
+        Ok(match polygons.len() {
+            1 => polygons.remove(0).into(),
+            _ => MultiPolygon(polygons).into(),
+        })
+    }
+
+    fn moved(&self, geometry: &mut Geometry<f64>) -> Result<()> {
+        self.crs.to_crs84(geometry).map_err(|e| {
+            let reason = e.text(&self.crs);
+            Error::Invalid(text!("{fr}.", "{en}.", fr = reason.fr, en = reason.en))
+        })
+    }
+}
+
+/// A box as the geometry it is, each side in pieces.
+fn outline(b: &BBox, pieces: u32) -> Geometry<f64> {
+    let corners = [
+        Coord { x: b.west, y: b.south },
+        Coord { x: b.east, y: b.south },
+        Coord { x: b.east, y: b.north },
+        Coord { x: b.west, y: b.north },
+    ];
+    let [low, _, high, _] = corners;
+    match (b.west < b.east, b.south < b.north) {
+        (false, false) => return Point(low).into(),
+        (true, true) => {}
+        _ => return LineString(vec![low, high]).into(),
+    }
+    let mut ring = Vec::new();
+    for (from, to) in corners.iter().zip(corners.iter().cycle().skip(1)) {
+        for i in 0..pieces {
+            let share = f64::from(i) / f64::from(pieces);
+            ring.push(*from + (*to - *from) * share);
+        }
+    }
+    // Closed by the polygon itself.
+    Polygon::new(LineString(ring), Vec::new()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use geo::BoundingRect;
+
+    #[test]
+    fn boxes_follow_the_axes_of_their_crs() {
+        let lille = |crs, sides| Frame::parse(crs).unwrap().place_box(sides).unwrap();
+        let expected = lille(None, [3.0, 50.5, 3.2, 50.7]);
+        let latlon = Some("http://www.opengis.net/def/crs/EPSG/0/4326");
+        assert_eq!(lille(latlon, [50.5, 3.0, 50.7, 3.2]), expected);
+        let lambert = lille(Some("EPSG:2154"), [700_000.0, 7_050_000.0, 710_000.0, 7_060_000.0]);
+        let r = lambert.bounding_rect().unwrap();
+        assert!((r.min().x - 3.0).abs() < 0.01 && r.max().x > 3.1, "{r:?}");
+        assert!(matches!(lille(None, [150.0, -90.0, -150.0, 90.0]), Geometry::MultiPolygon(_)));
+        assert!(matches!(lille(None, [1.0, 2.0, 1.0, 2.0]), Geometry::Point(_)));
+    }
+
+    #[test]
+    fn what_lies_nowhere_is_refused() {
+        let frame = Frame::parse(None).unwrap();
+        assert!(frame.place(Point::new(90.0, 180.0).into()).is_err());
+        assert!(frame.place_box([0.0, 10.0, 1.0, 5.0]).is_err());
+        assert!(Frame::parse(Some("EPSG:1")).is_err());
+        let bow = vec![(0., 0.), (1., 1.), (1., 0.), (0., 1.), (0., 0.)];
+        assert!(frame.place(Polygon::new(bow.into(), vec![]).into()).is_err());
+    }
+}
