@@ -13,6 +13,9 @@ CONFIG ?= config/demo/socle.toml
 # The release of tipg that make bench-peers compares with.
 TIPG ?= 1.6.1
 SOCLE := $(or $(CARGO_TARGET_DIR),target)/release/socle
+# OGC's executable test suites, and where they are kept.
+SUITES := ets-ogcapi-features10:1.9 ets-ogcapi-tiles10:1.2
+ETS := $(or $(CARGO_TARGET_DIR),target)/ets
 # Python programs that tests run, in an environment of their own.
 TOOLS := $(or $(CARGO_TARGET_DIR),target)/tools
 
@@ -87,6 +90,20 @@ test: web ## run the tests, on their own and against GDAL, QGIS, nginx and S3
 	    echo "cql2 could not be installed: filters are not compared with its JSON, said by name" >&2
 	} || echo "python3-venv is missing: tests that need Python packages are skipped, each by name" >&2
 	$(CARGO) test --locked --no-fail-fast
+
+.PHONY: conformance
+conformance: web ## run OGC's own test suites on the demo and on a scope, over both stores
+	@$(NEED) cc=build-essential java=openjdk-17-jre-headless mvn=maven ||
+	  { echo "conformance: NOT RUN, Java and Maven are needed" >&2; exit 0; }
+	$(NEED) postgresql postgresql-postgis || echo "conformance: on the embedded store only" >&2
+	mkdir -p $(ETS)
+	for suite in $(SUITES); do
+	  [[ -s $(ETS)/$${suite/:/-}-aio.jar ]] && continue
+	  mvn -q -B dependency:copy -DoutputDirectory=$(ETS) \
+	      -Dartifact=org.opengis.cite:$$suite:jar:aio >$(ETS)/maven.log 2>&1 ||
+	    { echo "conformance: NOT RUN, $$suite cannot be fetched from Maven ($(ETS)/maven.log)" >&2; exit 0; }
+	done
+	SOCLE_ETS=$$(realpath $(ETS)) $(CARGO) test --locked --test all conformance -- --nocapture
 
 .PHONY: long
 long: web ## throw 100 times more hostile and random input at every parser and algorithm

@@ -22,6 +22,7 @@ macro_rules! over_both {
 mod architecture;
 mod blobs;
 mod borders;
+mod conformance;
 mod crash;
 mod crs;
 mod dataset_tiles;
