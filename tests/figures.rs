@@ -388,6 +388,35 @@ fn the_table_sets_layers_side_by_side() {
     table_as_files_and_pages(&server);
 }
 
+/// The workbook, as GDAL reads it: codes are text, numbers are numbers.
+fn workbook(server: &Server) {
+    let path = "/t/com-59350/table?level=com&collections=programme:annee,mairies&show=count&f=xlsx";
+    let answer = server.get(path);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    if !has("ogrinfo") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("table.xlsx");
+    std::fs::write(&file, &answer.body).unwrap();
+    let said =
+        tool("ogrinfo", &["--config", "OGR_XLSX_HEADERS", "FORCE", "-al", file.to_str().unwrap()]);
+    for words in [
+        "Layer name: tableau",
+        "code (String) = 59350",
+        "dep (String) = 59",
+        "mairies (Integer) = 1",
+        "programme:annee (String) = valeurs divergentes",
+        "Layer name: divergences",
+        "valeur (String) = 2021",
+        "Layer name: sources",
+        "licence (String) = Licence Ouverte",
+        "Millésime du COG",
+    ] {
+        assert!(said.contains(words), "{words} not in {said}");
+    }
+}
+
 fn table_as_files_and_pages(server: &Server) {
     let csv = server
         .get("/t/com-59350/table?level=com&collections=programme:nom,programme:annee&f=csv")
@@ -401,6 +430,7 @@ fn table_as_files_and_pages(server: &Server) {
     assert!(line.starts_with("59350;Lille;200093201;"), "{line}");
     assert!(line.contains("valeurs divergentes;valeurs divergentes;"), "{line}");
     assert!(line.contains("programme:annee : 2019 | 2021"), "{line}");
+    workbook(server);
     let page = server.page("/t/dep-59/table").text();
     assert!(page.contains("<select id=\"level\"") && page.contains("value=\"mairies\""), "{page}");
     let page = server.page(

@@ -14,6 +14,8 @@ pub mod media {
     pub const GEOJSON: &str = "application/geo+json";
     /// Comma- (or semicolon-) separated values; the charset is said, for spreadsheets.
     pub const CSV: &str = "text/csv; charset=utf-8";
+    /// Workbooks.
+    pub const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
     /// Atom feeds, as answers carry it.
     pub const ATOM: &str = "application/atom+xml; charset=utf-8";
     /// The same in links.

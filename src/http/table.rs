@@ -16,7 +16,10 @@ use crate::{
     catalog::Snapshot,
     error::{Error, Result},
     model::Level,
-    stats::{CellWords, Column, Found, Line, MAX_COLUMNS, Show, Table},
+    stats::{
+        Cell, CellWords, Column, Fact, Found, Line, MAX_COLUMNS, NamedSheet, Sheet, Show, Table,
+        xlsx,
+    },
     text,
 };
 use axum::http::header;
@@ -56,7 +59,7 @@ pub struct Asked {
 /// `GET /table`
 pub async fn table(visit: Visit) -> Answer {
     visit.params.check_but(&KNOWN, COLLECTIONS)?;
-    let form = visit.form(&["json", "csv", "html"])?;
+    let form = visit.form(&["json", "csv", "xlsx", "html"])?;
     let snapshot = visit.snapshot();
     let (asked, csv) = (read(&visit, &snapshot)?, csv_form(&visit)?);
     let territory = visit.asked_territory()?;
@@ -88,6 +91,11 @@ pub async fn table(visit: Visit) -> Answer {
             let bytes = made.sheet(&asked.columns, &words(&visit)).csv(csv)?;
             let place = format!("attachment; filename=\"socle_table_{level}.csv\"");
             Document::new(media::CSV, bytes).with(header::CONTENT_DISPOSITION, place)
+        }
+        "xlsx" => {
+            let place = format!("attachment; filename=\"socle_table_{level}.xlsx\"");
+            let bytes = workbook(&visit, &asked, made).await?;
+            Document::new(media::XLSX, bytes).with(header::CONTENT_DISPOSITION, place)
         }
         "html" => {
             let sheet = made.sheet(&asked.columns, &words(&visit));
@@ -221,6 +229,91 @@ fn cell(found: &Found, show: &Show) -> Value {
         (Found::Nothing, Show::Field(_)) => Value::Null,
         (Found::Some(_, value), Show::Field(_)) => json!(value),
     }
+}
+
+/// The table, what conflicts in it, and where its columns come from, a sheet each.
+async fn workbook(visit: &Visit, asked: &Asked, table: Table) -> Result<Vec<u8>> {
+    let named = |name, fr, en, sheet| NamedSheet { name, title: visit.words(fr, en).into(), sheet };
+    let mut sheets = vec![named(
+        "tableau",
+        "Tableau par territoire",
+        "Table by territory",
+        table.sheet(&asked.columns, &words(visit)),
+    )];
+    let conflicts = conflicts(&table, &asked.columns);
+    if !conflicts.rows.is_empty() {
+        sheets.push(named("divergences", "Valeurs divergentes", "Conflicting values", conflicts));
+    }
+    sheets.push(named("sources", "Sources", "Sources", sources(visit, &asked.columns)));
+    let reference = &visit.site.app.reference;
+    let fact = |key, label, value: String| Fact { key, label, value };
+    let mut facts = vec![
+        fact("vintage", "Millésime du COG", reference.vintage().to_string()),
+        fact("reference", "Référentiel", reference.id().to_owned()),
+        fact("url", "Adresse", visit.address(&[], &[])),
+    ];
+    if let Some(words) = visit.scope_title() {
+        facts.push(fact("territory", "Territoire", words.fr));
+    }
+    if let Some(filter) = asked.columns.iter().find_map(|c| c.expression.as_ref()) {
+        facts.push(fact("filter", "Filtre (CQL2)", filter.written().to_owned()));
+    }
+    let scratch = visit.site.app.settings.exports.path.clone();
+    let made = tokio::task::spawn_blocking(move || xlsx(&sheets, &facts, &scratch)).await;
+    made.map_err(|e| Error::fault("writing a workbook", e))?
+}
+
+/// Every conflict, its values one by one.
+fn conflicts(table: &Table, columns: &[Column]) -> Sheet {
+    let header = ["code", "nom", "colonne", "valeur"].map(str::to_owned).to_vec();
+    let rows = table.lines.iter().flat_map(|line| {
+        line.conflicts(columns).flat_map(move |(column, values)| {
+            values.iter().map(move |value| {
+                let texts = [line.code.code.as_str(), &line.name, &column.name, value];
+                texts.map(Cell::text).to_vec()
+            })
+        })
+    });
+    Sheet { rows: rows.collect(), header }
+}
+
+/// Source, dates, licence and vintage of each column.
+fn sources(visit: &Visit, columns: &[Column]) -> Sheet {
+    let header = [
+        "colonne",
+        "couche",
+        "titre",
+        "producteur",
+        "état au",
+        "publié le",
+        "récupéré le",
+        "vérifié le",
+        "licence",
+        "mention",
+        "version",
+        "source",
+        "millésime",
+    ];
+    let vintage = visit.site.app.reference.vintage().to_string();
+    let row = |column: &Column| {
+        let def = &column.layer.def;
+        let mut row = [&column.name, def.id.as_str(), visit.say(&def.title), &def.producer]
+            .map(Cell::text)
+            .to_vec();
+        let at = column.layer.current.as_ref();
+        let text = |text: Option<String>| Cell::text(text.unwrap_or_default());
+        let source = at.map(|at| &at.version.source);
+        row.push(text(def.described_at.map(|d| d.to_string())));
+        row.push(text(at.and_then(|at| at.version.published(def))));
+        row.push(text(source.map(|s| s.fetched_at.to_string())));
+        row.push(text(source.map(|s| s.checked_at.to_string())));
+        row.extend([&def.licence.title, &def.attribution].map(Cell::text));
+        row.push(text(at.map(|at| at.version.id.to_string())));
+        row.push(text(source.map(|s| s.origin.clone())));
+        row.push(Cell::text(&*vintage));
+        row
+    };
+    Sheet { rows: columns.iter().map(row).collect(), header: header.map(str::to_owned).to_vec() }
 }
 
 /// Where a column comes from.

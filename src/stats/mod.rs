@@ -4,6 +4,7 @@
 //! Everything is read through the reach index and the store's scan, so that a figure is what the
 //! same filter shows as features, tiles or files. Knows no URL and no media type.
 
+mod book;
 mod border;
 mod choropleth;
 mod figures;
@@ -18,6 +19,8 @@ mod sheet;
 mod standing;
 mod table;
 
+pub use crate::formats::write::Fact;
+pub use book::{NamedSheet, xlsx};
 pub use border::Border;
 pub use choropleth::{Choropleth, Classes, Outline, classes};
 pub use figures::{Figures, FiguresQuery, Row};

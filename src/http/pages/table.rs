@@ -71,6 +71,7 @@ fn shown(visit: &Visit, asked: &Asked, sheet: &Sheet, title: &str) -> Markup {
     let file = |f: &str| visit.address(&["f", "collections"], &parameters(asked, f));
     html! {
         p {
+            a href=(file("xlsx")) download { "Excel (XLSX)" } " · "
             a href=(file("csv")) download { "CSV" } " · "
             a href=(file("json")) { "JSON" }
         }
