@@ -1,13 +1,16 @@
 //! Exports, from outside: files by HTTP and by the command line, judged by GDAL; orders, their
 //! progress, resumption and end; what is refused; what is left behind.
 
-use crate::support::{Server, Site, demo_layers, demo_server, has, over_postgis, said, send, tool};
+use crate::support::{
+    Server, Site, command, demo_layers, demo_server, has, over_postgis, said, send, tool,
+};
 use serde_json::Value;
 use std::{
     fs,
     io::{Read, Write},
     net::TcpStream,
     path::Path,
+    process::{Command, Stdio},
     time::Duration,
 };
 
@@ -263,6 +266,100 @@ fn more_than_the_room_kept_for_exports_is_507_and_the_server_stays_up() {
     assert!(
         server.until(Duration::from_secs(20), |_| files(&site.path("data/exports")).is_empty())
     );
+}
+
+/// A server whose files of exports are on a disk of their own, of so many kilobytes.
+fn on_a_small_disk(site: &Site, kilobytes: u32) -> Option<Server> {
+    let mounted = Command::new("unshare")
+        .args(["-m", "sh", "-c", "mount -t tmpfs none /mnt"])
+        .stderr(Stdio::null())
+        .status();
+    if !mounted.is_ok_and(|s| s.success()) {
+        println!("skipped: file systems cannot be mounted here");
+        return None;
+    }
+    let disk = site.path("data");
+    let disk = disk.to_str().unwrap();
+    let script = format!(
+        "mkdir -p '{disk}' && mount -t tmpfs -o size={kilobytes}k none '{disk}' &&
+         exec '{}' serve --config '{}' --listen 127.0.0.1:0",
+        env!("CARGO_BIN_EXE_socle"),
+        site.config()
+    );
+    let mut serve = Command::new("unshare");
+    serve.args(["-m", "sh", "-c", &script]).env("LC_ALL", "fr_FR.UTF-8").stdin(Stdio::null());
+    Some(Server::of(serve))
+}
+
+#[test]
+fn a_full_disk_is_507_leaves_nothing_and_the_server_stays_up() {
+    let small = "/collections/communes/export?f=csv&territory=com:59350";
+    let site = site("");
+    let Some(server) = on_a_small_disk(&site, 1_500) else { return };
+    let answer = server.get("/collections/communes/export?f=gpkg");
+    assert_eq!(answer.status, 507, "{}", answer.text());
+    assert!(answer.text().contains("Le disque est plein"), "{}", answer.text());
+    // What the full disk was filled with is gone.
+    assert_eq!(server.get("/collections/communes/export?f=gpkg&territory=com:59350").status, 200);
+    assert_eq!(server.get(small).status, 200);
+    assert_eq!(server.get("/collections/communes/items?limit=1").status, 200);
+    drop(server);
+    // So it is for what is ordered.
+    let site = self::site("stream_mb = 0");
+    let Some(server) = on_a_small_disk(&site, 1_500) else { return };
+    let answer = server.get("/collections/communes/export?f=gpkg");
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    let order = answer.header("location").unwrap().split_once("/exports/").unwrap().1.to_owned();
+    let order = format!("/exports/{order}");
+    let failed = |s: &Server| s.get(&order).text().contains("Le disque est plein");
+    assert!(server.until(Duration::from_secs(30), failed), "{}", server.get(&order).text());
+    assert_eq!(server.get(small).status, 202);
+    assert_eq!(server.get("/collections/communes/items?limit=1").status, 200);
+}
+
+/// Orders that a server worked on, by its own count.
+fn worked_on(server: &Server) -> u64 {
+    let text = server.send("GET", "/metrics", &[("Authorization", "Bearer a-secret")]).text();
+    let counts = text.lines().filter(|l| l.starts_with("socle_exports_total{"));
+    counts.map(|l| l.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+}
+
+#[test]
+fn replicas_asked_for_the_same_at_once_work_on_it_once() {
+    let site = site("stream_mb = 0");
+    let file = site.path("socle.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let text = text.replace("[server]\n", "[server]\nadmin_token_env = \"SOCLE_TEST_TOKEN\"\n");
+    fs::write(&file, text).unwrap();
+    let replica = || {
+        let mut serve = command(&["serve", "--config", &site.config(), "--listen", "127.0.0.1:0"]);
+        serve.env("SOCLE_TEST_TOKEN", "a-secret");
+        Server::of(serve)
+    };
+    let replicas = [replica(), replica()];
+    for format in ["gpkg", "fgb", "csv", "geojson"] {
+        let path = format!("/collections/communes/export?f={format}");
+        let placed: Vec<String> = std::thread::scope(|scope| {
+            let ask = |n: usize| {
+                let (server, path) = (&replicas[n % 2], &path);
+                scope.spawn(move || {
+                    let answer = server.get(path);
+                    assert_eq!(answer.status, 202, "{}", answer.text());
+                    answer.header("location").unwrap().split_once("/exports/").unwrap().1.to_owned()
+                })
+            };
+            let asked: Vec<_> = (0..8).map(ask).collect();
+            asked.into_iter().map(|a| a.join().unwrap()).collect()
+        });
+        assert!(placed.iter().all(|id| *id == placed[0]), "{placed:?}");
+        for server in &replicas {
+            let order = format!("/exports/{}", placed[0]);
+            let done = |s: &Server| s.get(&order).json()["status"] == "successful";
+            assert!(server.until(Duration::from_secs(30), done), "{}", server.get(&order).text());
+        }
+    }
+    let counts = replicas.each_ref().map(worked_on);
+    assert_eq!(counts.iter().sum::<u64>(), 4, "{counts:?}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Orders: exports too large to be sent at once. One computation for all who ask the same, here
-//! and, as far as replicas hear of each other, anywhere; bounded in number; given up when asked;
+//! and on every replica that shares the files; bounded in number; given up when asked;
 //! the result kept.
 
 use super::{
@@ -95,6 +95,16 @@ impl Job {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
 
+    /// How far it is, for the other replicas.
+    fn beat(&self) -> Beat {
+        Beat {
+            rows: self.watch.rows(),
+            of: self.of.load(Ordering::Relaxed),
+            bytes: self.watch.bytes(),
+            at: Timestamp::now(),
+        }
+    }
+
     fn is_under_way(&self) -> bool {
         matches!(self.state(), State::Waiting | State::Running)
     }
@@ -149,6 +159,19 @@ impl Exports {
             jobs.insert(id.clone(), job.clone());
             job
         };
+        match self.0.results.take(&id, &job.beat()).await {
+            Ok(true) => {}
+            // Another replica was faster, or is done by now.
+            Ok(false) => {
+                self.drop_job(&id);
+                let status = self.standing(&id).await?.unwrap_or(Status::Waiting);
+                return Ok(Ticket { id, status });
+            }
+            Err(error) => {
+                self.drop_job(&id);
+                return Err(error);
+            }
+        }
         let status = job.status();
         tokio::spawn(work(self.0.clone(), id.clone(), order, job));
         Ok(Ticket { id, status })
@@ -168,6 +191,10 @@ impl Exports {
 
     fn job(&self, id: &str) -> Option<Arc<Job>> {
         self.0.jobs.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    fn drop_job(&self, id: &str) {
+        self.0.jobs.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
     }
 
     /// A finished export that is still kept.
@@ -240,16 +267,11 @@ pub(super) fn unknown() -> Error {
 /// Works on an order until it is finished, fails or is given up.
 async fn work(inner: Arc<Inner>, id: String, order: Order, job: Arc<Job>) {
     let begun = Instant::now();
-    let done = match inner.workers.clone().acquire_owned().await {
-        Ok(_place) if !job.watch.is_given_up() => {
-            job.set(State::Running);
-            inner.results.forget(&id, "stop").await;
-            let written = write(&inner, &id, &order, &job).await;
-            inner.results.forget(&id, "state").await;
-            written
-        }
-        _ => Err(given_up()),
+    let done = tokio::select! {
+        done = in_turn(&inner, &id, &order, &job) => done,
+        () = tell(&inner, &id, &job) => Err(given_up()),
     };
+    inner.results.forget(&id, "state").await;
     let seconds = begun.elapsed().as_secs_f64();
     let outcome = match &done {
         Ok(_) => "done",
@@ -273,6 +295,17 @@ async fn work(inner: Arc<Inner>, id: String, order: Order, job: Arc<Job>) {
     });
 }
 
+/// Waits for its turn, then writes.
+async fn in_turn(inner: &Arc<Inner>, id: &str, order: &Order, job: &Arc<Job>) -> Result<Ready> {
+    match inner.workers.clone().acquire_owned().await {
+        Ok(_place) if !job.watch.is_given_up() => {
+            job.set(State::Running);
+            write(inner, id, order, job).await
+        }
+        _ => Err(given_up()),
+    }
+}
+
 async fn write(inner: &Arc<Inner>, id: &str, order: &Order, job: &Arc<Job>) -> Result<Ready> {
     inner.results.sweep().await?;
     let scratch = Scratch::new(&inner.settings.path)?;
@@ -282,10 +315,7 @@ async fn write(inner: &Arc<Inner>, id: &str, order: &Order, job: &Arc<Job>) -> R
     let run = Run::new(inner, order, scratch.files(), &job.watch);
     let out = Box::new(BufWriter::with_capacity(1 << 18, file));
     let mut still = Still;
-    let written = tokio::select! {
-        written = run.write(out, &mut still) => written?,
-        () = tell(inner, id, job) => return Err(given_up()),
-    };
+    let written = run.write(out, &mut still).await?;
     inner.results.keep(draft, id, order, written.rows).await
 }
 
@@ -293,16 +323,10 @@ async fn write(inner: &Arc<Inner>, id: &str, order: &Order, job: &Arc<Job>) -> R
 /// writer to hear of it.
 async fn tell(inner: &Inner, id: &str, job: &Job) {
     loop {
-        let beat = Beat {
-            rows: job.watch.rows(),
-            of: job.of.load(Ordering::Relaxed),
-            bytes: job.watch.bytes(),
-            at: Timestamp::now(),
-        };
-        if let Err(error) = inner.results.beat(id, &beat).await {
+        tokio::time::sleep(BEAT).await;
+        if let Err(error) = inner.results.beat(id, &job.beat()).await {
             tracing::debug!(cause = error.chain(), "an export's progress is not told");
         }
-        tokio::time::sleep(BEAT).await;
         if inner.results.is_stopped(id).await {
             job.watch.give_up();
             std::future::pending::<()>().await;

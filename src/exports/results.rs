@@ -8,6 +8,7 @@ use crate::{
     error::{Error, Result},
 };
 use bytes::Bytes;
+use futures_util::Stream;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{ops::Range, time::Duration};
@@ -100,6 +101,25 @@ impl Results {
         self.blobs.read(&key(id, "file")?, range).await
     }
 
+    /// Takes an order for this replica: `false` when another one has it. Where several try at once,
+    /// one has it; what a replica that fell silent had is free again.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the shared files are out of reach.
+    pub(super) async fn take(&self, id: &str, beat: &Beat) -> Result<bool> {
+        if !self.put_new(id, "state", beat).await? {
+            if self.heard(id).await?.is_some() {
+                return Ok(false);
+            }
+            self.forget(id, "state").await;
+            if !self.put_new(id, "state", beat).await? {
+                return Ok(false);
+            }
+        }
+        self.forget(id, "stop").await;
+        Ok(true)
+    }
+
     /// Tells the other replicas how far it is.
     pub(super) async fn beat(&self, id: &str, beat: &Beat) -> Result<()> {
         self.put(id, "state", beat).await
@@ -154,9 +174,13 @@ impl Results {
     }
 
     async fn put(&self, id: &str, name: &str, value: &impl Serialize) -> Result<()> {
-        let text = serde_json::to_vec(value).map_err(|e| Error::fault("an export's state", e))?;
-        let piece = futures_util::stream::iter([Ok(Bytes::from(text))]);
-        self.blobs.put(&key(id, name)?, piece, SMALL).await.map(drop)
+        self.blobs.put(&key(id, name)?, text(value)?, SMALL).await.map(drop)
+    }
+
+    /// Puts what is not there yet; `false` when it is.
+    async fn put_new(&self, id: &str, name: &str, value: &impl Serialize) -> Result<bool> {
+        let put = self.blobs.put_new(&key(id, name)?, text(value)?, SMALL).await?;
+        Ok(put.is_some())
     }
 
     async fn get<T: DeserializeOwned>(&self, id: &str, name: &str) -> Result<Option<T>> {
@@ -164,6 +188,12 @@ impl Results {
         // One of another release of the program is as if it were not there.
         Ok(serde_json::from_slice(&reader.bytes().await?).ok())
     }
+}
+
+/// A value as a stream of one piece of JSON.
+fn text<V: Serialize>(value: &V) -> Result<impl Stream<Item = Result<Bytes>> + use<V>> {
+    let text = serde_json::to_vec(value).map_err(|e| Error::fault("an export's state", e))?;
+    Ok(futures_util::stream::iter([Ok(Bytes::from(text))]))
 }
 
 /// The key of an order's file. Names of orders are hexadecimal digits; anything else has none.
