@@ -45,6 +45,7 @@ pub struct App {
 impl App {
     /// Wires the parts over a store.
     pub async fn new(settings: Settings, store: Arc<dyn Store>) -> Result<Self> {
+        let reference = reference(&settings)?;
         let catalog = Catalog::open(settings.layers.clone(), store.clone()).await?;
         let borders = Arc::new(Borders::new(store.clone()));
         let tiles = Tiles::new(
@@ -73,8 +74,8 @@ impl App {
             borders,
             stats: Stats::new(store.clone()),
             tiles,
-            resolver: Arc::new(Resolver::new(Reference::builtin(), Some(store.clone()))),
-            reference: Reference::builtin(),
+            resolver: Arc::new(Resolver::new(reference.clone(), Some(store.clone()))),
+            reference,
             store,
             settings,
         })
@@ -93,6 +94,21 @@ impl App {
         let tables = after.layers.values().filter(|layer| layer.def.is_live());
         Ok(tables.map(|now| Looked::of(before.layers.get(&now.def.id), now)).collect())
     }
+}
+
+/// The territory reference: the one compiled in, with the levels of the configuration. What is odd
+/// in their tables goes to the log.
+///
+/// # Errors
+/// [`crate::error::Error::Invalid`] when a table of a level cannot be taken, naming file and line.
+pub fn reference(settings: &Settings) -> Result<Arc<Reference>> {
+    let (reference, reports) = Reference::builtin().with_levels(&settings.levels)?;
+    for report in reports.iter().filter(|report| !report.is_clean()) {
+        for line in report.lines() {
+            tracing::warn!(level = %report.level, "{}", line.en);
+        }
+    }
+    Ok(reference)
 }
 
 /// A published table that was looked at again.

@@ -38,6 +38,7 @@ mod levels;
 mod news;
 mod odd;
 mod operations;
+mod own_levels;
 mod postgis;
 mod proxy;
 mod qgis;

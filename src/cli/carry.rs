@@ -71,9 +71,10 @@ pub(super) async fn run(config: &Path, args: Args) -> Result<ExitCode> {
         false => (Resolver::new(Reference::builtin(), None), None),
         true => {
             let settings = Settings::load(config)?;
+            let reference = super::reference(&settings)?;
             let store = super::store(&settings)?;
             let catalog = Catalog::open(settings.layers, store.clone()).await?;
-            (Resolver::new(Reference::builtin(), Some(store)), Some(catalog.snapshot()))
+            (Resolver::new(reference, Some(store)), Some(catalog.snapshot()))
         }
     };
     let ask = Ask {

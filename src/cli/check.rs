@@ -6,6 +6,7 @@ use crate::{
     error::Result,
     model::LayerDef,
     store::{Store, embedded, postgis::PostgisStore},
+    territory::{LevelReport, Reference},
     text,
 };
 use std::process::ExitCode;
@@ -16,6 +17,10 @@ pub(super) async fn run(settings: &Settings) -> Result<ExitCode> {
     let count = settings.layers.len();
     let words = text!("Configuration : {count} couches.", "Configuration: {count} layers.");
     out::line(words.get(lang));
+    let (_, reports) = Reference::builtin().with_levels(&settings.levels)?;
+    for line in reports.iter().flat_map(LevelReport::lines) {
+        out::line(line.get(lang));
+    }
     let mut failed = false;
     let database = match &settings.store.kind {
         StoreKind::Embedded => None,

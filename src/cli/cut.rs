@@ -2,6 +2,7 @@
 
 use super::{out, progress::Shown, store};
 use crate::{
+    app,
     blobs::Blobs,
     catalog::{Catalog, Layer},
     config::Settings,
@@ -66,7 +67,7 @@ pub(super) async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let kind = Order::kind(&args.format)?;
     let crs = Order::crs(kind, args.crs.as_deref())?;
     Order::check_layers(args.layers.len())?;
-    let reference = Reference::builtin();
+    let reference = app::reference(settings)?;
     let (mode, clip) = mode(&args.territory_mode)?;
     let resolved = territories(&reference, args.territory.as_deref())?;
     let codes: Vec<TerritoryCode> = resolved.iter().map(|r| r.code.clone()).collect();

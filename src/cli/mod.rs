@@ -17,6 +17,7 @@ mod serve;
 mod versions;
 
 use crate::{
+    app::reference,
     blobs::Blobs,
     config::{Settings, StoreKind},
     error::{Error, Result},
@@ -123,14 +124,20 @@ fn store(settings: &Settings) -> Result<Arc<dyn Store>> {
 }
 
 fn jobs(settings: &Settings) -> Result<Jobs> {
-    Ok(jobs_over(settings, Blobs::open(&settings.blobs)?, store(settings)?))
+    let reference = reference(settings)?;
+    Ok(jobs_over(settings, Blobs::open(&settings.blobs)?, store(settings)?, reference))
 }
 
-fn jobs_over(settings: &Settings, blobs: Blobs, store: Arc<dyn Store>) -> Jobs {
+fn jobs_over(
+    settings: &Settings,
+    blobs: Blobs,
+    store: Arc<dyn Store>,
+    reference: Arc<Reference>,
+) -> Jobs {
     Jobs {
         layers: settings.layers.clone(),
         harvest: Harvester { settings: settings.harvest.clone(), blobs },
         store,
-        importer: Importer::new(Reference::builtin(), settings.harvest.max_unpacked).into(),
+        importer: Importer::new(reference, settings.harvest.max_unpacked).into(),
     }
 }

@@ -51,7 +51,12 @@ fn follow_tables(app: &Arc<App>) {
     if !app.settings.layers.iter().any(LayerDef::is_live) {
         return;
     }
-    let jobs = super::jobs_over(&app.settings, app.blobs.clone(), app.store.clone());
+    let jobs = super::jobs_over(
+        &app.settings,
+        app.blobs.clone(),
+        app.store.clone(),
+        app.reference.clone(),
+    );
     tokio::spawn(async move {
         let progress: Arc<dyn Progress> = Arc::new(Silent);
         loop {

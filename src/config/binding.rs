@@ -103,9 +103,11 @@ fn borders_where(table: &Table<'_>) -> Option<(String, String)> {
 }
 
 fn level(words: &str) -> Result<Level, Text> {
-    let known = LEVELS.iter().find(|(name, _)| *name == words);
+    let own = Level::every().into_iter().filter(|level| matches!(level, Level::Own(_)));
+    let own: Vec<(&str, Level)> = own.map(|level| (level.id(), level)).collect();
+    let known = LEVELS.iter().chain(&own).find(|(name, _)| *name == words);
     known.map(|(_, level)| *level).ok_or_else(|| {
-        let names: Vec<&str> = LEVELS.iter().map(|(n, _)| *n).collect();
+        let names: Vec<&str> = LEVELS.iter().chain(&own).map(|(n, _)| *n).collect();
         let (words, list) = (clip(words), names.join(", "));
         let Text { fr, en } = hint(&words, &names);
         // The whole list is short: it is always given, beside the guess.

@@ -20,6 +20,15 @@ pub(super) fn shown(path: &Path) -> String {
 /// Says which file and why: absent, not permitted, too large, not UTF-8 (with the line).
 pub(super) fn read(path: &Path) -> Result<String, Text> {
     let name = shown(path);
+    String::from_utf8(bytes(path)?).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let line = 1 + error.as_bytes().iter().take(valid).filter(|b| **b == b'\n').count();
+        text!("{name}:{line} : ce n'est pas de l'UTF-8", "{name}:{line}: not UTF-8")
+    })
+}
+
+fn bytes(path: &Path) -> Result<Vec<u8>, Text> {
+    let name = shown(path);
     let mut bytes = Vec::new();
     let read =
         std::fs::File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes));
@@ -29,10 +38,18 @@ pub(super) fn read(path: &Path) -> Result<String, Text> {
     if bytes.len() as u64 > MAX_BYTES {
         return Err(text!("{name} : fichier de plus de 8 Mio", "{name}: file above 8 MiB"));
     }
-    String::from_utf8(bytes).map_err(|error| {
-        let valid = error.utf8_error().valid_up_to();
-        let line = 1 + error.as_bytes().iter().take(valid).filter(|b| **b == b'\n').count();
-        text!("{name}:{line} : ce n'est pas de l'UTF-8", "{name}:{line}: not UTF-8")
+    Ok(bytes)
+}
+
+/// The text of a table, in UTF-8 or else in Windows-1252.
+///
+/// # Errors
+/// As [`read`], but for the encoding.
+pub(super) fn read_any(path: &Path) -> Result<String, Text> {
+    let bytes = bytes(path)?;
+    Ok(match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(other) => encoding_rs::WINDOWS_1252.decode(other.as_bytes()).0.into_owned(),
     })
 }
 

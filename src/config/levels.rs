@@ -6,8 +6,8 @@ use super::{
 };
 use crate::{
     model::{
-        CsvOptions, DerivedSource, LayerDef, Level, SourceDef, SourceLocation, TerritoryBinding,
-        Text, layer::CodeColumn,
+        CsvOptions, DerivedSource, LayerDef, Level, LevelDef, SourceDef, SourceLocation,
+        TerritoryBinding, Text, layer::CodeColumn,
     },
     text,
 };
@@ -21,15 +21,19 @@ const DERIVED: [Level; 5] = [Level::Epci, Level::Ept, Level::Arr, Level::Dep, Le
 /// Who draws up the codes and names.
 const COG: &str = "INSEE, Code officiel géographique";
 
-/// Reads the table; all levels without it.
-pub(super) fn read(table: Option<&Table<'_>>) -> Vec<Level> {
-    let Some(table) = table.filter(|t| t.has("derived")) else { return DERIVED.to_vec() };
+/// Reads the table; without it all levels, those of the configuration that are made of communes
+/// among them.
+pub(super) fn read(table: Option<&Table<'_>>, own: &[LevelDef]) -> Vec<Level> {
+    let own = own.iter().map(|def| def.level).filter(|level| level.is_communal());
+    let all: Vec<Level> = DERIVED.into_iter().chain(own).collect();
+    let Some(table) = table.filter(|t| t.has("derived")) else { return all };
     let mut levels = Vec::new();
     for words in table.strings("derived").unwrap_or_default() {
-        match DERIVED.into_iter().find(|level| level.id() == words) {
-            Some(level) => levels.push(level),
+        match all.iter().find(|level| level.id() == words) {
+            Some(level) => levels.push(*level),
             None => {
-                let (words, known) = (clip(&words), DERIVED.map(Level::id));
+                let known: Vec<&str> = all.iter().map(|level| level.id()).collect();
+                let words = clip(&words);
                 let Text { fr, en } = hint(&words, &known);
                 let list = known.join(", ");
                 table.report(
@@ -102,6 +106,7 @@ fn title(level: Level) -> Text {
         }
         Level::Arr => text!("Arrondissements", "Arrondissements"),
         Level::Dep => text!("Départements", "Departments (départements)"),
+        Level::Own(own) => own.words().plural.clone(),
         _ => text!("Régions", "Regions (régions)"),
     }
 }
@@ -116,6 +121,10 @@ fn description(communes: &LayerDef, level: Level) -> Text {
         Level::Dep => text!(
             " « membres » liste les arrondissements.",
             " \"membres\" lists the arrondissements."
+        ),
+        Level::Own(_) => text!(
+            " Les membres sont ceux de la table du niveau.",
+            " The members are those of the level's table."
         ),
         _ => Text::default(),
     };

@@ -16,6 +16,7 @@ mod layer;
 mod levels;
 mod licence;
 mod network;
+mod own_levels;
 pub mod secrets;
 mod server;
 mod source;
@@ -37,7 +38,7 @@ pub use tiles::TileServiceSettings;
 
 use crate::{
     error::{Error, Result},
-    model::{LayerDef, Level, Text},
+    model::{LayerDef, Level, LevelDef, Text},
     text,
 };
 use document::Document;
@@ -67,6 +68,8 @@ pub struct Settings {
     pub styles: PathBuf,
     /// The layers, those of `[[tables]]` and derived levels among them, sorted by id.
     pub layers: Vec<LayerDef>,
+    /// The levels of the configuration.
+    pub levels: Vec<LevelDef>,
 }
 
 const KEYS: &[&str] = &[
@@ -77,6 +80,7 @@ const KEYS: &[&str] = &[
     "blobs",
     "exports",
     "layers",
+    "levels",
     "styles",
     "tables",
     "territories",
@@ -103,6 +107,7 @@ impl Settings {
             let styles = styles.unwrap_or_default();
             layers = read_layers(&main.layers, &styles, &mut problems);
             main.publish(&mut layers, &styles, &doc);
+            own_levels::bind(&mut layers, &main.levels, &doc);
             levels::derive(&mut layers, &main.derived);
         }
         problems.splice(0..0, doc.into_problems());
@@ -115,6 +120,7 @@ impl Settings {
                 blobs: main.blobs,
                 exports: main.exports,
                 styles: main.styles,
+                levels: main.levels.into_iter().map(|read| read.def).collect(),
                 layers,
             }),
             _ => Err(Error::Invalid(one_message(&problems))),
@@ -137,6 +143,7 @@ struct Main {
     tables: Vec<tables::Read>,
     /// Levels to draw from communes, where no layer draws them.
     derived: Vec<Level>,
+    levels: Vec<own_levels::Read>,
 }
 
 impl Main {
@@ -147,6 +154,8 @@ impl Main {
         let harvest = table.table("harvest", harvest::KEYS);
         let blobs = table.table("blobs", blobs::KEYS);
         let exports = table.table("exports", exports::KEYS);
+        let levels = own_levels::read(&table.tables("levels", own_levels::KEYS), base);
+        let own: Vec<LevelDef> = levels.iter().map(|read| read.def.clone()).collect();
         let styles = relative(table, "styles", base).unwrap_or_else(|| base.join("styles"));
         let main = Self {
             server: server.map_or_else(ServerSettings::default, |t| ServerSettings::read(&t)),
@@ -168,7 +177,8 @@ impl Main {
             styles,
             layers: relative(table, "layers", base).unwrap_or_else(|| base.join("layers")),
             tables: table.tables("tables", tables::KEYS).iter().filter_map(tables::read).collect(),
-            derived: levels::read(table.table("territories", levels::KEYS).as_ref()),
+            derived: levels::read(table.table("territories", levels::KEYS).as_ref(), &own),
+            levels,
         };
         // Each cleans its own folder: they must not meet.
         let folders = [

@@ -319,6 +319,7 @@ fn the_default_configuration_documents_every_key() {
         blobs::KEYS,
         exports::KEYS,
         levels::KEYS,
+        own_levels::KEYS,
         KEYS,
     ];
     for key in all.concat() {

@@ -109,7 +109,7 @@ async fn collection(visit: &Visit, layer: &Layer, mut links: Vec<Link>) -> Resul
         value["itemCount"] = count.into();
     }
     if let Some(scope) = &visit.scope {
-        value["territory"] = scope.selection.key.clone().into();
+        value["territory"] = scope.selection.shown().into();
     }
     Ok(value)
 }

@@ -133,7 +133,7 @@ pub async fn landing(visit: Visit) -> Answer {
         "links": landing_links(&visit),
     });
     if let Some(scope) = &visit.scope {
-        value["territory"] = scope.selection.key.clone().into();
+        value["territory"] = scope.selection.shown().into();
         value["layers"] = concerns.iter().map(|c| concern(&visit, c)).collect();
     }
     visit.send(&tag, Document::json(media::JSON, &value)).await

@@ -102,6 +102,11 @@ impl Site {
         hash.update(format!("{:?}", settings.layers));
         hash.update(format!("{:?}{:?}", settings.server.title, settings.server.description));
         hash.update(app.reference.id());
+        hash.update(app.reference.levels_key());
+        for level in &settings.levels {
+            let (level, lang) = (level.level, crate::model::Lang::Fr);
+            hash.update(format!("{level} {} {}", level.label(lang), level.plural(lang)));
+        }
         let stamp = hash.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect();
         let prefix = settings.server.public_url.as_deref().and_then(|url| {
             let (_, rest) = url.split_once("://")?;

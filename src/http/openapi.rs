@@ -380,7 +380,8 @@ fn parameters(visit: &Visit) -> Value {
         json!({ "type": "array", "minItems": 4, "maxItems": 6, "items": { "type": "number" } });
     let crs =
         json!({ "type": "string", "format": "uri", "enum": System::uris(None), "default": CRS84 });
-    let levels = crate::model::Level::ALL.map(crate::model::Level::id);
+    let levels: Vec<&str> =
+        crate::model::Level::every().into_iter().map(crate::model::Level::id).collect();
     json!({
         "limit": p(name::LIMIT, "Nombre d'entités par page", "Features per page", json!({ "type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT })),
         "bbox": p(name::BBOX, "Emprise : ouest, sud, est, nord", "Box: west, south, east, north", numbers),

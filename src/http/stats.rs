@@ -135,7 +135,7 @@ pub async fn stats(Path(id): Path<String>, visit: Visit) -> Answer {
 }
 
 fn read(visit: &Visit, layer: &Layer, asked: Option<&Arc<Scope>>) -> Result<FiguresQuery> {
-    let levels = || Level::ALL.map(Level::id).join(", ");
+    let levels = Level::ids;
     let by = visit.params.get(BY).ok_or_else(|| {
         let levels = levels();
         Error::Invalid(text!(

@@ -107,7 +107,7 @@ pub async fn table(visit: Visit) -> Answer {
 }
 
 fn incomplete(snapshot: &Snapshot) -> Error {
-    let levels = Level::ALL.map(Level::id).join(", ");
+    let levels = Level::ids();
     let layers: Vec<&str> = snapshot.served().map(|l| l.def.id.as_str()).collect();
     let layers = layers.join(", ");
     Error::Invalid(text!(
@@ -209,7 +209,7 @@ fn json(visit: &Visit, level: Level, asked: &Asked, table: &Table) -> Value {
         "level": level.id(),
         "reference": visit.site.app.reference.id(),
         "vintage": visit.site.app.reference.vintage(),
-        "territory": visit.scope.as_ref().map(|s| s.selection.key.as_str()),
+        "territory": visit.scope.as_ref().map(|s| s.selection.shown()),
         "rows": table.lines.iter().map(row).collect::<Vec<_>>(),
         "divergent": divergent,
         "sources": asked.columns.iter().map(source).collect::<Vec<_>>(),

@@ -12,11 +12,11 @@ use super::{
     visit::Visit,
 };
 use crate::{
-    catalog::Outline,
+    catalog::{Outline, Snapshot},
     error::{Error, Result},
     model::{Level, TerritoryCode},
     stats::Shape,
-    territory::{Resolved, Territory},
+    territory::{Resolved, Territory, Unit},
     text,
 };
 use axum::extract::Path;
@@ -58,11 +58,12 @@ pub async fn search(visit: Visit) -> Answer {
         }
         asked => asked.unwrap_or(DEFAULT).min(MOST),
     };
-    let tag = visit.tag(&["territories"]);
+    let tag = visit.tag(&["territories", &visit.site.state(&visit.snapshot())]);
     if let Some(unchanged) = visit.unchanged(&tag) {
         return Ok(unchanged);
     }
     let reference = &visit.site.app.reference;
+    let snapshot = visit.snapshot();
     let q = visit.params.get(Q).map(str::trim).filter(|q| !q.is_empty()).map(str::to_owned);
     let found = match &q {
         Some(q) if q.chars().count() > 200 => {
@@ -72,12 +73,11 @@ pub async fn search(visit: Visit) -> Answer {
             ))
             .into());
         }
-        Some(q) => reference.search(q, level, usize::try_from(limit).unwrap_or(20)),
-        // Without words: the régions, where everybody starts.
-        None => match reference.resolve("fr") {
-            Ok(fr) => reference.members(&fr.code).iter().filter_map(|c| reference.get(c)).collect(),
-            Err(_) => Vec::new(),
-        },
+        Some(q) => {
+            let listed = listed(&visit, &snapshot, level).await?;
+            reference.search_also(q, level, usize::try_from(limit).unwrap_or(20), &listed)
+        }
+        None => of_level(&visit, &snapshot, level, limit).await?,
     };
     let search = Search { q, found };
     if format == Format::Html {
@@ -87,12 +87,46 @@ pub async fn search(visit: Visit) -> Answer {
     let value = json!({
         "reference": reference.id(),
         "vintage": reference.vintage(),
-        "levels": Level::ALL.map(Level::id),
+        "levels": Level::every().into_iter().map(Level::id).collect::<Vec<_>>(),
         "numberReturned": search.found.len(),
         "territories": search.found.iter().map(|t| brief(&visit, t)).collect::<Vec<_>>(),
         "links": visit.own_links(media::JSON),
     });
     visit.send(&tag, Document::json(media::JSON, &value)).await
+}
+
+/// The first territories of a level, in the order of their codes; without a level the régions,
+/// where everybody starts.
+async fn of_level(
+    visit: &Visit,
+    snapshot: &Snapshot,
+    level: Option<Level>,
+    limit: u64,
+) -> Result<Vec<Territory>> {
+    let reference = &visit.site.app.reference;
+    let Some(level) = level else {
+        let regions = reference.members(&TerritoryCode::france());
+        return Ok(regions.iter().filter_map(|c| reference.get(c)).collect());
+    };
+    let limit = usize::try_from(limit).unwrap_or(20);
+    let units = reference.units(level).list;
+    if !units.is_empty() {
+        return Ok(units.iter().take(limit).filter_map(|u| reference.get(&u.code)).collect());
+    }
+    let listed = listed(visit, snapshot, Some(level)).await?;
+    Ok(listed.iter().take(limit).map(Territory::named).collect())
+}
+
+/// The territories that layers list and the reference does not, of a level or of all.
+async fn listed(visit: &Visit, snapshot: &Snapshot, level: Option<Level>) -> Result<Vec<Unit>> {
+    let app = &visit.site.app;
+    let elsewhere =
+        |its: &Level| level.is_none_or(|level| level == *its) && !app.reference.lists_level(*its);
+    let mut all = Vec::new();
+    for level in Level::every().into_iter().filter(elsewhere) {
+        all.extend(app.stats.listed(snapshot, level).await?.iter().cloned());
+    }
+    Ok(all)
 }
 
 /// `GET /territories/{level}-{code}`
@@ -115,11 +149,17 @@ pub async fn one(Path(code): Path<String>, visit: Visit) -> Answer {
     }
     let members = reference.members(&resolved.code);
     let shape = shape(&visit, outline).await?;
+    let listed = listed(&visit, &visit.snapshot(), Some(resolved.code.level)).await?;
+    let own = listed.iter().find(|unit| unit.code == resolved.code);
+    let listed = own.map(|unit| unit.name.as_str());
     let mut document = if format == Format::Html {
-        Document::html(pages::territory::page(&visit, &resolved, &members, shape.as_ref()))
+        Document::html(pages::territory::page(&visit, &resolved, listed, &members, shape.as_ref()))
     } else {
         let mut value = value(&visit, &resolved, &members);
         draw(&mut value, shape.as_ref())?;
+        if let (true, Some(name)) = (value["name"].is_null(), listed) {
+            value["name"] = name.into();
+        }
         match visit.params.get(name::F) {
             Some("geojson") => Document::json(media::GEOJSON, &feature(value)),
             _ => Document::json(media::JSON, &value),
@@ -161,7 +201,7 @@ fn draw(value: &mut Value, shape: Option<&Shape>) -> Result<()> {
         serde_json::from_str::<Value>(text).map_err(|e| Error::fault("a border read back", e))
     };
     let round = |v: f64, scale: f64| (v * scale).round() / scale;
-    value["bbox"] = json!(shape.map(|s| s.bbox.to_array()));
+    value["bbox"] = json!(shape.map(|s| s.bbox.to_array().map(|v| round(v, 1e9))));
     value["areaKm2"] = json!(shape.map(|s| round(s.area_km2, 1e4)));
     value["centroid"] = json!(shape.map(|s| s.centroid.map(|v| round(v, 1e6))));
     value["communesMissing"] = json!(shape.map(|s| s.missing));
@@ -242,6 +282,7 @@ pub(super) fn named(visit: &Visit, code: &TerritoryCode) -> Value {
 
 fn full(visit: &Visit, territory: &Territory) -> Value {
     let mut value = named(visit, &territory.code);
+    value["name"] = territory.name.clone().into();
     value["population"] = territory.population.into();
     value["postalCodes"] = json!(territory.postal_codes);
     value["parents"] = territory.parents.iter().map(|c| named(visit, c)).collect();

@@ -346,6 +346,7 @@ pub fn settings() -> Settings {
         blobs: BlobSettings { path: "blobs".into(), s3: None },
         exports: ExportSettings::default_in(&std::env::temp_dir().join("socle-http-tests")),
         styles: "no-such-folder".into(),
+        levels: Vec::new(),
         layers: vec![
             layer("communes", "Communes"),
             layer("mairies", "Mairies"),

@@ -181,6 +181,9 @@ impl<'a> Attacher<'a> {
             Some(live) => live.form.clone(),
         };
         let mut parts = vec![of, self.reference.id().to_owned()];
+        // Codes of a configured level name the communes that its table says.
+        let own = self.columns.iter().filter_map(|(level, _)| self.reference.level_key(*level));
+        parts.extend(own.map(str::to_owned));
         parts.extend(self.borders.iter().map(|b| b.key()));
         let id = super::hex(&Sha256::digest(parts.join("\n")), 8);
         match &version.live {

@@ -40,7 +40,9 @@ impl Importer {
         let made = def.derived()?;
         let border = borders.communes(&made.from)?;
         let (from, version) = (&made.from, &border.at().version);
-        let inputs = [border.key(), self.reference.id().to_owned(), made.level.to_string()];
+        let state = self.reference.level_key(made.level).unwrap_or_default().to_owned();
+        let reference = self.reference.id().to_owned();
+        let inputs = [border.key(), reference, made.level.to_string(), state];
         let digest = Sha256::digest(format!("{RECIPE}\n{}", inputs.join("\n")));
         Some(Harvested {
             name: from.to_string(),

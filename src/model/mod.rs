@@ -39,7 +39,10 @@ pub use report::{Carried, Refusal, RefusalReason, Report};
 pub use schema::{Field, FieldKind, Schema};
 pub use selection::{Clause, Mode, RankSet, Selection};
 pub use sheet::{Cell, Sheet};
-pub use territory::{Code, Level, TerritoryCode, TerritoryError};
+pub use territory::{
+    Code, Level, LevelDef, LevelSource, LevelTable, LevelWords, OwnLevel, TerritoryCode,
+    TerritoryError,
+};
 pub use text::{Lang, Text};
 pub use tile_id::TileId;
 pub use value::{Value, ValueRef};

@@ -105,13 +105,24 @@ pub struct Clause {
 /// ETags and cursors.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Selection {
-    /// Normal form, e.g. `dep:59` or `dep:59+dep:62|within`.
+    /// Normal form, e.g. `dep:59` or `dep:59+dep:62|within`; [`Selection::shown`] for people.
     pub key: String,
     /// The alternatives.
     pub any: Vec<Clause>,
 }
 
 impl Selection {
+    /// The key as people read it: without the states of configured levels (`bv:59350@1f09c3aa`).
+    pub fn shown(&self) -> String {
+        let mut shown = String::with_capacity(self.key.len());
+        let mut parts = self.key.split('@');
+        shown.push_str(parts.next().unwrap_or_default());
+        for part in parts {
+            shown.push_str(part.trim_start_matches(|c: char| c.is_ascii_hexdigit()));
+        }
+        shown
+    }
+
     /// Whether it lets through a feature of these communes and territories of other levels.
     pub fn admits(&self, communes: &RankSet, others: &[TerritoryCode]) -> bool {
         self.any.iter().any(|clause| {

@@ -5,9 +5,11 @@
 
 mod error;
 mod level;
+mod own;
 
 pub use error::TerritoryError;
 pub use level::Level;
+pub use own::{LevelDef, LevelSource, LevelTable, LevelWords, OwnLevel};
 
 use error::shown;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};

@@ -72,7 +72,7 @@ impl Wanted {
 }
 
 fn unknown(wish: &str) -> Error {
-    let levels = Level::ALL.into_iter().filter(|level| *level != Level::Fr);
+    let levels = Level::every().into_iter().filter(|level| *level != Level::Fr);
     let levels = levels.map(Level::id).collect::<Vec<_>>().join(", ");
     let wish: String = wish.chars().take(80).collect();
     Error::Invalid(text!(

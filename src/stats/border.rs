@@ -7,7 +7,7 @@ use crate::{
     model::{Code, Lang, Level, TerritoryCode, ValueRef},
     query::{Filter, Scan, Start},
     store::{At, Row, Store},
-    territory::{Carry, Reference},
+    territory::{Carry, Reference, Unit},
     text,
 };
 use rustc_hash::FxHashMap;
@@ -77,6 +77,27 @@ impl Border {
         });
         store.scan_values(&self.at, whole(), sink).await?;
         Ok(std::mem::take(&mut *names.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// The territories of the level, in the order of their codes.
+    pub(super) async fn units(&self, store: &Arc<dyn Store>) -> Result<Vec<Unit>> {
+        let units: Arc<Mutex<Vec<Unit>>> = Arc::default();
+        let (out, border) = (units.clone(), self.clone());
+        let sink = Box::new(move |row: &Row<'_>| {
+            let code = border.code_of(row.values);
+            let code = code.and_then(|code| TerritoryCode::new(border.level, &code).ok());
+            if let Some(code) = code {
+                let name = border.label.and_then(|label| plain(row.values, label));
+                let name = name.unwrap_or_else(|| code.code.to_string());
+                out.lock().unwrap_or_else(PoisonError::into_inner).push(Unit { code, name });
+            }
+            ControlFlow::Continue(())
+        });
+        store.scan_values(&self.at, whole(), sink).await?;
+        let mut units = std::mem::take(&mut *units.lock().unwrap_or_else(PoisonError::into_inner));
+        units.sort_by(|a, b| a.code.cmp(&b.code));
+        units.dedup_by(|b, a| a.code == b.code);
+        Ok(units)
     }
 
     /// The code of one of its rows; `None` for rows of other levels.

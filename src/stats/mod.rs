@@ -33,10 +33,11 @@ pub use standing::{Concern, Standing};
 pub use table::{CellWords, Column, Found, Line, MAX_COLUMNS, Show, Table};
 
 use crate::{
+    catalog::Snapshot,
     error::{Error, Result},
     model::Level,
     store::{At, Reach, Store},
-    territory::{Reference, Units},
+    territory::{Reference, Unit, Units},
 };
 use moka::future::Cache;
 use std::sync::Arc;
@@ -55,6 +56,7 @@ pub struct Stats {
     figures: Cache<String, Arc<Figures>>,
     outlines: Cache<String, Arc<Choropleth>>,
     units: Cache<(String, Level), Arc<Units>>,
+    listed: Cache<String, Arc<Vec<Unit>>>,
     news: Cache<String, Arc<News>>,
 }
 
@@ -74,11 +76,12 @@ impl Stats {
             .weigher(|key: &String, outlines: &Arc<Choropleth>| cap(key.len() + outlines.weight()))
             .build();
         let units = Cache::builder().max_capacity(32).build();
+        let listed = Cache::builder().max_capacity(16).build();
         let news = Cache::builder()
             .max_capacity(NEWS_BYTES)
             .weigher(|key: &String, news: &Arc<News>| cap(key.len() + news.weight()))
             .build();
-        Self { store, reaches, figures, outlines, units, news }
+        Self { store, reaches, figures, outlines, units, listed, news }
     }
 
     /// The reach index of a state, kept while it is asked for.
@@ -86,6 +89,14 @@ impl Stats {
         let key = format!("{}/{}", at.layer, at.key());
         let load = async { self.store.reach(at).await.map(Arc::new) };
         self.reaches.try_get_with(key, load).await.map_err(Error::shared)
+    }
+
+    /// The territories of a level that the reference does not list, by the layer that draws them;
+    /// none when no layer does.
+    pub async fn listed(&self, snapshot: &Snapshot, level: Level) -> Result<Arc<Vec<Unit>>> {
+        let Some(border) = Border::of(snapshot, level) else { return Ok(Arc::default()) };
+        let read = async { border.units(&self.store).await.map(Arc::new) };
+        self.listed.try_get_with(border.key(), read).await.map_err(Error::shared)
     }
 
     /// The territories of a level under a reference.

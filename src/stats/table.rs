@@ -90,7 +90,12 @@ pub struct Table {
 /// The levels above one, as the table shows them.
 fn above(level: Level) -> Vec<Level> {
     match level {
-        Level::Com => vec![Level::Epci, Level::Arr, Level::Dep, Level::Reg],
+        Level::Com => {
+            let own = |level: &Level| matches!(level, Level::Own(_)) && level.is_communal();
+            let own = Level::every().into_iter().filter(own);
+            [Level::Epci, Level::Arr, Level::Dep, Level::Reg].into_iter().chain(own).collect()
+        }
+        Level::Own(own) if own.words().communal => vec![Level::Dep, Level::Reg],
         Level::Arm | Level::Comd | Level::Coma => {
             vec![Level::Com, Level::Epci, Level::Dep, Level::Reg]
         }

@@ -12,6 +12,7 @@
 //! | `carry` | what became of this commune code? |
 //! | `vintages` | which communes had this year, and what became of each? |
 //! | `gone` | what followed this dissolved EPCI? |
+//! | `own` | which territories does a level of the configuration have? |
 //! | `resolve` | which territory does this text mean? |
 //! | `select` | which features does this set of territories select? |
 //! | `perimeter` | what is the border of these territories made of? |
@@ -22,6 +23,7 @@
 mod carry;
 mod decode;
 mod gone;
+mod own;
 mod perimeter;
 mod remarks;
 mod resolve;
@@ -34,6 +36,7 @@ mod vintages;
 
 pub use carry::Carry;
 pub use gone::Dissolved;
+pub use own::LevelReport;
 pub use resolve::Resolved;
 pub use select::MOST_TERRITORIES;
 pub use sheet::{Add, Ask, By, CarriedSheet, Carrier, Located, Meeting, Plan, Row, in_time};
@@ -44,6 +47,7 @@ use crate::{
     error::Result,
     model::{Level, RankSet, TerritoryCode},
 };
+use own::Own;
 use search::Names;
 use std::{
     collections::BTreeSet,
@@ -58,7 +62,9 @@ const BUILTIN: &[u8] = include_bytes!("cog/cog.bin");
 /// The territory reference in force: one vintage of the COG. The default one knows nothing.
 #[derive(Debug, Default)]
 pub struct Reference {
-    table: Table,
+    table: Arc<Table>,
+    /// The levels of the configuration that are tables of communes.
+    own: Vec<Own>,
     /// Made at the first search.
     names: OnceLock<Names>,
     /// When each code was a commune; made when first asked.
@@ -76,9 +82,9 @@ pub struct Territory {
     pub population: Option<u64>,
     /// Postal codes (communes and arrondissements municipaux).
     pub postal_codes: Vec<String>,
-    /// The territories it belongs to, nearest first (a commune: epci, ept, arr, dep, reg; a
-    /// commune déléguée or associée, an arrondissement municipal: its commune first). An EPCI
-    /// across départements lists each.
+    /// The territories it belongs to, nearest first (a commune: epci, ept, arr, dep, reg, then
+    /// those of configured levels; a commune déléguée or associée, an arrondissement municipal: its
+    /// commune first). An EPCI across départements lists each.
     pub parents: Vec<TerritoryCode>,
     /// The one département it lies in, which tells homonyms apart; `None` when there is none or
     /// are several, and for a département itself.
@@ -97,6 +103,19 @@ pub struct Department {
 }
 
 impl Territory {
+    /// One of which no more than code and name is known.
+    pub fn named(unit: &Unit) -> Self {
+        Self {
+            code: unit.code.clone(),
+            name: unit.name.clone(),
+            population: None,
+            postal_codes: Vec::new(),
+            parents: Vec::new(),
+            department: None,
+            epci_kind: None,
+        }
+    }
+
     /// Its name with its département's code, where it lies in one: `Saint-Denis (93)`.
     pub fn label(&self) -> String {
         match &self.department {
@@ -171,7 +190,7 @@ impl Reference {
     /// # Errors
     /// [`crate::error::Error::Refused`], naming the line, when it is no such table.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        Ok(Self { table: decode::decode(bytes)?, ..Self::default() })
+        Ok(Self { table: Arc::new(decode::decode(bytes)?), ..Self::default() })
     }
 
     /// Its version: the vintage and a checksum of its content, e.g. `cog-2026-1f09c3aa`. Part of
@@ -220,22 +239,31 @@ impl Reference {
     pub fn get(&self, code: &TerritoryCode) -> Option<Territory> {
         match code.level {
             Level::Fr => Some(self.france(code)),
+            Level::Own(_) => self.own_unit(code).map(|unit| self.own_territory(unit)),
             level => self.territory(self.table.unit(level, code.code.as_str())?),
         }
     }
 
     /// The communes of a communal territory; `None` for other levels and unknown codes.
     pub fn communes(&self, code: &TerritoryCode) -> Option<RankSet> {
-        self.table.communes_in(code)
+        match code.level {
+            Level::Own(_) => self.own_unit(code).map(|unit| unit.communes.clone()),
+            _ => self.table.communes_in(code),
+        }
     }
 
     /// Direct members one level down (a part of France: its régions; a région: its départements;
-    /// a département: its arrondissements, then communes; an arrondissement, an EPCI, an EPT: its
-    /// communes; a commune: its arm/comd/coma), each level in the order of codes.
+    /// a département: its arrondissements, then communes; an arrondissement, an EPCI, an EPT, a
+    /// territory of a level of the configuration: its communes; a commune: its arm/comd/coma), each level in the order of codes.
     pub fn members(&self, code: &TerritoryCode) -> Vec<TerritoryCode> {
         let table = &self.table;
         if code.level == Level::Fr {
             return self.codes(table.regions_of(code.code.as_str()));
+        }
+        if let Some(unit) = self.own_unit(code) {
+            let mut codes = self.codes(unit.communes.iter());
+            codes.sort();
+            return codes;
         }
         let Some(unit) = table.unit(code.level, code.code.as_str()) else { return Vec::new() };
         let children = |level: Level| {
@@ -282,7 +310,10 @@ impl Reference {
     fn territory(&self, unit: u32) -> Option<Territory> {
         let table = &self.table;
         let code = table.code(unit)?;
-        let parents = self.parents(unit, code.level);
+        let mut parents = self.parents(unit, code.level);
+        if code.level == Level::Com {
+            parents.extend(self.own_of(unit));
+        }
         let mut departments = parents.iter().filter(|parent| parent.level == Level::Dep);
         let department = match (departments.next(), departments.next()) {
             (Some(only), None) => table.unit(Level::Dep, only.code.as_str()).map(|dep| {

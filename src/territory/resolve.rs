@@ -137,13 +137,25 @@ impl Reference {
 
     /// Whether the COG lists this territory.
     fn lists(&self, code: &TerritoryCode) -> bool {
-        code.level == Level::Fr || self.table.unit(code.level, code.code.as_str()).is_some()
+        match code.level {
+            Level::Fr => true,
+            Level::Own(_) => self.own_unit(code).is_some(),
+            level => self.table.unit(level, code.code.as_str()).is_some(),
+        }
+    }
+
+    /// Whether the reference lists the territories of a level; else a layer does.
+    pub fn lists_level(&self, level: Level) -> bool {
+        match level {
+            Level::Own(_) => self.own(level).is_some(),
+            level => !matches!(level, Level::Canton | Level::Qpv),
+        }
     }
 
     /// Refuses a territory that the COG would list if it existed.
     pub(super) fn check_listed(&self, code: &TerritoryCode) -> Result<()> {
-        let elsewhere = matches!(code.level, Level::Canton | Level::Qpv);
-        if elsewhere || self.lists(code) { Ok(()) } else { Err(self.unknown(code)) }
+        let known = !self.lists_level(code.level) || self.lists(code);
+        if known { Ok(()) } else { Err(self.unknown(code)) }
     }
 
     /// The refusal of a well-formed code that is no territory's.
@@ -153,10 +165,16 @@ impl Reference {
         }
         let (fr, en) = (code.level.label(Lang::Fr), code.level.label(Lang::En));
         let vintage = self.vintage();
-        let text = text!(
-            "« {code} » : le COG {vintage} ne connaît pas ce territoire ({fr}).",
-            "\"{code}\": the COG {vintage} does not know this territory ({en})."
-        );
+        let text = match code.level {
+            Level::Own(_) => text!(
+                "« {code} » : la table de ce niveau ({fr}) ne connaît pas ce territoire.",
+                "\"{code}\": the table of this level ({en}) does not know this territory."
+            ),
+            _ => text!(
+                "« {code} » : le COG {vintage} ne connaît pas ce territoire ({fr}).",
+                "\"{code}\": the COG {vintage} does not know this territory ({en})."
+            ),
+        };
         let written = code.code.as_str();
         self.with_candidates(text, self.candidates(written, written))
     }
@@ -182,10 +200,12 @@ impl Reference {
             return Vec::new();
         }
         let upper = code.to_ascii_uppercase();
+        let own = self.own.iter().filter_map(|own| TerritoryCode::new(own.level, code).ok());
         let mut found: Vec<TerritoryCode> = Level::ALL
             .into_iter()
             .filter(|_| !upper.is_empty())
             .filter_map(|level| TerritoryCode::new(level, &upper).ok())
+            .chain(own)
             .filter(|code| matches!(code.level, Level::Canton | Level::Qpv) || self.lists(code))
             .collect();
         if let (true, Carry::Carried(rank)) = (found.is_empty(), self.carry(&upper)) {

@@ -5,7 +5,7 @@
 //! kept of a scan is a heap of as many results as were asked for.
 
 use super::{
-    Reference, Territory,
+    Reference, Territory, Unit,
     table::{LISTED, Table},
 };
 use crate::model::Level;
@@ -157,6 +157,17 @@ impl Reference {
     /// of one of its words, then anywhere in it; population breaks ties. A query of digits is a
     /// postal code or the start of one; a whole code of the COG finds its territories too.
     pub fn search(&self, q: &str, level: Option<Level>, limit: usize) -> Vec<Territory> {
+        self.search_also(q, level, limit, &[])
+    }
+
+    /// The same among the territories that the reference lists and those that a layer does.
+    pub fn search_also(
+        &self,
+        q: &str,
+        level: Option<Level>,
+        limit: usize,
+        listed: &[Unit],
+    ) -> Vec<Territory> {
         let q = q.trim();
         if q.is_empty() || q.len() > LONGEST_QUERY || limit == 0 {
             return Vec::new();
@@ -200,8 +211,55 @@ impl Reference {
                 offer(unit, Fit::Code);
             }
         }
-        best.heap.into_sorted_vec().iter().filter_map(|hit| self.territory(hit.unit)).collect()
+        let hits = best.heap.into_sorted_vec().into_iter();
+        let mut found: Vec<Found> = hits
+            .filter_map(|hit| {
+                let rank = (hit.fit, hit.lesser_level, hit.population);
+                Some(Found { rank, territory: self.territory(hit.unit)? })
+            })
+            .collect();
+        found.extend(self.search_own(q, &folded, level));
+        found.extend(listed.iter().filter_map(|unit| {
+            let fit = fit_of(&unit.name, unit.code.code.as_str(), &folded, q)?;
+            Some(Found { rank: (fit, true, Reverse(0)), territory: Territory::named(unit) })
+        }));
+        found.sort_by_key(|found| found.rank);
+        found.truncate(limit);
+        found.into_iter().map(|found| found.territory).collect()
     }
+
+    /// Among the territories of configured levels: some thousands at most, so that their names are
+    /// folded each time.
+    fn search_own<'a>(
+        &'a self,
+        q: &'a str,
+        folded: &'a str,
+        level: Option<Level>,
+    ) -> impl Iterator<Item = Found> + 'a {
+        let wanted = move |its: Level| level.is_none_or(|level| level == its);
+        let own = self.own.iter().filter(move |own| wanted(own.level)).flat_map(|own| &own.list);
+        own.filter_map(move |unit| {
+            let fit = fit_of(&unit.name, unit.code.code.as_str(), folded, q)?;
+            let territory = self.own_territory(unit);
+            let population = Reverse(territory.population.unwrap_or(0));
+            Some(Found { rank: (fit, true, population), territory })
+        })
+    }
+}
+
+/// A territory found, with how well it answers, in the order of [`Hit`].
+struct Found {
+    rank: (Fit, bool, Reverse<u64>),
+    territory: Territory,
+}
+
+/// How a territory of this name and code answers a query; `None` when it does not.
+fn fit_of(name: &str, code: &str, folded: &str, q: &str) -> Option<Fit> {
+    if code.eq_ignore_ascii_case(q) {
+        return Some(Fit::Code);
+    }
+    let name = fold(name);
+    (!folded.is_empty() && name.contains(folded)).then(|| fit(&name, folded))
 }
 
 /// The postal codes that start with given digits.

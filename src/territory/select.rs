@@ -64,7 +64,12 @@ impl Reference {
             self.check_listed(other)?;
             any.push(Clause { others: vec![other.clone()], ..Clause::default() });
         }
-        let mut key = sorted.iter().map(ToString::to_string).collect::<Vec<_>>().join("+");
+        // A table of communes that changed makes another selection of the same name.
+        let named = |code: &TerritoryCode| match self.level_key(code.level) {
+            Some(state) => format!("{code}@{state}"),
+            None => code.to_string(),
+        };
+        let mut key = sorted.iter().map(named).collect::<Vec<_>>().join("+");
         if mode == Mode::Within {
             key.push_str("|within");
         }

@@ -168,12 +168,12 @@ pub(super) const LISTED: [Level; 9] = [
 impl Table {
     /// Where a level's units are.
     pub(super) fn level(&self, level: Level) -> Range<u32> {
-        self.levels.get(level as usize).cloned().unwrap_or_default()
+        level.number().and_then(|at| self.levels.get(at)).cloned().unwrap_or_default()
     }
 
     /// Says where a level's units are.
     pub(super) fn set_level(&mut self, level: Level, units: Range<u32>) {
-        if let Some(held) = self.levels.get_mut(level as usize) {
+        if let Some(held) = level.number().and_then(|at| self.levels.get_mut(at)) {
             *held = units;
         }
     }

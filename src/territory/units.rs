@@ -45,6 +45,10 @@ impl Reference {
                 .into_iter()
                 .filter_map(|part| TerritoryCode::new(Level::Fr, part).ok())
                 .collect(),
+            Level::Own(_) => {
+                let list = self.own(level).map(|own| own.list.as_slice()).unwrap_or_default();
+                list.iter().map(|unit| unit.code.clone()).collect()
+            }
             _ => {
                 let mut codes = self.codes(self.table.level(level));
                 codes.sort();
@@ -73,6 +77,9 @@ impl Reference {
     pub fn name(&self, code: &TerritoryCode) -> String {
         if code.level == Level::Fr {
             return self.france(code).name;
+        }
+        if let Some(unit) = self.own_unit(code) {
+            return unit.name.clone();
         }
         match self.table.unit(code.level, code.code.as_str()) {
             Some(unit) => self.table.names.get(unit).to_owned(),

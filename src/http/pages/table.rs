@@ -29,7 +29,7 @@ pub fn page(visit: &Visit, snapshot: &Snapshot, asked: &Asked, made: Option<&She
 }
 
 fn form(visit: &Visit, snapshot: &Snapshot, asked: &Asked) -> Markup {
-    let levels = Level::ALL.into_iter().filter(|l| *l != Level::Fr);
+    let levels = Level::every().into_iter().filter(|l| *l != Level::Fr);
     let chosen = |id: &str| asked.columns.iter().any(|c| c.name == id);
     html! {
         form.filters action=(visit.url("table")) method="get" {

@@ -71,13 +71,14 @@ fn row(visit: &Visit, territory: &Territory) -> Markup {
 pub fn page(
     visit: &Visit,
     resolved: &Resolved,
+    listed: Option<&str>,
     members: &[TerritoryCode],
     shape: Option<&Shape>,
 ) -> String {
     let reference = &visit.site.app.reference;
     let territory = reference.get(&resolved.code);
     let id = &resolved.code.to_string();
-    let title = territory.as_ref().map_or_else(|| id.clone(), |t| t.name.clone());
+    let title = territory.as_ref().map(|t| t.name.as_str()).or(listed).unwrap_or(id).to_owned();
     let name =
         |code: &TerritoryCode| reference.get(code).map_or_else(|| code.to_string(), |t| t.name);
     let service = scope_url(visit, &resolved.code);
@@ -179,6 +180,7 @@ fn level(visit: &Visit, level: Level) -> &'static str {
         Level::Coma => ("Commune associée", "Associated commune"),
         Level::Canton => ("Canton", "Canton"),
         Level::Qpv => ("Quartier prioritaire (QPV)", "Priority neighbourhood (QPV)"),
+        Level::Own(own) => return visit.say(&own.words().title),
     };
     visit.words(fr, en)
 }
@@ -198,6 +200,7 @@ fn plural(visit: &Visit, level: Level) -> &'static str {
         Level::Coma => ("Communes associées", "Associated communes"),
         Level::Canton => ("Cantons", "Cantons"),
         Level::Qpv => ("Quartiers prioritaires (QPV)", "Priority neighbourhoods (QPV)"),
+        Level::Own(own) => return visit.say(&own.words().plural),
     };
     visit.words(fr, en)
 }

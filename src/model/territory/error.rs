@@ -52,7 +52,7 @@ impl TerritoryError {
     pub fn text(&self) -> Text {
         match self {
             Self::Level { given } => {
-                let levels = Level::ALL.map(Level::id).join(", ");
+                let levels = Level::ids();
                 text!(
                     "« {given} » : niveau de territoire inconnu. Niveaux : {levels}.",
                     "\"{given}\": unknown territory level. Levels: {levels}."

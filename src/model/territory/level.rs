@@ -1,14 +1,13 @@
 //! Levels: their names, and the form of their codes.
 
-use super::{TerritoryError, error::shown};
+use super::{LevelWords, OwnLevel, TerritoryError, error::shown};
 use crate::model::{Lang, Text};
 use crate::text;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{fmt, str::FromStr};
 
 /// A territory level (DESIGN §2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Level {
     /// Commune.
     Com,
@@ -34,10 +33,12 @@ pub enum Level {
     Canton,
     /// Quartier prioritaire de la politique de la ville.
     Qpv,
+    /// One that the configuration adds.
+    Own(OwnLevel),
 }
 
 impl Level {
-    /// Every level, communal ones first.
+    /// The levels that the program knows by itself, communal ones first.
     pub const ALL: [Level; 12] = [
         Level::Com,
         Level::Epci,
@@ -53,9 +54,31 @@ impl Level {
         Level::Qpv,
     ];
 
+    /// Every level, those of the configuration last.
+    pub fn every() -> Vec<Level> {
+        Self::ALL.into_iter().chain(OwnLevel::all().into_iter().map(Level::Own)).collect()
+    }
+
+    /// The ids of every level, for messages.
+    pub fn ids() -> String {
+        Self::every().into_iter().map(Level::id).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Adds a level of the configuration; `None` when its id is none or is taken. One that has
+    /// that id already takes the new words: the configuration is read once.
+    pub fn add(words: LevelWords) -> Option<Level> {
+        OwnLevel::admits(&words.id).then(|| Level::Own(OwnLevel::add(words)))
+    }
+
+    /// Its place in [`Level::ALL`]; `None` for a level of the configuration.
+    pub fn number(self) -> Option<usize> {
+        Self::ALL.iter().position(|level| *level == self)
+    }
+
     /// Its id, as written before the code.
     pub fn id(self) -> &'static str {
         match self {
+            Level::Own(own) => &own.words().id,
             Level::Com => "com",
             Level::Epci => "epci",
             Level::Ept => "ept",
@@ -75,12 +98,16 @@ impl Level {
     /// its communes.
     pub fn is_communal(self) -> bool {
         use Level::*;
-        matches!(self, Com | Epci | Ept | Arr | Dep | Reg | Fr)
+        match self {
+            Own(own) => own.words().communal,
+            level => matches!(level, Com | Epci | Ept | Arr | Dep | Reg | Fr),
+        }
     }
 
     /// What one is called.
     pub fn label(self, lang: Lang) -> &'static str {
         match (self, lang) {
+            (Level::Own(own), lang) => own.words().title.get(lang),
             (Level::Com, _) => "commune",
             (Level::Epci, Lang::Fr) => "EPCI",
             (Level::Epci, Lang::En) => "intermunicipality (EPCI)",
@@ -107,6 +134,7 @@ impl Level {
     /// What several are called.
     pub fn plural(self, lang: Lang) -> &'static str {
         match (self, lang) {
+            (Level::Own(own), lang) => own.words().plural.get(lang),
             (Level::Com, _) => "communes",
             (Level::Epci, Lang::Fr) => "EPCI",
             (Level::Epci, Lang::En) => "intermunicipalities (EPCI)",
@@ -168,6 +196,10 @@ impl Level {
                 "8 caractères, comme QN00101M (2024) ou QP009002 (2015)",
                 "8 characters, such as QN00101M (2024) or QP009002 (2015)"
             ),
+            Level::Own(_) => text!(
+                "1 à 14 lettres ou chiffres sans accent",
+                "1 to 14 letters or digits without accents"
+            ),
         }
     }
 
@@ -189,6 +221,7 @@ impl Level {
                 after_department(code, 2, |b| b.is_ascii_digit() || b.is_ascii_uppercase())
             }
             Level::Qpv => neighbourhood_form(code),
+            Level::Own(_) => !code.is_empty() && code.bytes().all(|b| b.is_ascii_alphanumeric()),
         }
     }
 }
@@ -260,6 +293,7 @@ impl FromStr for Level {
         Level::ALL
             .into_iter()
             .find(|level| level.id() == text)
+            .or_else(|| OwnLevel::find(text).map(Level::Own))
             .ok_or_else(|| TerritoryError::Level { given: shown(text) })
     }
 }
@@ -267,5 +301,17 @@ impl FromStr for Level {
 impl fmt::Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.id())
+    }
+}
+
+impl Serialize for Level {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.id())
+    }
+}
+
+impl<'de> Deserialize<'de> for Level {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }

@@ -174,6 +174,12 @@ impl Carrier {
     }
 }
 
+/// The column of commune codes among columns of these names, by its usual ones.
+pub(in crate::territory) fn usual_codes(header: &[String]) -> Option<usize> {
+    let plain: Vec<String> = header.iter().map(|name| plain(name)).collect();
+    CODES.iter().find_map(|usual| plain.iter().position(|name| name == usual))
+}
+
 fn usual(sheet: &Sheet, usual: &[&str]) -> Option<usize> {
     let plain: Vec<String> = sheet.header.iter().map(|name| plain(name)).collect();
     usual.iter().find_map(|usual| plain.iter().position(|name| name == usual))

@@ -18,6 +18,7 @@ mod conflicts;
 mod judge;
 mod names;
 
+pub(super) use columns::usual_codes;
 pub use columns::{By, Plan};
 pub use conflicts::Meeting;
 pub use judge::{Located, Row};
