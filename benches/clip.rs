@@ -12,7 +12,7 @@ use crate::{
 use socle::{
     catalog::Outline,
     formats::geojson,
-    items::{Items, PageQuery, System},
+    items::{Items, PageQuery, System, View},
     model::{Level, Mode, TerritoryCode},
     query::{Filter, Start},
     store::border::Borders,
@@ -48,6 +48,7 @@ pub fn run(site: &Site, report: &mut Report) {
                 start: Start::Offset(0),
                 limit: 10_000,
                 system: System::default(),
+                view: View::default(),
             };
             // A layer of one region has no border for the others.
             let Ok(page) = runtime.block_on(items.cut_page(&layer, query, &outline(code))) else {

@@ -9,7 +9,7 @@ use socle::{
     catalog::{Catalog, Layer},
     config::Settings,
     formats::geojson::FeatureWriter,
-    items::{Items, PageQuery, System},
+    items::{Items, PageQuery, System, View},
     query::{Filter, Scan, Start},
     store::{Store, embedded::EmbeddedStore},
 };
@@ -44,6 +44,7 @@ pub fn run(site: &Site, report: &mut Report) {
                 start,
                 limit: 1_000,
                 system: System::default(),
+                view: View::default(),
             };
             let page = runtime.block_on(items.page(&layer, query)).expect("a page");
             assert_eq!(page.returned, 1_000);

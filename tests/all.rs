@@ -52,4 +52,5 @@ mod tables;
 mod tls;
 mod touched;
 mod upgrade;
+mod views;
 mod vintages;

@@ -20,12 +20,13 @@ use socle::{
     items::Frame,
     model::{Clause, FieldKind, Mode, RankSet, Selection, TileId, Value},
     query::{
-        Filter, Scan, Start,
+        Filter, Scan, Sort, Start,
         cql2::{self, Context, Dialect, Expression},
     },
     store::{At, Store},
 };
 use std::{
+    cmp::Ordering,
     collections::BTreeSet,
     fs,
     ops::ControlFlow,
@@ -453,6 +454,66 @@ async fn found(store: &Arc<dyn Store>, at: &At, filter: Filter) -> Result<Vec<u6
     Ok(seen)
 }
 
+/// How two values stand to each other in an order; none is last.
+fn compared(a: &Value, b: &Value, descending: bool) -> Ordering {
+    let order = match (a, b) {
+        (Value::Null, Value::Null) => return Ordering::Equal,
+        (Value::Null, _) => return Ordering::Greater,
+        (_, Value::Null) => return Ordering::Less,
+        (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
+        (Value::Int(a), Value::Int(b)) => a.cmp(b),
+        (Value::Float(a), Value::Float(b)) => a.total_cmp(b),
+        (Value::Text(a), Value::Text(b)) => a.as_bytes().cmp(b.as_bytes()),
+        (Value::Date(a), Value::Date(b)) => a.cmp(b),
+        (Value::DateTime(a), Value::DateTime(b)) => a.cmp(b),
+        other => panic!("{other:?}"),
+    };
+    if descending { order.reverse() } else { order }
+}
+
+/// Both stores sort by every kind of value, and go on where a page ends.
+fn orders_of(
+    places: &[Place],
+    stores: &[(Arc<dyn Store>, At)],
+    features: &[socle::model::Feature],
+) {
+    for (field, (name, kind)) in FIELDS.iter().enumerate() {
+        for descending in [false, true] {
+            let sign = if descending { "-" } else { "" };
+            let written = format!("{sign}{name}");
+            let sort = Sort::parse(&written, &stores[0].1.version.schema);
+            if *kind == FieldKind::Json {
+                assert!(sort.is_err());
+                continue;
+            }
+            let sort = Arc::new(sort.unwrap());
+            let mut expected: Vec<usize> = (0..features.len()).collect();
+            expected.sort_by(|a, b| {
+                compared(&features[*a].values[field], &features[*b].values[field], descending)
+            });
+            for (place, (store, at)) in places.iter().zip(stores) {
+                let mut ids = Vec::new();
+                let mut start = Some(0);
+                while let Some(from) = start {
+                    let seen: Arc<Mutex<Vec<String>>> = Arc::default();
+                    let out = seen.clone();
+                    let sink = Box::new(move |row: &socle::store::Row<'_>| {
+                        out.lock().unwrap().push(row.id.to_owned());
+                        ControlFlow::Continue(())
+                    });
+                    let filter = Filter::default();
+                    let scan = Scan { filter, start: Start::Ordinal(from), limit: Some(50) };
+                    let end = place.wait(store.scan_sorted(at, scan, sort.clone(), false, sink));
+                    ids.extend(std::mem::take(&mut *seen.lock().unwrap()));
+                    start = end.unwrap().next;
+                }
+                let expected: Vec<String> = expected.iter().map(|i| format!("e{i}")).collect();
+                assert_eq!(ids, expected, "{written}");
+            }
+        }
+    }
+}
+
 /// A value as SQL writes it.
 fn sql(value: &Value) -> String {
     match value {
@@ -514,15 +575,15 @@ fn a_published_table_answers_like_a_version() {
     let live = site.serve();
     let place = Place::embedded();
     let store = place.open();
-    let at = place.wait(put(&store, &layer("essai"), version(1, &FIELDS, features)));
+    let at = place.wait(put(&store, &layer("essai"), version(1, &FIELDS, features.clone())));
     let mut runner = TestRunner::deterministic();
-    let mut compared = 0;
-    while compared < 120 {
+    let mut asked_for = 0;
+    while asked_for < 120 {
         let filter = filter().new_tree(&mut runner).unwrap().current();
         if filter.contains("TERRITORY") {
             continue; // the table has no attachment of that name
         }
-        compared += 1;
+        asked_for += 1;
         let asked = Filter { expression: Some(expression(&at, &filter)), ..Filter::default() };
         let found = place.wait(found(&store, &at, asked)).unwrap();
         let expected: BTreeSet<String> = found.iter().map(|o| format!("e{o}")).collect();
@@ -531,6 +592,23 @@ fn a_published_table_answers_like_a_version() {
         let ids = page["features"].as_array().unwrap().iter();
         let ids: BTreeSet<String> = ids.map(|f| f["id"].as_str().unwrap().to_owned()).collect();
         assert_eq!(ids, expected, "{filter}");
+    }
+    // Its rows are sorted by every kind of value.
+    for (field, (name, kind)) in
+        FIELDS.iter().enumerate().filter(|(_, (_, k))| *k != FieldKind::Json)
+    {
+        let query = format!("sortby=-{}&limit=70", encode(name));
+        let first = live.json(&format!("/collections/essai/items?{query}"));
+        let rest = live.json(&format!("/collections/essai/items?{query}&offset=70"));
+        let pages = [&first, &rest].map(|page| page["features"].as_array().unwrap().clone());
+        let order: Vec<usize> = pages
+            .concat()
+            .iter()
+            .map(|f| f["id"].as_str().unwrap().strip_prefix('e').unwrap().parse().unwrap())
+            .collect();
+        let value = |i: usize| &features[i].values[field];
+        let sorted = order.windows(2).all(|w| compared(value(w[0]), value(w[1]), true).is_le());
+        assert!(sorted && order.len() == features.len(), "{name} {kind:?}: {order:?}");
     }
 }
 
@@ -574,6 +652,7 @@ fn both_stores_answer_alike_with_three_valued_logic() {
         assert!(yes.iter().all(|o| !no.contains(o)), "{filter}");
     }
     assert!(some > cases / 4, "only {some} of {cases} filters told features apart");
+    orders_of(&places, &stores, &features(3));
     // Tiles hold what the filter lets through, on both.
     let tile = TileId::new(3, 4, 2).unwrap();
     for filter in ["i > 0", "S_WITHIN(geom, BBOX(0,40,6,46))", "TERRITORY('x') AND b"] {

@@ -140,6 +140,7 @@ fn collection_links(visit: &Visit, def: &LayerDef, in_list: bool) -> Vec<Link> {
         Link::new("items", media::HTML, url("/items?f=html")).titled(words),
         Link::new(rel::QUERYABLES, media::SCHEMA, url("/queryables")),
         Link::new("queryables", media::SCHEMA, url("/queryables")),
+        Link::new(rel::SORTABLES, media::SCHEMA, url("/sortables")),
         Link::new(rel::SCHEMA, media::SCHEMA, url("/schema")),
         Link::new("describedby", media::SCHEMA, url("/schema")),
         // GDAL 3.6 compares this relation with its capital.

@@ -16,9 +16,9 @@ use super::{
 use crate::{
     catalog::{Layer, Outline},
     error::{Error, Result},
-    items::{Page, PageQuery, System},
-    model::{BBox, Text},
-    query::{Cursor, DEFAULT_LIMIT, Equals, Filter, Start, parse_limit, typed_value},
+    items::{Page, PageQuery, System, View},
+    model::{BBox, Schema, Text},
+    query::{Cursor, DEFAULT_LIMIT, Equals, Filter, Sort, Start, parse_limit, typed_value},
     text,
 };
 use axum::{
@@ -28,7 +28,7 @@ use axum::{
 use std::sync::Arc;
 
 /// Parameters of `…/items`, besides the layer's own properties.
-pub const KNOWN: [&str; 15] = [
+pub const KNOWN: [&str; 18] = [
     name::BBOX,
     name::BBOX_CRS,
     name::CRS,
@@ -40,6 +40,9 @@ pub const KNOWN: [&str; 15] = [
     name::FILTER_LANG,
     name::LIMIT,
     name::OFFSET,
+    name::PROPERTIES,
+    name::SKIP_GEOMETRY,
+    name::SORTBY,
     name::TERRITORY,
     name::TERRITOIRE,
     name::MODE,
@@ -209,8 +212,33 @@ fn read(visit: &Visit, layer: &Layer, format: Format, cursor: Option<&Cursor>) -
     let filter = selected(visit, layer, &Wanted { known: &KNOWN, asked: asked.as_ref() })?;
     let start = start(visit, cursor)?;
     let outline = visit.outline(asked.as_ref())?;
-    let query = PageQuery { filter, start, limit, system: system.clone() };
+    let view = view(visit, schema)?;
+    if cursor.is_some_and(|cursor| cursor.sort != view.sort_key()) {
+        return Err(Error::Invalid(text!(
+            "« cursor » suit un autre « sortby » : gardez celui de la première page.",
+            "\"cursor\" follows another \"sortby\": keep that of the first page."
+        )));
+    }
+    let query = PageQuery { filter, start, limit, system: system.clone(), view };
     Ok(Request { query, system, asked, outline, hits })
+}
+
+/// What is shown of the features, and in which order.
+fn view(visit: &Visit, schema: &Schema) -> Result<View> {
+    let sort = visit.params.get(name::SORTBY).map(|s| Sort::parse(s, schema)).transpose()?;
+    let fields = visit.params.get(name::PROPERTIES).map(|p| View::fields(p, schema)).transpose()?;
+    let no_geometry = match visit.params.get(name::SKIP_GEOMETRY) {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(other) => {
+            let shown: String = other.chars().take(40).collect();
+            return Err(Error::Invalid(text!(
+                "Paramètre « skipGeometry » : « {shown} ». Valeurs possibles : true, false.",
+                "Parameter \"skipGeometry\": \"{shown}\". Possible values: true, false."
+            )));
+        }
+    };
+    Ok(View { sort: sort.map(Arc::new), fields, no_geometry })
 }
 
 /// What a filter is read with.

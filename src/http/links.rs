@@ -42,6 +42,8 @@ pub mod rel {
     pub const DATA: &str = "http://www.opengis.net/def/rel/ogc/1.0/data";
     /// Properties that may be filtered by.
     pub const QUERYABLES: &str = "http://www.opengis.net/def/rel/ogc/1.0/queryables";
+    /// Properties that may be sorted by.
+    pub const SORTABLES: &str = "http://www.opengis.net/def/rel/ogc/1.0/sortables";
     /// Functions that filters may use.
     pub const FUNCTIONS: &str = "http://www.opengis.net/def/rel/ogc/1.0/functions";
     /// The schema of features.

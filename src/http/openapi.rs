@@ -93,7 +93,7 @@ fn definition(visit: &Visit, snapshot: &Snapshot) -> Value {
         "paths": paths,
         "components": {
             "headers": headers(visit),
-            "parameters": parameters(visit),
+            "parameters": all_parameters(visit),
             "responses": { "problem": problem_response(visit) },
             "schemas": schemas(),
         },
@@ -191,12 +191,15 @@ const PAGE: &[&str] = &[
     "filter",
     "filter-lang",
     "filter-crs",
+    "properties",
+    "skipGeometry",
+    "sortby",
     "resultType",
     "f",
 ];
 
 #[rustfmt::skip] // a table: one line per operation
-const OPERATIONS: [Operation; 43] = [
+const OPERATIONS: [Operation; 44] = [
     Operation { path: path::LANDING, id: "getLandingPage", fr: "Page d'accueil", en: "Landing page", refs: &["f"], types: JSON_HTML },
     Operation { path: path::CONFORMANCE, id: "getConformance", fr: "Classes de conformité", en: "Conformance classes", refs: &["f"], types: JSON_HTML },
     Operation { path: path::API, id: "getApi", fr: "Cette définition", en: "This definition", refs: &["f"], types: &[media::OPENAPI, media::HTML] },
@@ -206,6 +209,7 @@ const OPERATIONS: [Operation; 43] = [
     Operation { path: path::ITEM, id: "getFeature", fr: "Une entité", en: "A feature", refs: &["f", "crs"], types: GEO },
     Operation { path: path::FUNCTIONS, id: "getFunctions", fr: "Fonctions des filtres", en: "Functions of filters", refs: &["f"], types: JSON_HTML },
     Operation { path: path::QUERYABLES, id: "getQueryables", fr: "Champs interrogeables", en: "Queryables", refs: &["f"], types: SCHEMA_HTML },
+    Operation { path: path::SORTABLES, id: "getSortables", fr: "Champs de tri", en: "Sortables", refs: &["f"], types: SCHEMA_HTML },
     Operation { path: path::SCHEMA, id: "getSchema", fr: "Champs", en: "Fields", refs: &["f"], types: SCHEMA_HTML },
     Operation { path: path::STATS, id: "getStats", fr: "Chiffres par territoire", en: "Figures by territory", refs: &["by", "metric", "share", "territory", "territoire", "territory-mode", "bbox", "filter", "filter-lang", "filter-crs", "sort", "separator", "bom", "decimal", "stats-f"], types: &[media::JSON, media::CSV, media::GEOJSON, media::HTML] },
     Operation { path: path::TILESETS, id: "collection.vector.getTileSetsList", fr: "Jeux de tuiles", en: "Tilesets", refs: &["f"], types: JSON_HTML },
@@ -217,7 +221,7 @@ const OPERATIONS: [Operation; 43] = [
     Operation { path: path::DATASET_TILESET, id: "dataset.vector.getTileSet", fr: "Un jeu de tuiles de plusieurs couches", en: "A tileset of several layers", refs: &["collections", "f"], types: JSON_HTML },
     Operation { path: path::DATASET_TILE, id: "dataset.vector.getTile", fr: "Une tuile de plusieurs couches (matrice, ligne, colonne)", en: "A tile of several layers (matrix, row, column)", refs: DATASET_TILE, types: &[media::MVT] },
     Operation { path: path::DATASET_TILE_XYZ, id: "xyz.dataset.vector.getTile", fr: "Une tuile de plusieurs couches (z, x, y)", en: "A tile of several layers (z, x, y)", refs: DATASET_TILE, types: &[media::MVT] },
-    Operation { path: path::DATASET_TILEJSON, id: "getDatasetTileJson", fr: "TileJSON de plusieurs couches", en: "TileJSON of several layers", refs: &["collections"], types: &[media::JSON] },
+    Operation { path: path::DATASET_TILEJSON, id: "getDatasetTileJson", fr: "TileJSON de plusieurs couches", en: "TileJSON of several layers", refs: &["collections", "filter", "filter-lang", "filter-crs"], types: &[media::JSON] },
     Operation { path: path::VERSIONS, id: "getVersions", fr: "Versions d'une couche", en: "Versions of a layer", refs: &["f"], types: JSON_HTML },
     Operation { path: path::REPORT, id: "getReport", fr: "Rapport d'une version", en: "Report of a version", refs: &["f"], types: JSON_HTML },
     Operation { path: path::EXPORT, id: "getExport", fr: "Une couche en un fichier", en: "A layer as a file", refs: EXPORT, types: FILES },
@@ -420,6 +424,27 @@ fn parameters(visit: &Visit) -> Value {
         "level": p(territories::KNOWN[1], "Niveau de territoire", "Territory level", json!({ "type": "string", "enum": levels })),
         "territories-limit": p(name::LIMIT, "Nombre de résultats", "Number of results", json!({ "type": "integer", "minimum": 1, "maximum": 100, "default": 20 })),
     })
+}
+
+/// What is shown of features, and in which order.
+fn of_views(visit: &Visit) -> Value {
+    let p = |name: &str, fr: &'static str, en: &'static str, schema: Value| {
+        query_parameter(name, visit.words(fr, en), schema)
+    };
+    json!({
+        "properties": p(name::PROPERTIES, "Champs montrés, séparés par des virgules ; tous sans ce paramètre", "Properties shown, separated by commas; all without it", json!({ "type": "array", "items": { "type": "string" } })),
+        "skipGeometry": p(name::SKIP_GEOMETRY, "Sans géométrie", "Without geometry", json!({ "type": "boolean", "default": false })),
+        "sortby": p(name::SORTBY, "Champs de tri, chacun précédé de « - » pour l'ordre décroissant", "Properties to sort by, each after \"-\" for descending order", json!({ "type": "array", "minItems": 1, "maxItems": 4, "items": { "type": "string" } })),
+    })
+}
+
+/// The shared parameters.
+fn all_parameters(visit: &Visit) -> Value {
+    let mut all = parameters(visit);
+    if let (Value::Object(all), Value::Object(more)) = (&mut all, of_views(visit)) {
+        all.extend(more);
+    }
+    all
 }
 
 fn problem_response(visit: &Visit) -> Value {

@@ -38,6 +38,12 @@ pub mod name {
     pub const FILTER_LANG: &str = "filter-lang";
     /// CRS of the geometries in it.
     pub const FILTER_CRS: &str = "filter-crs";
+    /// Properties shown.
+    pub const PROPERTIES: &str = "properties";
+    /// Whether geometry is left out.
+    pub const SKIP_GEOMETRY: &str = "skipGeometry";
+    /// Properties to sort by.
+    pub const SORTBY: &str = "sortby";
     /// State of the layer a URL is made for.
     pub const V: &str = "v";
 }

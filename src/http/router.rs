@@ -38,6 +38,8 @@ pub mod path {
     pub const QUERYABLES: &str = "/collections/{id}/queryables";
     /// Fields.
     pub const SCHEMA: &str = "/collections/{id}/schema";
+    /// What its features may be sorted by.
+    pub const SORTABLES: &str = "/collections/{id}/sortables";
     /// Figures by territory.
     pub const STATS: &str = "/collections/{id}/stats";
     /// Tilesets of a layer.
@@ -114,7 +116,7 @@ pub mod path {
     pub const ASSET: &str = "/assets/{file}";
 
     /// All of them.
-    pub const ALL: [&str; 47] = [
+    pub const ALL: [&str; 48] = [
         LANDING,
         CONFORMANCE,
         FUNCTIONS,
@@ -125,6 +127,7 @@ pub mod path {
         ITEM,
         QUERYABLES,
         SCHEMA,
+        SORTABLES,
         STATS,
         TILESETS,
         TILESET,
@@ -209,6 +212,7 @@ fn routes() -> Router<Arc<Site>> {
         .route(path::ITEM, get(items::feature))
         .route(path::QUERYABLES, get(schema::queryables))
         .route(path::SCHEMA, get(schema::schema))
+        .route(path::SORTABLES, get(schema::sortables))
         .route(path::STATS, get(stats::stats))
         // Tiles
         .route(path::TILESETS, get(tilesets::list))

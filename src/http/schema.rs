@@ -1,11 +1,12 @@
-//! What features are made of (`…/schema`, OGC API Features part 5) and what they may be filtered
-//! by (`…/queryables`, part 3), as JSON Schema.
+//! What features are made of (`…/schema`, OGC API Features part 5), what they may be filtered by
+//! (`…/queryables`, part 3) and sorted by (`…/sortables`), as JSON Schema.
 
 use super::{Answer, links::media, params::name, visit::Visit};
 use crate::{
     catalog::Layer,
     error::Result,
     model::{FieldKind, GeometryKind},
+    query::is_sortable,
     text,
 };
 use axum::extract::Path;
@@ -15,15 +16,28 @@ const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
 
 /// `GET /collections/{id}/queryables`
 pub async fn queryables(Path(id): Path<String>, visit: Visit) -> Answer {
-    answer(&id, &visit, false).await
+    answer(&id, &visit, Of::Queryables).await
+}
+
+/// `GET /collections/{id}/sortables`
+pub async fn sortables(Path(id): Path<String>, visit: Visit) -> Answer {
+    answer(&id, &visit, Of::Sortables).await
 }
 
 /// `GET /collections/{id}/schema`
 pub async fn schema(Path(id): Path<String>, visit: Visit) -> Answer {
-    answer(&id, &visit, true).await
+    answer(&id, &visit, Of::Features).await
 }
 
-async fn answer(id: &str, visit: &Visit, roles: bool) -> Answer {
+/// What a document is of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    Features,
+    Queryables,
+    Sortables,
+}
+
+async fn answer(id: &str, visit: &Visit, of: Of) -> Answer {
     visit.params.check(&[name::F], &[])?;
     visit.format()?;
     let layer = visit.layer(id)?;
@@ -31,21 +45,22 @@ async fn answer(id: &str, visit: &Visit, roles: bool) -> Answer {
     if let Some(unchanged) = visit.unchanged(&tag) {
         return Ok(unchanged);
     }
-    let value = document(visit, &layer, roles)?;
-    let title = match roles {
-        true => text!("Champs", "Fields"),
-        false => text!("Champs interrogeables", "Queryables"),
+    let value = document(visit, &layer, of)?;
+    let title = match of {
+        Of::Features => text!("Champs", "Fields"),
+        Of::Queryables => text!("Champs interrogeables", "Queryables"),
+        Of::Sortables => text!("Champs de tri", "Sortables"),
     };
     let title = format!("{} — {}", visit.say(&layer.def.title), visit.say(&title));
     visit.present(&tag, media::SCHEMA, &title, &value).await
 }
 
-fn document(visit: &Visit, layer: &Layer, roles: bool) -> Result<Value> {
+fn document(visit: &Visit, layer: &Layer, of: Of) -> Result<Value> {
+    let roles = of == Of::Features;
     let version = &layer.at()?.version;
     let mut properties = Map::new();
     for (position, field) in version.schema.fields.iter().enumerate() {
-        // The standard's parameter of that name wins: such a field cannot be asked for.
-        if !roles && super::items::KNOWN.contains(&field.name.as_str()) {
+        if of == Of::Sortables && !is_sortable(field) {
             continue;
         }
         let mut property = kind(field.kind);
@@ -63,7 +78,8 @@ fn document(visit: &Visit, layer: &Layer, roles: bool) -> Result<Value> {
         }
         properties.insert(field.name.clone(), property);
     }
-    if let Some(format) = geometry(version.schema.geometry) {
+    let format = geometry(version.schema.geometry).filter(|_| of != Of::Sortables);
+    if let Some(format) = format {
         let name = version.schema.geometry_name();
         let mut geometry = json!({ "format": format });
         if roles {

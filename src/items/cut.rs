@@ -1,7 +1,7 @@
 //! Features cut at a border: pages of them, one alone, their number and extent. What the border
 //! leaves out is not there: no page shows it, no number counts it.
 
-use super::{COUNTING, FeatureWriter, Items, Page, PageQuery, System, Written};
+use super::{COUNTING, FeatureWriter, Items, Page, PageQuery, System, View, Written};
 use crate::{
     catalog::Layer,
     error::{Error, Result},
@@ -37,7 +37,12 @@ impl Items {
             start => (0, start),
         };
         let work = Arc::new(Mutex::new(PageWork {
-            writer: FeatureWriter::new(&knife.schema, query.system.clone()),
+            writer: FeatureWriter::showing(
+                &knife.schema,
+                query.system.clone(),
+                query.view.clone(),
+                at.version.schema.fields.len(),
+            ),
             knife,
             skip,
             limit: query.limit,
@@ -50,7 +55,9 @@ impl Items {
         let sink: RowSink =
             Box::new(move |row| inner.lock().unwrap_or_else(PoisonError::into_inner).row(row));
         let scan = Scan { filter: query.filter.clone(), start, limit: None };
-        self.store.scan(at, scan, sink).await?;
+        // What is cut is looked at whether it is shown or not.
+        let view = View { no_geometry: false, ..query.view.clone() };
+        self.viewed(at, scan, &view, sink).await?;
         let (features, returned, next) = {
             let mut work = work.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(fault) = work.fault.take() {
@@ -62,7 +69,8 @@ impl Items {
             None if matches!(query.start, Start::Offset(0)) => Some(returned),
             _ => self.cut_count(layer, &query.filter, outline).await?,
         };
-        let next = next.map(|ordinal| Cursor { state: at.key(), ordinal });
+        let sort = query.view.sort_key();
+        let next = next.map(|ordinal| Cursor { state: at.key(), ordinal, sort });
         Ok(Page { features, returned, matched, next })
     }
 

@@ -4,9 +4,11 @@
 mod cut;
 mod frame;
 mod system;
+mod view;
 
 pub use frame::Frame;
 pub use system::System;
+pub use view::View;
 
 use crate::{
     catalog::Layer,
@@ -14,7 +16,7 @@ use crate::{
     formats::geojson,
     model::{BBox, Schema, Selection, ValueRef},
     query::{Cursor, Filter, Scan, Start},
-    store::{RowSink, Store, border::Borders},
+    store::{At, RowSink, ScanEnd, Store, border::Borders},
 };
 use std::{
     ops::ControlFlow,
@@ -36,6 +38,8 @@ pub struct PageQuery {
     pub limit: u64,
     /// The system its geometries are given in.
     pub system: System,
+    /// What is shown of them, and in which order.
+    pub view: View,
 }
 
 /// A page of features, its GeoJSON already written.
@@ -73,11 +77,13 @@ impl Items {
     pub async fn page(&self, layer: &Layer, query: PageQuery) -> Result<Page> {
         let at = layer.at()?;
         let written = Arc::new(Mutex::new(Written::with_capacity(256 * 1024)));
-        let sink = collect(FeatureWriter::new(&at.version.schema, query.system), written.clone());
+        let (schema, own) = (&at.version.schema, at.version.schema.fields.len());
+        let writer = FeatureWriter::showing(schema, query.system, query.view.clone(), own);
+        let sink = collect(writer, written.clone());
         let known = self.store.count(at, &query.filter).await?;
         let filter = query.filter.clone();
         let scan = Scan { filter: query.filter, start: query.start, limit: Some(query.limit) };
-        let end = self.store.scan(at, scan, sink).await?;
+        let end = self.viewed(at, scan, &query.view, sink).await?;
         let features = Written::take(&written)?;
         let whole = end.next.is_none() && matches!(query.start, Start::Offset(0));
         let matched = match known {
@@ -85,8 +91,23 @@ impl Items {
             None => self.counted(layer, filter).await?,
             known => known,
         };
-        let next = end.next.map(|ordinal| Cursor { state: at.key(), ordinal });
+        let next = end.next.map(|ordinal| Cursor {
+            state: at.key(),
+            ordinal,
+            sort: query.view.sort_key(),
+        });
         Ok(Page { features, returned: end.returned, matched, next })
+    }
+
+    /// Shows rows in the order of a view, without their geometry where it leaves that out.
+    async fn viewed(&self, at: &At, scan: Scan, view: &View, sink: RowSink) -> Result<ScanEnd> {
+        match (&view.sort, view.no_geometry) {
+            (Some(sort), no_geometry) => {
+                self.store.scan_sorted(at, scan, sort.clone(), !no_geometry, sink).await
+            }
+            (None, true) => self.store.scan_values(at, scan, sink).await,
+            (None, false) => self.store.scan(at, scan, sink).await,
+        }
     }
 
     /// One feature as a GeoJSON `Feature` object; `None` when the layer has no such id.
@@ -207,16 +228,23 @@ struct FeatureWriter {
     inner: geojson::FeatureWriter,
     system: System,
     scratch: Vec<u8>,
+    view: View,
+    /// Fields of the layer itself; what stands behind them is always shown.
+    own: usize,
 }
 
 impl FeatureWriter {
     fn new(schema: &Schema, system: System) -> Self {
-        let inner = geojson::FeatureWriter::new(schema);
+        Self::showing(schema, system, View::default(), schema.fields.len())
+    }
+
+    fn showing(schema: &Schema, system: System, view: View, own: usize) -> Self {
+        let inner = geojson::FeatureWriter::new(&view.schema(schema, own));
         let inner = match system.decimals() {
             Some(decimals) => inner.with_decimals(decimals),
             None => inner,
         };
-        Self { inner, system, scratch: Vec::new() }
+        Self { inner, system, scratch: Vec::new(), view, own }
     }
 
     fn write(
@@ -226,7 +254,10 @@ impl FeatureWriter {
         wkb: Option<&[u8]>,
         out: &mut Vec<u8>,
     ) -> Result<()> {
+        let wkb = wkb.filter(|_| !self.view.no_geometry);
         let shown = wkb.map(|wkb| self.system.show(wkb, &mut self.scratch)).transpose()?;
+        let picked = self.view.values(values, self.own);
+        let values = picked.as_deref().unwrap_or(values);
         self.inner
             .try_write(id, values, shown, out)
             .map_err(|broken| Error::fault("a stored geometry cannot be read", broken))

@@ -11,26 +11,37 @@ use crate::{
 pub struct Cursor {
     /// `version.reach`, see [`crate::store::At::key`].
     pub state: String,
-    /// Ordinal of the first feature of the next page.
+    /// Ordinal of the first feature of the next page: its place in the order of the pages.
     pub ordinal: u64,
+    /// The name of that order ([`super::Sort::key`]); empty for that of the source.
+    pub sort: String,
 }
 
 impl Cursor {
-    /// Its text in URLs: `state~ordinal`, made of unreserved characters only.
+    /// Its text in URLs: `state~ordinal`, `state~ordinal~sort` in another order than the source's;
+    /// made of unreserved characters only.
     pub fn to_text(&self) -> String {
-        format!("{}~{}", self.state, self.ordinal)
+        let mut text = format!("{}~{}", self.state, self.ordinal);
+        if !self.sort.is_empty() {
+            text.push('~');
+            text.push_str(&self.sort);
+        }
+        text
     }
 
     /// Reads a cursor back.
     pub fn parse(text: &str) -> Result<Self> {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
-        let parsed = text.rsplit_once('~').and_then(|(state, ordinal)| {
-            let ok = !state.is_empty() && state.len() <= 120 && state.chars().all(plain);
+        let mut parts = text.split('~');
+        let parsed = parts.next().zip(parts.next()).and_then(|(state, ordinal)| {
+            let sort = parts.next();
+            let named =
+                |text: &str| !text.is_empty() && text.len() <= 120 && text.chars().all(plain);
+            let ok = named(state) && sort.is_none_or(named) && parts.next().is_none();
             let digits = !ordinal.is_empty() && ordinal.bytes().all(|b| b.is_ascii_digit());
-            (ok && digits)
-                .then(|| ordinal.parse().ok())
-                .flatten()
-                .map(|ordinal| Self { state: state.to_owned(), ordinal })
+            let ordinal = (ok && digits).then(|| ordinal.parse().ok()).flatten()?;
+            let sort = sort.unwrap_or_default().to_owned();
+            Some(Self { state: state.to_owned(), ordinal, sort })
         });
         parsed.ok_or_else(|| {
             let shown: String = text.chars().take(80).collect();
@@ -48,15 +59,29 @@ mod tests {
 
     #[test]
     fn a_cursor_survives_its_text() {
-        let c = Cursor { state: "20261124T060312Z-3f9a01c2.a1b2c3d4".into(), ordinal: 12_000 };
-        assert_eq!(Cursor::parse(&c.to_text()).unwrap(), c);
+        for sort in ["", "a0-d12"] {
+            let state = "20261124T060312Z-3f9a01c2.a1b2c3d4".into();
+            let c = Cursor { state, ordinal: 12_000, sort: sort.into() };
+            assert_eq!(Cursor::parse(&c.to_text()).unwrap(), c);
+        }
     }
 
     #[test]
     fn hostile_cursors_are_refused() {
-        for bad in
-            ["", "~", "x~", "~1", "a~-1", "a b~1", "a~1e3", "a/../b~1", "a~99999999999999999999"]
-        {
+        for bad in [
+            "",
+            "~",
+            "x~",
+            "~1",
+            "a~-1",
+            "a b~1",
+            "a~1e3",
+            "a/../b~1",
+            "a~99999999999999999999",
+            "a~1~",
+            "a~1~b~c",
+            "a~1~é",
+        ] {
             assert!(Cursor::parse(bad).is_err(), "{bad}");
         }
     }

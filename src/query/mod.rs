@@ -5,9 +5,11 @@
 pub mod cql2;
 mod cursor;
 mod params;
+mod sort;
 
 pub use cursor::Cursor;
 pub use params::{bbox_numbers, parse_bbox, parse_limit, typed_value};
+pub use sort::{Sort, SortKey, is_sortable};
 
 use crate::model::{BBox, Selection, Value};
 use std::sync::Arc;

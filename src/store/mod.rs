@@ -29,7 +29,7 @@ use crate::{
         BBox, Changes, ChangesHead, Feature, Harvested, LayerId, Selection, Text, TileId, ValueRef,
         Version, VersionId,
     },
-    query::{Filter, Scan, Start},
+    query::{Filter, Scan, Sort, Start},
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -183,6 +183,20 @@ pub trait Store: Send + Sync + 'static {
     /// is most of what a national layer weighs.
     async fn scan_values(&self, at: &At, scan: Scan, sink: RowSink) -> Result<ScanEnd> {
         self.scan(at, scan, sink).await
+    }
+
+    /// [`Store::scan`] in another order. The `ordinal` of a row, where the scan starts and where it
+    /// goes on are places in that order, over all features of the state; `shapes`: whether rows
+    /// come with their geometry.
+    async fn scan_sorted(
+        &self,
+        at: &At,
+        _scan: Scan,
+        _sort: Arc<Sort>,
+        _shapes: bool,
+        _sink: RowSink,
+    ) -> Result<ScanEnd> {
+        Err(Error::broken(format!("this store does not sort {}", at.layer)))
     }
 
     /// The whole reach index of a state, for whoever groups features by many territories at once.

@@ -15,6 +15,7 @@ mod rows;
 mod sections;
 mod sidecar;
 mod snapshot;
+mod sorted;
 mod tree;
 mod write;
 
@@ -25,7 +26,7 @@ use crate::{
     model::{
         BBox, Changes, ChangesHead, Harvested, LayerId, Selection, TileId, Version, VersionId,
     },
-    query::{Filter, Scan},
+    query::{Filter, Scan, Sort},
     text,
 };
 use async_trait::async_trait;
@@ -285,6 +286,18 @@ impl Store for EmbeddedStore {
     async fn scan_values(&self, at: &At, scan: Scan, mut sink: RowSink) -> Result<ScanEnd> {
         let at = at.clone();
         self.run(move |inner| inner.open(&at)?.scan(&scan, false, &mut sink)).await
+    }
+
+    async fn scan_sorted(
+        &self,
+        at: &At,
+        scan: Scan,
+        sort: Arc<Sort>,
+        shapes: bool,
+        mut sink: RowSink,
+    ) -> Result<ScanEnd> {
+        let at = at.clone();
+        self.run(move |inner| inner.open(&at)?.scan_sorted(&scan, &sort, shapes, &mut sink)).await
     }
 
     async fn reach(&self, at: &At) -> Result<Reach> {

@@ -31,8 +31,10 @@ const POOL: usize = 4;
 const ID_WINDOW: u64 = 512;
 /// Bytes of what filters let through kept ready per open version.
 const FILTERED: u64 = 4 << 20;
+/// The same of orders.
+const ORDERS: u64 = 16 << 20;
 
-fn sql(e: rusqlite::Error) -> Error {
+pub(super) fn sql(e: rusqlite::Error) -> Error {
     Error::fault("reading a GeoPackage", e)
 }
 
@@ -46,17 +48,29 @@ pub(super) struct OpenVersion {
     idle: Mutex<Vec<Connection>>,
     /// What filters let through, by their normal form.
     filtered: Cache<String, Arc<RoaringBitmap>>,
+    /// Orders that were asked for, as ordinals.
+    pub(super) orders: Cache<String, Arc<[u32]>>,
 }
 
 /// Where a scan stands.
-struct Progress<'a> {
+pub(super) struct Progress<'a> {
     equals: &'a [Equals],
-    skip: u64,
+    pub(super) skip: u64,
     limit: u64,
-    end: ScanEnd,
+    pub(super) end: ScanEnd,
     ids: Option<(Range<u64>, Ids)>,
     /// Whether geometry is read.
     shapes: bool,
+    /// The place of the row in the order that is asked for, where that is not the source's.
+    pub(super) place: Option<u64>,
+}
+
+impl<'a> Progress<'a> {
+    pub(super) fn new(equals: &'a [Equals], skip: u64, limit: Option<u64>, shapes: bool) -> Self {
+        let limit = limit.unwrap_or(u64::MAX);
+        let end = ScanEnd::default();
+        Self { equals, skip, limit, end, ids: None, shapes, place: None }
+    }
 }
 
 impl OpenVersion {
@@ -73,12 +87,19 @@ impl OpenVersion {
                 size(key.len() + b.serialized_size() + 128)
             })
             .build();
-        Self { description, sidecar, reach, gpkg, idle: Mutex::default(), filtered }
+        let orders = Cache::builder()
+            .max_capacity(ORDERS)
+            .weigher(move |_: &String, order: &Arc<[u32]>| size(order.len() * 4 + 128))
+            .build();
+        Self { description, sidecar, reach, gpkg, idle: Mutex::default(), filtered, orders }
     }
 
     /// Lends a read-only connection. The file never changes, which SQLite is told
     /// (`immutable=1`): no lock, no journal, no byte written beside it.
-    fn with_connection<T>(&self, use_it: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
+    pub(super) fn with_connection<T>(
+        &self,
+        use_it: impl FnOnce(&mut Connection) -> Result<T>,
+    ) -> Result<T> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut connection = match idle {
             Some(connection) => connection,
@@ -209,14 +230,7 @@ impl OpenVersion {
             }
             (Start::Offset(o), _) => (0, o),
         };
-        let mut progress = Progress {
-            equals: &scan.filter.equals,
-            skip,
-            limit: scan.limit.unwrap_or(u64::MAX),
-            end: ScanEnd::default(),
-            ids: None,
-            shapes,
-        };
+        let mut progress = Progress::new(&scan.filter.equals, skip, scan.limit, shapes);
         self.with_connection(|db| {
             match candidates {
                 None => {
@@ -238,20 +252,13 @@ impl OpenVersion {
     /// One feature by its id.
     pub(super) fn feature(&self, id: &str, sink: &mut RowSink) -> Result<bool> {
         let Some(ordinal) = self.sidecar.ordinal(id)? else { return Ok(false) };
-        let mut progress = Progress {
-            equals: &[],
-            skip: 0,
-            limit: 1,
-            end: ScanEnd::default(),
-            ids: None,
-            shapes: true,
-        };
+        let mut progress = Progress::new(&[], 0, Some(1), true);
         let only = ordinal..ordinal + 1;
         let _ = self.with_connection(|db| self.range(db, only, &mut progress, sink))?;
         Ok(progress.end.returned == 1)
     }
 
-    fn range(
+    pub(super) fn range(
         &self,
         db: &Connection,
         range: Range<u64>,
@@ -284,7 +291,7 @@ impl OpenVersion {
                 continue;
             }
             if progress.end.returned >= progress.limit {
-                progress.end.next = Some(ordinal);
+                progress.end.next = Some(progress.place.unwrap_or(ordinal));
                 return Ok(ControlFlow::Break(()));
             }
             let wkb = match d.geom.is_empty() || !progress.shapes {
@@ -292,8 +299,9 @@ impl OpenVersion {
                 false => geometry(row.get_ref(fields.len() + 1).map_err(sql)?)?,
             };
             progress.end.returned += 1;
+            let place = progress.place.unwrap_or(ordinal);
             let ids = self.ids(progress, ordinal)?;
-            let shown = Row { ordinal, id: ids.get(ordinal)?, values: &values, wkb };
+            let shown = Row { ordinal: place, id: ids.get(ordinal)?, values: &values, wkb };
             if sink(&shown).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
@@ -307,7 +315,9 @@ impl OpenVersion {
         let window = match held {
             Some(window) => window,
             None => {
-                let range = ordinal..ordinal + ID_WINDOW;
+                // In another order the next row is likely far away.
+                let ahead = if progress.place.is_some() { 1 } else { ID_WINDOW };
+                let range = ordinal..ordinal + ahead;
                 let ids = self.sidecar.ids(range.start, range.end)?;
                 (range, ids)
             }

@@ -27,6 +27,7 @@ mod prune;
 mod pulse;
 mod reach;
 mod rows;
+mod sorted;
 mod tiles;
 mod tls;
 mod views;
@@ -42,7 +43,7 @@ use crate::{
     model::{
         BBox, Changes, ChangesHead, Harvested, LayerId, Selection, Text, TileId, Version, VersionId,
     },
-    query::{Filter, Scan},
+    query::{Filter, Scan, Sort},
     text,
 };
 use async_trait::async_trait;
@@ -265,11 +266,22 @@ impl Store for PostgisStore {
     }
 
     async fn scan(&self, at: &At, scan: Scan, sink: RowSink) -> Result<ScanEnd> {
-        scan_aside(&self.inner, at, scan, true, sink).await
+        scan_aside(&self.inner, at, (scan, None), true, sink).await
     }
 
     async fn scan_values(&self, at: &At, scan: Scan, sink: RowSink) -> Result<ScanEnd> {
-        scan_aside(&self.inner, at, scan, false, sink).await
+        scan_aside(&self.inner, at, (scan, None), false, sink).await
+    }
+
+    async fn scan_sorted(
+        &self,
+        at: &At,
+        scan: Scan,
+        sort: Arc<Sort>,
+        shapes: bool,
+        sink: RowSink,
+    ) -> Result<ScanEnd> {
+        scan_aside(&self.inner, at, (scan, Some(sort)), shapes, sink).await
     }
 
     async fn reach(&self, at: &At) -> Result<Reach> {
@@ -456,7 +468,7 @@ impl Store for PostgisStore {
 async fn scan_aside(
     inner: &Arc<Inner>,
     at: &At,
-    scan: Scan,
+    asked: (Scan, Option<Arc<Sort>>),
     shapes: bool,
     sink: RowSink,
 ) -> Result<ScanEnd> {
@@ -466,7 +478,7 @@ async fn scan_aside(
     let work = move || {
         runtime.block_on(async {
             tokio::select! {
-                end = scan_any(&inner, &at, scan, shapes, sink) => end,
+                end = scan_any(&inner, &at, asked, shapes, sink) => end,
                 _ = gone => Ok(ScanEnd::default()),
             }
         })
@@ -478,27 +490,33 @@ async fn scan_aside(
 async fn scan_any(
     inner: &Arc<Inner>,
     at: &At,
-    scan: Scan,
+    (scan, sort): (Scan, Option<Arc<Sort>>),
     shapes: bool,
     mut sink: RowSink,
 ) -> Result<ScanEnd> {
     match at.version.live {
-        Some(_) => live::scan(inner, at, &scan, &mut sink).await,
-        None => scan_rows(inner, at, scan, shapes, sink).await,
+        Some(_) => live::scan(inner, at, &scan, sort.as_deref(), &mut sink).await,
+        None => scan_rows(inner, at, (scan, sort), shapes, sink).await,
     }
 }
 
 async fn scan_rows(
     inner: &Arc<Inner>,
     at: &At,
-    scan: Scan,
+    (scan, sort): (Scan, Option<Arc<Sort>>),
     shapes: bool,
     mut sink: RowSink,
 ) -> Result<ScanEnd> {
     let mut shown = false;
     ready_filter(inner, at, &scan.filter).await?;
     read!(inner, at, "reading features", |link, names, open| async {
-        let end = rows::scan(link, names, open, &scan, shapes, &mut sink, &mut shown).await;
+        let end = match &sort {
+            None => rows::scan(link, names, open, &scan, shapes, &mut sink, &mut shown).await,
+            Some(sort) => {
+                let asked = (&scan, &**sort);
+                sorted::scan(link, names, open, asked, shapes, &mut sink, &mut shown).await
+            }
+        };
         match end {
             // Rows were shown: a second try would show them again.
             Err(e) if shown => Err(Failed::Known(e.meaning("reading features"))),

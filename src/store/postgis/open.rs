@@ -28,6 +28,8 @@ const SELECTIONS: u64 = 4 << 20;
 const BOXES: u64 = 1 << 20;
 /// Bytes of what filters let through kept ready per open version.
 const FILTERED: u64 = 4 << 20;
+/// The same of orders.
+const ORDERS: u64 = 16 << 20;
 /// Features per block of `places`.
 const PLACES: u32 = 4096;
 /// The place of a feature without geometry.
@@ -50,6 +52,8 @@ pub(super) struct OpenVersion {
     pub(super) turn: tokio::sync::Mutex<()>,
     /// Filters that tiles were asked for, with where their features lie.
     combined: Cache<String, Arc<Chosen>>,
+    /// Orders that were asked for, as ordinals.
+    pub(super) orders: Cache<String, Arc<[u32]>>,
 }
 
 /// A selection, and what reading it has taught.
@@ -87,6 +91,10 @@ impl OpenVersion {
             .max_capacity(FILTERED)
             .weigher(move |key: &String, c: &Arc<Chosen>| size(key.len() + c.selected.weight()))
             .build();
+        let orders = Cache::builder()
+            .max_capacity(ORDERS)
+            .weigher(move |_: &String, order: &Arc<[u32]>| size(order.len() * 4 + 128))
+            .build();
         Self {
             serial,
             reach,
@@ -100,6 +108,7 @@ impl OpenVersion {
             filtered,
             turn: tokio::sync::Mutex::default(),
             combined,
+            orders,
         }
     }
 

@@ -14,32 +14,50 @@ use crate::{
     store::{Row, RowSink, ScanEnd},
 };
 use roaring::RoaringBitmap;
+use rustc_hash::FxHashMap;
 use std::ops::ControlFlow;
 use tokio_postgres::types::Type;
 
 /// Candidates asked for at once.
-const WINDOW: usize = 4096;
+pub(super) const WINDOW: usize = 4096;
 
 /// Which rows of the features table, in the order of its key.
-enum Rows<'a> {
+pub(super) enum Rows<'a> {
     /// From a key on.
     From(i64),
     /// Between two keys, both included.
     Between(i64, i64),
     /// These keys.
     These(&'a [i64]),
+    /// These keys, in their order.
+    InOrder(&'a [i64]),
 }
 
 /// Where a scan stands.
-struct Progress<'a> {
+pub(super) struct Progress<'a> {
     sink: &'a mut RowSink,
     skip: u64,
     limit: u64,
-    end: ScanEnd,
+    pub(super) end: ScanEnd,
     /// Whether the scan is over: the sink has enough, or one match beyond the limit was seen.
-    over: bool,
+    pub(super) over: bool,
     /// Whether geometry is read.
     shapes: bool,
+    /// The places of keys in the order that is asked for, where that is not the source's.
+    pub(super) places: Option<FxHashMap<i64, u64>>,
+}
+
+impl<'a> Progress<'a> {
+    pub(super) fn new(sink: &'a mut RowSink, skip: u64, limit: u64, shapes: bool) -> Self {
+        let end = ScanEnd::default();
+        Self { sink, skip, limit, end, over: false, shapes, places: None }
+    }
+
+    /// What a row bears as its ordinal.
+    fn ordinal(&self, fid: i64) -> u64 {
+        let place = self.places.as_ref().and_then(|places| places.get(&fid));
+        place.copied().unwrap_or_else(|| fid.unsigned_abs().saturating_sub(1))
+    }
 }
 
 /// Shows the matching rows in source order. `shown` becomes true with the first of them: from
@@ -58,8 +76,7 @@ pub(super) async fn scan(
     let (from, skip) = start(scan, candidates.as_ref(), open.version.count);
     let limit = scan.limit.unwrap_or(u64::MAX);
     let shapes = shapes && open.storage.spatial;
-    let end = ScanEnd::default();
-    let mut progress = Progress { sink, skip, limit, end, over: false, shapes };
+    let mut progress = Progress::new(sink, skip, limit, shapes);
     let Some(candidates) = candidates else {
         let first = i64::try_from(from).unwrap_or(i64::MAX).saturating_add(1);
         part(link, names, open, &Rows::From(first), &equals, &mut progress, shown).await?;
@@ -80,7 +97,7 @@ pub(super) async fn scan(
 }
 
 /// One row more than the limit says whether there is a next page.
-fn window(limit: u64) -> usize {
+pub(super) fn window(limit: u64) -> usize {
     usize::try_from(limit.saturating_add(1)).unwrap_or(usize::MAX).clamp(1, WINDOW * 4)
 }
 
@@ -99,7 +116,7 @@ fn start(scan: &Scan, candidates: Option<&RoaringBitmap>, count: u64) -> (u64, u
 }
 
 /// The conditions with their columns; `None` when one of them holds for nothing.
-fn bound(open: &OpenVersion, equals: &[Equals]) -> Option<Vec<(usize, Wanted)>> {
+pub(super) fn bound(open: &OpenVersion, equals: &[Equals]) -> Option<Vec<(usize, Wanted)>> {
     let one = |e: &Equals| {
         let column = open.storage.columns.get(e.field)?;
         Some((e.field, column::wanted(*column, &e.value)?))
@@ -118,7 +135,11 @@ fn statement(
     shapes: bool,
 ) -> String {
     let list = names.row_list(&open.storage.columns, shapes);
-    let mut sql = format!("SELECT {list} FROM {} WHERE ", names.features(open.serial));
+    let mut sql = format!("SELECT {list} FROM {}", names.features(open.serial));
+    sql.push_str(match rows {
+        Rows::InOrder(_) => " JOIN unnest($1) WITH ORDINALITY AS o (k, n) ON fid = o.k WHERE ",
+        _ => " WHERE ",
+    });
     let mut next = match rows {
         Rows::From(_) => {
             sql.push_str("fid >= $1");
@@ -132,19 +153,23 @@ fn statement(
             sql.push_str("fid = ANY($1)");
             2
         }
+        Rows::InOrder(_) => {
+            sql.push_str("true");
+            2
+        }
     };
     for (field, _) in equals {
         sql.push_str(&format!(" AND c{field} = ${next}"));
         next += 1;
     }
-    sql.push_str(" ORDER BY fid");
+    sql.push_str(if matches!(rows, Rows::InOrder(_)) { " ORDER BY n" } else { " ORDER BY fid" });
     if limited {
         sql.push_str(&format!(" LIMIT ${next}"));
     }
     sql
 }
 
-async fn part(
+pub(super) async fn part(
     link: &mut Link,
     names: &Names,
     open: &OpenVersion,
@@ -160,7 +185,7 @@ async fn part(
     let mut params: Vec<Param<'_>> = match rows {
         Rows::From(first) => vec![(first, Type::INT8)],
         Rows::Between(first, last) => vec![(first, Type::INT8), (last, Type::INT8)],
-        Rows::These(keys) => vec![(keys, Type::INT8_ARRAY)],
+        Rows::These(keys) | Rows::InOrder(keys) => vec![(keys, Type::INT8_ARRAY)],
     };
     params.extend(equals.iter().map(|(_, w)| (&*w.value as _, w.kind.clone())));
     params.extend(most.iter().map(|m| (m as _, Type::INT8)));
@@ -171,13 +196,14 @@ async fn part(
             return Ok(ControlFlow::Continue(()));
         }
         if progress.end.returned >= progress.limit {
-            progress.end.next = Some(cell::<i64>(row, 0)?.unsigned_abs().saturating_sub(1));
+            progress.end.next = Some(progress.ordinal(cell(row, 0)?));
             progress.over = true;
             return Ok(ControlFlow::Continue(())); // it is the last one: the statement says so
         }
         progress.end.returned += 1;
         *shown = true;
-        let flow = shower.show(row, progress.sink)?;
+        let ordinal = progress.ordinal(cell(row, 0)?);
+        let flow = shower.show(row, ordinal, progress.sink)?;
         progress.over |= flow.is_break();
         Ok(flow)
     })
@@ -200,7 +226,8 @@ pub(super) async fn feature(
     let sql = format!("SELECT {list} FROM {} WHERE id = $1", names.features(open.serial));
     let rows = link.hot(&sql, &[(&*wanted.value, wanted.kind.clone())]).await?;
     let Some(row) = rows.first() else { return Ok(false) };
-    let _ = Shower::new(open, open.storage.spatial).show(row, sink)?;
+    let ordinal = cell::<i64>(row, 0)?.unsigned_abs().saturating_sub(1);
+    let _ = Shower::new(open, open.storage.spatial).show(row, ordinal, sink)?;
     Ok(true)
 }
 
@@ -216,9 +243,13 @@ impl<'a> Shower<'a> {
         Self { open, texts: Vec::new(), shapes }
     }
 
-    fn show(&mut self, row: &tokio_postgres::Row, sink: &mut RowSink) -> Result<ControlFlow<()>> {
+    fn show(
+        &mut self,
+        row: &tokio_postgres::Row,
+        ordinal: u64,
+        sink: &mut RowSink,
+    ) -> Result<ControlFlow<()>> {
         let columns = &self.open.storage.columns;
-        let fid: i64 = cell(row, 0)?;
         let id = std::str::from_utf8(cell::<Raw<'_>>(row, 1)?.0)
             .map_err(|e| crate::error::Error::fault("a stored id", e))?;
         let mut raws: Vec<Option<Raw<'_>>> = Vec::with_capacity(columns.len());
@@ -233,7 +264,6 @@ impl<'a> Shower<'a> {
             values.push(column::value(*column, field.kind, *raw, text)?);
         }
         let wkb: Option<&[u8]> = if self.shapes { cell(row, 2 + columns.len())? } else { None };
-        let ordinal = fid.unsigned_abs().saturating_sub(1);
         Ok(sink(&Row { ordinal, id, values: &values, wkb }))
     }
 }

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     model::{BBox, Selection, ValueRef},
-    query::{Filter, Scan, Start},
+    query::{Filter, Scan, Sort, Start},
     store::{At, Row, RowSink, ScanEnd},
 };
 use std::{ops::ControlFlow, sync::Arc, time::Duration};
@@ -51,6 +51,7 @@ pub(in super::super) async fn scan(
     inner: &Arc<Inner>,
     at: &At,
     scan: &Scan,
+    sort: Option<&Sort>,
     sink: &mut RowSink,
 ) -> Result<ScanEnd> {
     let form = inner.tables.form_at(at)?;
@@ -58,7 +59,7 @@ pub(in super::super) async fn scan(
     loop {
         let guarded = form.guarded();
         let mut end = ScanEnd::default();
-        let read = part(inner, at, &form, &rest, sink, &mut end).await;
+        let read = part(inner, at, &form, (&rest, sort), sink, &mut end).await;
         all = ScanEnd { returned: all.returned + end.returned, next: end.next };
         match read {
             Ok(()) => return Ok(all),
@@ -81,7 +82,7 @@ async fn part(
     inner: &Arc<Inner>,
     at: &At,
     form: &Form,
-    scan: &Scan,
+    (scan, sort): (&Scan, Option<&Sort>),
     sink: &mut RowSink,
     end: &mut ScanEnd,
 ) -> Ran<()> {
@@ -96,7 +97,8 @@ async fn part(
     let (Start::Ordinal(position) | Start::Offset(position)) = scan.start;
     let place = |position: u64| (at.key(), scan.filter.key(), position);
     let mut skip = position;
-    if let Some(before) = inner.tables.ends.get(&place(position))
+    if sort.is_none()
+        && let Some(before) = inner.tables.ends.get(&place(position))
         && let Some(parts) = form.key_parts(&before)
     {
         conditions.push(form.key_compared(">", conditions.next()));
@@ -108,7 +110,7 @@ async fn part(
         form.list(names),
         form.source(),
         conditions.text(),
-        form.order()
+        form.order_by(sort)
     );
     let limit = scan.limit.unwrap_or(u64::MAX);
     if let Ok(most) = i64::try_from(limit.saturating_add(1)) {
@@ -132,7 +134,8 @@ async fn part(
         })
         .await;
     let goes_on = end.next.or(shown.is_err().then_some(position + end.returned));
-    if let (Some(next), Key::Columns(_), true) = (goes_on, &form.key, end.returned > 0) {
+    let by_key = sort.is_none() && end.returned > 0;
+    if let (Some(next), Key::Columns(_), true) = (goes_on, &form.key, by_key) {
         inner.tables.ends.insert(place(next), shower.last.into());
     }
     shown

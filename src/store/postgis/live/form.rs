@@ -7,7 +7,10 @@ use super::super::{
     column::Column,
     names::{Names, quoted},
 };
-use crate::model::{FieldKind, Schema, Text};
+use crate::{
+    model::{FieldKind, Schema, Text},
+    query::Sort,
+};
 use std::collections::BTreeMap;
 use std::sync::{
     Arc,
@@ -191,6 +194,18 @@ impl Form {
             }
             Key::Row { hash, number } => format!("t.{}, t.{}", quoted(hash), quoted(number)),
         }
+    }
+
+    /// What rows are ordered by: properties, then the key.
+    pub(super) fn order_by(&self, sort: Option<&Sort>) -> String {
+        let mut order = String::new();
+        for key in sort.iter().flat_map(|sort| sort.keys()) {
+            let Some(property) = self.fields.get(key.field) else { continue };
+            let value = super::select::sorted(property);
+            let direction = if key.descending { "DESC" } else { "ASC" };
+            order.push_str(&format!("{value} {direction} NULLS LAST, "));
+        }
+        order + &self.order()
     }
 
     /// Rows that have a key, where the database does not say that all have.

@@ -7,7 +7,7 @@ use super::super::{
     names::Names,
 };
 use super::{
-    form::{Form, Held, Key},
+    form::{Form, Held, Key, Property},
     unattached,
 };
 use crate::{
@@ -235,6 +235,27 @@ impl Conditions {
     }
 }
 
+/// A property's value.
+fn value(property: &Property) -> String {
+    let compared = &property.compared;
+    match property.column {
+        // What no number is (NaN, infinity) is none, as rows show it.
+        Column::Float => {
+            format!("NULLIF(NULLIF(NULLIF({compared}, 'NaN'), 'Infinity'), '-Infinity')")
+        }
+        Column::Text => format!("({compared})::text"),
+        _ => compared.clone(),
+    }
+}
+
+/// The same as rows are sorted by it: texts by code point.
+pub(super) fn sorted(property: &Property) -> String {
+    match property.column {
+        Column::Text => format!("{} COLLATE \"C\"", value(property)),
+        _ => value(property),
+    }
+}
+
 /// A published table as filters see it.
 struct Table<'a> {
     form: &'a Form,
@@ -245,16 +266,7 @@ struct Table<'a> {
 impl Target for Table<'_> {
     fn field(&self, index: usize) -> Option<(Column, FieldKind, String)> {
         let property = self.form.fields.get(index)?;
-        let compared = &property.compared;
-        let sql = match property.column {
-            // What no number is (NaN, infinity) is none, as rows show it.
-            Column::Float => {
-                format!("NULLIF(NULLIF(NULLIF({compared}, 'NaN'), 'Infinity'), '-Infinity')")
-            }
-            Column::Text => format!("({compared})::text"),
-            _ => compared.clone(),
-        };
-        Some((property.column, property.kind, sql))
+        Some((property.column, property.kind, value(property)))
     }
 
     fn geometry(&self, names: &Names) -> Option<String> {
