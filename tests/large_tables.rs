@@ -122,6 +122,12 @@ fn filters(place: &Place, server: &Server) {
     );
     let time = items("arbres", "pose=2001-01-01T00:00:00.000Z");
     assert!(time.status == 400 && time.text().contains("Aucun index"), "{}", time.text());
+    // A CQL2 filter is judged by its plan as well.
+    let cql = "filter=code%20LIKE%20'%25zz%25'";
+    let like = items("arbres", cql);
+    assert!(like.status == 400 && like.text().contains("champ=valeur"), "{}", like.text());
+    assert_eq!(items("arbres", &format!("{cql}&code=c77")).status, 200);
+    assert_eq!(items("arbres", "filter=id%20%3C%2010").status, 200);
     // With the index that was asked for, the same request is answered.
     place.sql(&format!("{index}; ANALYZE gestion.\"Arbres d'ici\""));
     let answered =

@@ -38,6 +38,11 @@ impl Place {
         place
     }
 
+    /// Over a database of the server's.
+    pub fn at(server: &'static Postgres, url: &str, sql: &str, tables: &str) -> Self {
+        Self::over(server, url, "", sql, tables)
+    }
+
     /// The same tables, as another login sees them.
     fn seen_by(&self, login: &str, store: &str, tables: &str) -> Self {
         let url = format!("postgres://{login}@127.0.0.1:{}/{}", self.server.port, self.database);

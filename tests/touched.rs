@@ -75,7 +75,7 @@ impl Pair {
                 let answer = s.get(&path);
                 answer.status == 200 && ids(&answer.json()) == wanted
             };
-            assert!(replica.until(SOON, same), "{path}: {}", replica.get(&path).text());
+            assert!(replica.until(SOON * 3, same), "{path}: {}", replica.get(&path).text());
         }
     }
 
@@ -117,7 +117,7 @@ impl Pair {
         };
         let before = held();
         self.place.sql(&format!("ALTER TABLE gestion.{table} ADD COLUMN autre int"));
-        assert!(self.replicas[0].until(SOON, |_| held().0 != before.0), "{layer}");
+        assert!(self.replicas[0].until(SOON * 3, |_| held().0 != before.0), "{layer}");
         assert_eq!(held().1, before.1, "{layer}");
     }
 }

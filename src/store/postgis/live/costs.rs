@@ -3,17 +3,17 @@
 
 use super::super::{
     column::Raw,
-    link::{Link, Param, Ran, cell},
+    link::{Failed, Link, Param, Ran, cell},
     names::Names,
 };
 use super::discover::refused;
-use super::form::{Form, Key};
+use super::form::{Form, Key, KeyColumn};
 use crate::{
     model::{TableSource, Text},
     text,
 };
 use serde_json::Value as Json;
-use tokio_postgres::types::Type;
+use tokio_postgres::{error::SqlState, types::Type};
 
 /// From this many rows on, reading all of them for an answer hurts, and counting is left out.
 pub(super) const LARGE: u64 = 100_000;
@@ -38,9 +38,15 @@ pub(super) async fn costs(
         let sql = format!("SELECT 1 FROM {} AS t WHERE {meets}", form.relation);
         let found = explain(link, &sql, true).await.is_ok_and(|p| by_index(&p));
         if !found {
+            let hint = match form.own_rows {
+                true => {
+                    format!(" (CREATE INDEX ON {} USING gist ({}))", form.relation, geometry.index)
+                }
+                false => String::new(),
+            };
             ways.push(text!(
-                "sans index spatial, chaque tuile et chaque emprise lit toute la table",
-                "without a spatial index every tile and every box reads the whole table"
+                "sans index spatial, chaque tuile et chaque emprise lit toute la table{hint}",
+                "without a spatial index every tile and every box reads the whole table{hint}"
             ));
         }
     }
@@ -52,11 +58,7 @@ pub(super) async fn costs(
             ));
             false
         }
-        Key::Columns(_) => {
-            let order = form.order();
-            let sql = format!("SELECT 1 FROM {} AS t ORDER BY {order} LIMIT 1", form.relation);
-            explain(link, &sql, true).await.is_ok_and(|p| p.contains("\"Sort\""))
-        }
+        Key::Columns(columns) => sorts(link, form, columns).await?,
     };
     if sorted {
         ways.push(text!(
@@ -84,6 +86,28 @@ pub(super) async fn costs(
     }
     form.notices.push(text!("Coût : {fr}.", "Cost: {en}."));
     Ok(())
+}
+
+/// Whether following the key means to sort all rows.
+async fn sorts(link: &mut Link, form: &Form, columns: &[KeyColumn]) -> Ran<bool> {
+    let order = form.order();
+    let sql = format!("SELECT 1 FROM {} AS t ORDER BY {order} LIMIT 1", form.relation);
+    match explain(link, &sql, true).await {
+        Ok(plan) => Ok(plan.contains("\"Sort\"")),
+        Err(e) if e.is(&SqlState::UNDEFINED_FUNCTION) => {
+            let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
+            Err(no_order(&names.join(", ")))
+        }
+        Err(_) => Ok(false),
+    }
+}
+
+/// A column that pages cannot follow.
+pub(super) fn no_order(name: &str) -> Failed {
+    refused(text!(
+        "La clé « {name} » est d'un type sans ordre : choisissez une colonne de nombres, de textes ou de dates (« key »).",
+        "The key \"{name}\" is of a type without an order: choose a column of numbers, texts or dates (\"key\")."
+    ))
 }
 
 /// A plan as JSON text; `forced`: with every way preferred to reading all and to sorting.

@@ -2,13 +2,15 @@
 
 use super::super::{
     link::{Link, Ran, cell},
+    load::first,
     names::Names,
 };
-use super::discover::{kind_of, refused};
-use super::form::{Form, Geometry, Key};
+use super::discover::refused;
+use super::form::{Form, Geometry, Key, SURFACES};
+use super::shape::kind_of;
 use crate::{
     error::{Error, Result},
-    model::GeometryKind,
+    model::{GeometryKind, Text},
     text,
 };
 
@@ -25,6 +27,12 @@ pub(super) struct Figures {
     /// Rows with a geometry that has no place on the map.
     #[serde(default)]
     pub(super) unplaced: u64,
+    /// Rows without a key, which are not shown.
+    #[serde(default)]
+    pub(super) unkeyed: u64,
+    /// Rows with a surface in space (TIN, polyhedral surface), shown without geometry.
+    #[serde(default)]
+    pub(super) spatial: u64,
     /// The lowest zoom of its tiles; `None`: the declared one.
     #[serde(default)]
     pub(super) lowest: Option<u8>,
@@ -62,6 +70,27 @@ impl Told {
     }
 }
 
+impl Figures {
+    /// What people should know of rows that are not shown as they are.
+    pub(super) fn notices(&self) -> Vec<Text> {
+        let (unkeyed, spatial) = (self.unkeyed, self.spatial);
+        let mut notices = Vec::new();
+        if unkeyed > 0 {
+            notices.push(text!(
+                "{unkeyed} lignes sans clé ne sont pas montrées : donnez-leur une clé, ou choisissez une autre colonne (« key »).",
+                "{unkeyed} rows without a key are not shown: give them one, or choose another column (\"key\")."
+            ));
+        }
+        if spatial > 0 {
+            notices.push(text!(
+                "{spatial} lignes ont une surface dans l'espace (TIN, PolyhedralSurface) et sont montrées sans géométrie : publiez une vue qui en fait des polygones (ST_Dump, ST_Union).",
+                "{spatial} rows have a surface in space (TIN, PolyhedralSurface) and are shown without geometry: publish a view that makes polygons of them (ST_Dump, ST_Union)."
+            ));
+        }
+        notices
+    }
+}
+
 /// Reads the figures of a table; what takes too long is the planner's estimate. Where the rows
 /// together have no extent in degrees, some row of them has no place: then each is brought there
 /// on its own.
@@ -86,21 +115,35 @@ fn beyond(bbox: Option<[f64; 4]>) -> bool {
     })
 }
 
-async fn read_figures(link: &mut Link, names: &Names, form: &Form) -> Ran<Figures> {
+/// What is counted of all rows: their number, the types of their geometries, how many have no
+/// place, how many are surfaces in space, their SRIDs.
+fn counted(names: &Names, form: &Form) -> [String; 5] {
     let g = &names.gis;
     let kind = form.schema.geometry;
-    let guarded = form.guarded();
-    let mut figures = Figures { count: form.estimate, kind, guarded, ..Figures::default() };
-    let mut list = ["count(*)", "NULL::text[]", "0::int8"].map(str::to_owned);
+    let mut list =
+        ["count(*)", "NULL::text[]", "0::int8", "0::int8", "NULL::int4[]"].map(str::to_owned);
     if let (Some(geometry), true) = (&form.geometry, kind == GeometryKind::Geometry) {
         let c = &geometry.column;
         list[1] =
             format!("array_agg(DISTINCT {g}GeometryType({c})) FILTER (WHERE {c} IS NOT NULL)");
+        list[3] = format!("count(*) FILTER (WHERE {g}GeometryType({c}) = ANY ('{SURFACES}'))");
     }
-    if let (Some(geometry), true) = (&form.geometry, guarded) {
-        let (c, placed) = (&geometry.column, geometry.in_crs84(names, &geometry.column));
+    if let Some(geometry) = form.geometry.as_ref().filter(|g| g.bare) {
+        let c = &geometry.column;
+        list[4] = format!("array_agg(DISTINCT {g}ST_SRID({c})) FILTER (WHERE {c} IS NOT NULL)");
+    }
+    if let (Some(geometry), true) = (&form.geometry, form.guarded()) {
+        let (c, placed) = (&geometry.column, geometry.in_crs84(names));
         list[2] = format!("count(*) FILTER (WHERE NOT {g}ST_IsEmpty({c}) AND {placed} IS NULL)");
     }
+    list
+}
+
+async fn read_figures(link: &mut Link, names: &Names, form: &Form) -> Ran<Figures> {
+    let kind = form.schema.geometry;
+    let guarded = form.guarded();
+    let mut figures = Figures { count: form.estimate, kind, guarded, ..Figures::default() };
+    let list = counted(names, form);
     let (extent, columns) = match &form.geometry {
         Some(geometry) => extent(names, geometry),
         None => {
@@ -116,8 +159,9 @@ async fn read_figures(link: &mut Link, names: &Names, form: &Form) -> Ran<Figure
         _ => "0::int8 AS keys, 0::int8 AS distinct_keys".to_owned(),
     };
     let sql = format!(
-        "SELECT n, k, keys, distinct_keys, {columns}, unplaced FROM (SELECT {} AS n, {} AS k, {} AS unplaced, {checks}, {extent} AS e FROM {} AS t{with_key}) AS f",
-        list[0], list[1], list[2], form.relation
+        "SELECT n, k, keys, distinct_keys, {columns}, unplaced, surfaces, srids
+         FROM (SELECT {} AS n, {} AS k, {} AS unplaced, {} AS surfaces, {} AS srids, {checks}, {extent} AS e FROM {} AS t{with_key}) AS f",
+        list[0], list[1], list[2], list[3], list[4], form.relation
     );
     let row = match link.row(&sql, &[]).await {
         Ok(row) => row,
@@ -151,14 +195,38 @@ async fn read_figures(link: &mut Link, names: &Names, form: &Form) -> Ran<Figure
         }
     }
     figures.unplaced = cell::<i64>(&row, 8)?.unsigned_abs();
+    figures.spatial = cell::<i64>(&row, 9)?.unsigned_abs();
+    if let (Some(geometry), Some(srids)) = (&form.geometry, cell::<Option<Vec<i32>>>(&row, 10)?) {
+        one_srid(geometry, &srids)?;
+    }
+    if let (Some(with_key), true) = (form.with_key(), form.small) {
+        let sql = format!("SELECT count(*) FROM {} AS t WHERE NOT ({with_key})", form.relation);
+        figures.unkeyed = first::<i64>(link, &sql, &[]).await?.unsigned_abs();
+    }
     Ok(figures)
+}
+
+/// Refuses values of several reference systems: nothing says at what cost, or whether on purpose.
+fn one_srid(geometry: &Geometry, srids: &[i32]) -> Result<()> {
+    // Declared: those that bear none are taken for it.
+    let declared = geometry.native == 0;
+    let other = |s: &&i32| **s != geometry.srid && !(declared && **s == 0);
+    if !srids.iter().any(|s| other(&s)) {
+        return Ok(());
+    }
+    let list = srids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let srid = geometry.srid;
+    Err(Error::Refused(text!(
+        "Les géométries sont de plusieurs SRID : {list}. Ramenez-les à un seul (ALTER TABLE … ALTER COLUMN … TYPE geometry(Geometry, {srid}) USING ST_Transform(…, {srid})), ou publiez une vue qui le fait.",
+        "The geometries are of several SRIDs: {list}. Bring them to one (ALTER TABLE … ALTER COLUMN … TYPE geometry(Geometry, {srid}) USING ST_Transform(…, {srid})), or publish a view that does."
+    )))
 }
 
 /// The extent of the rows of a query, as a shape to aggregate and its sides in degrees.
 pub(super) fn extent(names: &Names, geometry: &Geometry) -> (String, String) {
     let (g, column, srid) = (&names.gis, &geometry.column, geometry.srid);
     if geometry.guard.is_up() {
-        let placed = geometry.in_crs84(names, column);
+        let placed = geometry.in_crs84(names);
         let list = ["XMin", "YMin", "XMax", "YMax"].map(|f| format!("{g}ST_{f}(e)"));
         return (format!("{g}ST_Extent({placed})::{g}geometry"), list.join(", "));
     }

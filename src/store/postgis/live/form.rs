@@ -73,10 +73,14 @@ pub(super) struct Property {
 pub(super) struct Geometry {
     /// `t."geom"`, as an expression of type geometry.
     pub(super) column: String,
-    /// The SRID its values bear.
+    /// What an index of it is made on.
+    pub(super) index: String,
+    /// The SRID its values bear; 0: whatever it is, they are of the other.
     pub(super) native: i32,
     /// The SRID they are of.
     pub(super) srid: i32,
+    /// Whether the column's type names no SRID, so that its values may differ.
+    pub(super) bare: bool,
     /// Whether arcs may be among them.
     pub(super) curved: bool,
     /// Whether some rows are known to have no place on the map.
@@ -146,6 +150,9 @@ impl Held {
         }
     }
 }
+
+/// Geometry types that have no place on a plane map.
+pub(super) const SURFACES: &str = "{TIN,POLYHEDRALSURFACE,TRIANGLE}";
 
 /// A column of the table `t`.
 pub(super) fn column(name: &str) -> String {
@@ -285,7 +292,7 @@ impl Form {
                 ", CASE WHEN NOT {g}ST_IsEmpty({c}) THEN {g}ST_AsBinary({x}, 'NDR') END",
                 g = names.gis,
                 c = geometry.column,
-                x = geometry.in_crs84(names, &geometry.column)
+                x = geometry.in_crs84(names)
             ));
         }
         list
@@ -293,16 +300,29 @@ impl Form {
 }
 
 impl Geometry {
-    /// An expression of the column's SRID in CRS84, plane and without arcs.
-    pub(super) fn in_crs84(&self, names: &Names, expression: &str) -> String {
+    /// The column without arcs, and without what has no place on a plane map: what functions take.
+    pub(super) fn straight(&self, names: &Names) -> String {
+        let (g, c) = (&names.gis, &self.column);
+        match self.curved {
+            true => format!(
+                "CASE WHEN {g}GeometryType({c}) <> ALL ('{SURFACES}') THEN {g}ST_CurveToLine({c}) END"
+            ),
+            false => c.clone(),
+        }
+    }
+
+    /// The column in CRS84, plane and without arcs.
+    pub(super) fn in_crs84(&self, names: &Names) -> String {
+        self.brought(names, &self.straight(names))
+    }
+
+    /// The same of what was made of [`Geometry::straight`].
+    pub(super) fn brought(&self, names: &Names, expression: &str) -> String {
         let g = &names.gis;
         if self.guard.is_up() {
             return format!("{}.place({expression}, {})", quoted(&names.store), self.srid);
         }
         let mut sql = format!("{g}ST_Force2D({expression})");
-        if self.curved {
-            sql = format!("{g}ST_CurveToLine({sql})");
-        }
         if self.native != self.srid {
             sql = format!("{g}ST_SetSRID({sql}, {})", self.srid);
         }
@@ -347,6 +367,8 @@ mod tests {
             column: c.clone(),
             native: 2154,
             srid: 2154,
+            bare: false,
+            index: quoted(name),
             curved: true,
             guard: Guard::default(),
         };

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// A page may cost what reading this many rows one after the other does.
-pub(super) const FILTER_ROWS: u64 = 300_000;
+pub(super) const FILTER_ROWS: u64 = 200_000;
 
 /// Refuses a page whose filter on properties has no index to go by, where finding its rows costs
 /// too much. `conditions` are those of the filter alone.
@@ -33,9 +33,11 @@ pub(super) async fn judge(
     conditions: &Conditions,
     limit: u64,
 ) -> Ran<()> {
-    let fields = fields(filter);
+    if filter.equals.is_empty() && filter.expression.is_none() {
+        return Ok(());
+    }
     let slow = inner.tables.defs.get(layer).and_then(super::source).is_some_and(|s| s.allow_slow);
-    if fields.is_empty() || slow || form.estimate <= FILTER_ROWS {
+    if slow || form.estimate <= FILTER_ROWS {
         return Ok(());
     }
     let asked = (layer.to_string() + &form.hash, filter.key(), limit);
@@ -57,12 +59,12 @@ pub(super) async fn judge(
         }
     };
     match refused {
-        true => Err(Error::Invalid(refusal(form, &fields)).into()),
+        true => Err(Error::Invalid(refusal(form, filter)).into()),
         false => Ok(()),
     }
 }
 
-/// The fields that a filter tests.
+/// The fields that a filter's parameters test.
 fn fields(filter: &Filter) -> Vec<usize> {
     let mut fields: Vec<usize> = filter.equals.iter().map(|e| e.field).collect();
     fields.sort_unstable();
@@ -70,11 +72,19 @@ fn fields(filter: &Filter) -> Vec<usize> {
     fields
 }
 
-fn refusal(form: &Form, fields: &[usize]) -> Text {
+fn refusal(form: &Form, filter: &Filter) -> Text {
+    let (fields, rows) = (fields(filter), form.estimate);
+    // What an index may hold for an expression depends on all that stands around its columns.
+    if fields.is_empty() {
+        return text!(
+            "Le filtre lirait une table d'environ {rows} lignes : il est refusé. Ajoutez-lui une emprise, un territoire plus petits, ou un paramètre « champ=valeur » dont la colonne a un index ; sinon allow_slow = true, ou une couche moissonnée.",
+            "The filter would read a table of about {rows} rows: it is refused. Add a smaller box or territory to it, or a parameter \"field=value\" whose column has an index; else allow_slow = true, or a harvested layer."
+        );
+    }
     let of = |i: &usize| form.fields.get(*i);
     let named = |i: &usize| form.schema.fields.get(*i).map(|f| f.name.as_str());
     let list: Vec<&str> = fields.iter().filter_map(named).collect();
-    let (list, rows) = (list.join(", "), form.estimate);
+    let list = list.join(", ");
     let index: Option<Vec<&str>> =
         fields.iter().map(|i| of(i).and_then(|f| f.index.as_deref())).collect();
     let (fr, en) = match index {

@@ -11,6 +11,7 @@
 mod answer;
 mod attach;
 mod bounds;
+mod columns;
 mod costs;
 mod discover;
 mod figures;
@@ -19,6 +20,7 @@ mod judge;
 mod look;
 mod placed;
 mod select;
+mod shape;
 mod tile;
 mod touched;
 mod watch;
@@ -308,6 +310,7 @@ fn state(
         notices.push(unplaced(figures.unplaced));
         report.notes.push(unplaced(figures.unplaced));
     }
+    notices.extend(figures.notices());
     let min_zoom = figures.lowest.unwrap_or(0).max(def.tiles.min_zoom);
     if min_zoom > def.tiles.min_zoom {
         notices.push(bounds::notice(min_zoom));

@@ -157,7 +157,7 @@ impl Conditions {
             self.bind_box(&looked);
             let [w, s, e, n] = [next + 4, next + 5, next + 6, next + 7];
             let meets = geometry.meets(names, next);
-            let shape = geometry.in_crs84(names, &geometry.column);
+            let shape = geometry.in_crs84(names);
             // The envelope of two corners is a point or a line where the box has no width.
             any.push(format!(
                 "({meets} AND {g}ST_Intersects({shape}, {g}ST_Envelope({g}ST_SetSRID({g}ST_MakeLine({g}ST_MakePoint(${w}, ${s}), {g}ST_MakePoint(${e}, ${n})), 4326))))"
@@ -272,7 +272,7 @@ impl Target for Table<'_> {
     fn geometry(&self, names: &Names) -> Option<String> {
         let geometry = self.form.geometry.as_ref()?;
         let (g, column) = (&names.gis, &geometry.column);
-        let shape = geometry.in_crs84(names, column);
+        let shape = geometry.in_crs84(names);
         Some(format!("(CASE WHEN NOT {g}ST_IsEmpty({column}) THEN {shape} END)"))
     }
 

@@ -95,14 +95,14 @@ async fn read(
     conditions.expression(names, form, at.version.bbox.as_ref(), inner.tables.reach(at), filter)?;
     let g = &names.gis;
     let shape = match at.version.schema.geometry.dimension() {
-        Some(0) => geometry.column.clone(),
-        _ => format!("{g}ST_SnapToGrid({}, $1)", geometry.column),
+        Some(0) => geometry.straight(names),
+        _ => format!("{g}ST_SnapToGrid({}, $1)", geometry.straight(names)),
     };
     let properties: String = form.fields.iter().map(|p| format!(", {}", p.shown)).collect();
     let sql = format!(
         "SELECT ({})::text{properties}, {g}ST_AsBinary({}, 'NDR'), $1 FROM {}{} ORDER BY {}",
         form.id(),
-        geometry.in_crs84(names, &shape),
+        geometry.brought(names, &shape),
         form.source(),
         conditions.text(),
         form.order()
