@@ -1,7 +1,7 @@
 //! GDAL, unmodified, as a client: it lists, counts, pages and decodes what the demo serves.
 
 use crate::support::{demo_server, has, python, tool};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, process::Command};
 
 /// `ogrinfo -so` of a service, as layer → (count, extent line, fields).
 fn layers(url: &str) -> BTreeMap<String, Seen> {
@@ -100,6 +100,47 @@ pub fn ogrinfo_reads_a_tile_with_geometry_in_its_place() {
         wkt.split(['(', ')', ',', ' ']).filter_map(|v| v.parse().ok()).take(2).collect();
     assert!((first[0] - 340_000.0).abs() < 15_000.0, "{first:?}");
     assert!((first[1] - 6_555_000.0).abs() < 25_000.0, "{first:?}");
+}
+
+/// What GDAL can say in CQL it leaves to the server; Debian's 3.6 and the newest.
+#[test]
+pub fn gdals_conditions_are_answered_by_the_server() {
+    if !has("ogrinfo") {
+        return;
+    }
+    let server = demo_server();
+    let source = format!("OAPIF:{}", server.base);
+    let conditions = [
+        "population > 10000 AND nom LIKE 'L%'",
+        "nom ILIKE 'lil%'",
+        "population IS NOT NULL AND NOT (dep = '59')",
+        "nom IN ('Lille', 'Lens')",
+    ];
+    for condition in conditions {
+        let filter = socle::http::params::encode(condition);
+        let page = server.json(&format!("/collections/communes/items?limit=1&filter={filter}"));
+        let expected = page["numberMatched"].as_u64().unwrap();
+        let seen = tool("ogrinfo", &["-ro", "-q", "-al", "-where", condition, &source, "communes"]);
+        let features = seen.matches("OGRFeature(communes)").count() as u64;
+        assert!(expected > 0 && features == expected, "{condition}: {features}, {expected}");
+    }
+    // 3.6 asked for them by `filter`, rather than read all and choose.
+    let said = Command::new("ogrinfo")
+        .args(["-ro", "-q", "-al", "-where", conditions[0], &source, "communes"])
+        .env("CPL_CURL_VERBOSE", "YES")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(said.contains("filter=") && said.contains("filter-lang=cql-text"), "{said}");
+    assert!(!said.contains("ERROR"), "{said}");
+    let Some(python) = python("pyogrio") else { return };
+    let script = "
+import sys
+from pyogrio.raw import read
+print(len(read(sys.argv[1], layer='communes', where=sys.argv[2], CRS='EPSG:2154')[2]))
+";
+    let seen = tool(&python, &["-c", script, &source, conditions[1]]);
+    assert_eq!(seen.trim(), "2");
 }
 
 /// The newest GDAL asks for the system and the box it wants; ours of Debian takes what it gets.

@@ -55,6 +55,17 @@ fn weighed(header: &str) -> impl Iterator<Item = Weighed<'_>> {
     })
 }
 
+/// Whether a client reads JSON by its general name, and not by that of JSON Schema: GDAL before
+/// 3.7 refuses queryables of any other type than it asks for.
+pub fn schema_as_json(accept: Option<&str>) -> bool {
+    let named = |types: &[&str]| {
+        let given = weighed(accept.unwrap_or_default()).filter(|w| w.q > 0.0);
+        given.into_iter().any(|w| types.iter().any(|t| w.value.eq_ignore_ascii_case(t)))
+    };
+    named(&["application/json", "application/geo+json"])
+        && !named(&["application/schema+json", "application/*", "*/*"])
+}
+
 /// The format an `Accept` header prefers: JSON unless a page is preferred strictly (browsers do).
 /// `None`: neither is acceptable.
 pub fn format(accept: Option<&str>) -> Option<Format> {
@@ -139,6 +150,18 @@ pub fn none_match(header: Option<&str>, tag: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn schemas_bear_the_name_that_a_client_knows() {
+        let geo = "application/geo+json, application/json";
+        assert!(schema_as_json(Some(geo)) && schema_as_json(Some("application/json")));
+        for accept in
+            ["*/*", "application/schema+json, application/json", "application/json, */*;q=0.1"]
+        {
+            assert!(!schema_as_json(Some(accept)), "{accept}");
+        }
+        assert!(!schema_as_json(None) && !schema_as_json(Some("text/html")));
+    }
 
     #[test]
     fn browsers_get_pages_and_tools_get_json() {

@@ -1,7 +1,7 @@
 //! What features are made of (`…/schema`, OGC API Features part 5), what they may be filtered by
 //! (`…/queryables`, part 3) and sorted by (`…/sortables`), as JSON Schema.
 
-use super::{Answer, links::media, params::name, visit::Visit};
+use super::{Answer, links::media, negotiate, params::name, visit::Visit};
 use crate::{
     catalog::Layer,
     error::Result,
@@ -9,7 +9,7 @@ use crate::{
     query::is_sortable,
     text,
 };
-use axum::extract::Path;
+use axum::{extract::Path, http::header};
 use serde_json::{Map, Value, json};
 
 const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
@@ -41,7 +41,11 @@ async fn answer(id: &str, visit: &Visit, of: Of) -> Answer {
     visit.params.check(&[name::F], &[])?;
     visit.format()?;
     let layer = visit.layer(id)?;
-    let tag = visit.tag(&["schema", &layer.at()?.key()]).of(&layer.def);
+    let media = match negotiate::schema_as_json(visit.header(header::ACCEPT)) {
+        true => media::JSON,
+        false => media::SCHEMA,
+    };
+    let tag = visit.tag(&["schema", &layer.at()?.key(), media]).of(&layer.def);
     if let Some(unchanged) = visit.unchanged(&tag) {
         return Ok(unchanged);
     }
@@ -52,7 +56,7 @@ async fn answer(id: &str, visit: &Visit, of: Of) -> Answer {
         Of::Sortables => text!("Champs de tri", "Sortables"),
     };
     let title = format!("{} — {}", visit.say(&layer.def.title), visit.say(&title));
-    visit.present(&tag, media::SCHEMA, &title, &value).await
+    visit.present(&tag, media, &title, &value).await
 }
 
 fn document(visit: &Visit, layer: &Layer, of: Of) -> Result<Value> {
