@@ -51,6 +51,7 @@ mod serve;
 mod store_contract;
 mod support;
 mod tables;
+mod times;
 mod tls;
 mod touched;
 mod upgrade;

@@ -170,6 +170,7 @@ pub fn version(number: u32, fields: &[(&str, FieldKind)], features: Vec<Feature>
             max_zoom: 12,
             min_zoom: 0,
             report: Report::default(),
+            temporal: None,
             live: None,
         },
         features,

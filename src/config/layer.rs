@@ -7,6 +7,7 @@ use super::{
     server::{bilingual, web_address},
     source,
     table::Table,
+    time,
 };
 use crate::{
     model::{LayerDef, LayerId, Text, TileOptions},
@@ -34,6 +35,7 @@ pub(super) const KEYS: &[&str] = &[
     "keep_versions",
     "source",
     "territory",
+    "time",
     "tiles",
 ];
 pub(super) const TILE_KEYS: &[&str] = &["min_zoom", "max_zoom", "buffer"];
@@ -65,6 +67,7 @@ pub(super) fn read(doc: &Document, base: &Path) -> Option<Read> {
         let territory = table
             .table("territory", binding::KEYS)
             .map_or_else(binding::by_default, |inner| binding::read(&inner));
+        let time = table.table("time", time::KEYS).and_then(|inner| time::read(&inner));
         let tiles = tile_options(table.table("tiles", TILE_KEYS));
         let title = bilingual(table, "title", "title_en", Text::default());
         let description = bilingual(table, "description", "description_en", Text::default());
@@ -96,6 +99,7 @@ pub(super) fn read(doc: &Document, base: &Path) -> Option<Read> {
                 label,
                 source: source?,
                 territory,
+                time,
                 tiles,
                 style,
                 max_age,

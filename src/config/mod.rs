@@ -27,6 +27,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 mod tiles;
+mod time;
 
 pub use blobs::{BlobSettings, S3Settings};
 pub use exports::ExportSettings;

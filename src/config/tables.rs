@@ -6,6 +6,7 @@ use super::{
     licence,
     server::{bilingual, web_address},
     table::Table,
+    time,
 };
 use crate::{
     model::{
@@ -39,6 +40,7 @@ pub(super) const KEYS: &[&str] = &[
     "style",
     "max_age_s",
     "territory",
+    "time",
     "tiles",
 ];
 
@@ -91,6 +93,7 @@ pub(super) fn read(table: &Table<'_>) -> Option<Read> {
         label: table.string("label"),
         source: source(name?),
         territory,
+        time: table.table("time", time::KEYS).and_then(|inner| time::read(&inner)),
         tiles: tile_options(table.table("tiles", TILE_KEYS)),
         style: table.parsed("style", style_id),
         max_age: max_age(table),

@@ -116,6 +116,9 @@ column = "insee"
 [[territory.columns]]
 level = "epci"
 column = "siren \"é\" group"
+[time]
+start = "ouverture"
+end = "fermeture"
 [tiles]
 min_zoom = 4
 max_zoom = 12
@@ -137,6 +140,8 @@ buffer = 256
     assert_eq!(def.territory.borders, Some(Level::Com));
     assert!(!def.territory.by_location);
     assert_eq!(def.tiles.buffer, Some(256));
+    let time = def.time.unwrap();
+    assert_eq!((time.start.as_str(), time.end.as_deref()), ("ouverture", Some("fermeture")));
     assert_eq!(def.max_age, Some(Duration::from_secs(3600)));
     // The value of the variable is nowhere in the definition.
     let url = "https://example.fr/m.csv?key=${CARGO_PKG_NAME}";

@@ -39,6 +39,7 @@ fn layer(location: SourceLocation) -> LayerDef {
             timeout: Duration::from_secs(60),
         },
         territory: TerritoryBinding::default(),
+        time: None,
         tiles: TileOptions { min_zoom: 0, max_zoom: 14, buffer: None },
         style: None,
         max_age: None,

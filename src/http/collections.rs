@@ -105,6 +105,10 @@ async fn collection(visit: &Visit, layer: &Layer, mut links: Vec<Link>) -> Resul
     if let Some(bbox) = version.bbox {
         value["extent"] = json!({ "spatial": { "bbox": [bbox.to_array()], "crs": CRS84 } });
     }
+    if let Some(times) = &version.temporal {
+        let gregorian = "http://www.opengis.net/def/uom/ISO-8601/0/Gregorian";
+        value["extent"]["temporal"] = json!({ "interval": [times], "trs": gregorian });
+    }
     if let Some(count) = count(visit, layer).await? {
         value["itemCount"] = count.into();
     }

@@ -32,7 +32,7 @@ use std::{collections::BTreeMap, sync::Arc};
 /// Most layers in one tile.
 pub const MOST: usize = 50;
 /// Parameters of a tile.
-pub const KNOWN: [&str; 8] = [
+pub const KNOWN: [&str; 9] = [
     name::COLLECTIONS,
     name::TERRITORY,
     name::TERRITOIRE,
@@ -40,6 +40,7 @@ pub const KNOWN: [&str; 8] = [
     name::FILTER,
     name::FILTER_LANG,
     name::FILTER_CRS,
+    name::DATETIME,
     name::F,
 ];
 
@@ -80,8 +81,8 @@ pub async fn one(Path(tms): Path<String>, visit: Visit) -> Answer {
 
 /// `GET /tilejson.json`
 pub async fn tilejson(visit: Visit) -> Answer {
-    let [filter, lang, crs] = filter::PARAMETERS;
-    visit.params.check(&[name::COLLECTIONS, name::F, filter, lang, crs], &[])?;
+    let [filter, lang, crs, when] = filter::PARAMETERS;
+    visit.params.check(&[name::COLLECTIONS, name::F, filter, lang, crs, when], &[])?;
     let set = Set::read(&visit)?;
     for layer in &set.layers {
         filter::read(&visit, layer)?;

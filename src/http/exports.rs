@@ -33,7 +33,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// Parameters of an export, besides the layer's own properties.
-pub const KNOWN: [&str; 12] = [
+pub const KNOWN: [&str; 13] = [
     name::F,
     name::CRS,
     name::BBOX,
@@ -43,6 +43,7 @@ pub const KNOWN: [&str; 12] = [
     name::FILTER,
     name::FILTER_LANG,
     name::FILTER_CRS,
+    name::DATETIME,
     DECIMAL,
     GEOMETRY,
     name::COLLECTIONS,

@@ -7,13 +7,14 @@ use super::{
     params::{encode, name},
     scope,
     visit::Visit,
+    when::Span,
 };
 use crate::{
     catalog::Layer,
     error::{Error, Result},
     items::Frame,
     model::{Mode, Selection},
-    query::cql2::{self, Context, Dialect, Expression},
+    query::cql2::{self, Context, Dialect, Expression, Kind, Node, Op},
     text,
 };
 use geo_types::Geometry;
@@ -24,8 +25,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// The parameters of a filter.
-pub const PARAMETERS: [&str; 3] = [name::FILTER, name::FILTER_LANG, name::FILTER_CRS];
+/// The parameters of a filter; `datetime` is one in other words.
+pub const PARAMETERS: [&str; 4] =
+    [name::FILTER, name::FILTER_LANG, name::FILTER_CRS, name::DATETIME];
 
 /// Bytes of filters kept with what was understood of them: a map asks for the same one at every
 /// tile.
@@ -52,29 +54,47 @@ impl Default for Filters {
     }
 }
 
-/// The filter of a request on a layer, checked against its fields; `None` without one.
+/// The filter of a request on a layer, that of `datetime` with it, checked against its fields;
+/// `None` without one.
 ///
 /// # Errors
 /// [`Error::Invalid`] saying what is wrong, where, and what would be right.
 pub fn read(visit: &Visit, layer: &Layer) -> Result<Option<Arc<Expression>>> {
-    let Some(filter) = visit.params.get(name::FILTER) else {
-        return match PARAMETERS.iter().find(|p| visit.params.get(p).is_some()) {
-            None => Ok(None),
-            Some(alone) => Err(Error::Invalid(text!(
-                "Paramètre « {alone} » sans « filter ».",
-                "Parameter \"{alone}\" without \"filter\"."
-            ))),
-        };
+    let when = visit.params.get(name::DATETIME).map(Span::parse).transpose()?;
+    let when = when.map(|span| span.on(layer)).transpose()?.flatten();
+    let filter = match visit.params.get(name::FILTER) {
+        Some(filter) => Some(filter),
+        None => {
+            let alone = [name::FILTER_LANG, name::FILTER_CRS];
+            if let Some(alone) = alone.iter().find(|p| visit.params.get(p).is_some()) {
+                return Err(Error::Invalid(text!(
+                    "Paramètre « {alone} » sans « filter ».",
+                    "Parameter \"{alone}\" without \"filter\"."
+                )));
+            }
+            None
+        }
     };
+    if filter.is_none() && when.is_none() {
+        return Ok(None);
+    }
     let (lang, crs) = (visit.params.get(name::FILTER_LANG), visit.params.get(name::FILTER_CRS));
     let dialect = lang.map_or(Ok(Dialect::default()), Dialect::parse)?;
     let at = layer.at()?;
     let (lang, state) = (lang.unwrap_or_default(), at.key());
-    let key = format!("{}\n{state}\n{lang}\n{}\n{filter}", at.layer, crs.unwrap_or_default());
+    let datetime = visit.params.get(name::DATETIME).unwrap_or_default();
+    let written = filter.unwrap_or_default();
+    let crs_name = crs.unwrap_or_default();
+    let key = format!("{}\n{state}\n{lang}\n{crs_name}\n{datetime}\n{written}", at.layer);
     let understood = match visit.site.filters.0.get(&key) {
         Some(known) => known,
         None => {
-            let tree = cql2::parse(dialect, filter)?;
+            let tree = filter.map(|filter| cql2::parse(dialect, filter)).transpose()?;
+            let tree = match (tree, when) {
+                (Some(tree), Some(when)) => Node::new(Kind::Call(Op::And, vec![tree, when])),
+                (Some(one), None) | (None, Some(one)) => one,
+                (None, None) => return Ok(None),
+            };
             let around = Around { visit, frame: Frame::parse(crs)?, notices: Mutex::default() };
             let expression = Arc::new(cql2::check(&tree, &at.version.schema, &around)?);
             let notices = around.notices.into_inner().unwrap_or_else(PoisonError::into_inner);

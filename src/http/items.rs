@@ -192,9 +192,6 @@ fn read(visit: &Visit, layer: &Layer, format: Format, cursor: Option<&Cursor>) -
     visit.params.check(&KNOWN, &fields)?;
     let extent = at.version.bbox.as_ref();
     let system = system(visit, format, extent)?;
-    if let Some(value) = visit.params.get(name::DATETIME) {
-        params::check_datetime(value)?;
-    }
     let hits = match visit.params.get(RESULT_TYPE) {
         None | Some("results") => false,
         Some("hits") => true,

@@ -48,6 +48,7 @@ mod tiles;
 mod tilesets;
 mod versions;
 mod visit;
+mod when;
 
 pub use router::router;
 pub use server::{listen, serve, signals};

@@ -133,8 +133,15 @@ struct Operation {
 const JSON_HTML: &[&str] = &[media::JSON, media::HTML];
 const SCHEMA_HTML: &[&str] = &[media::SCHEMA, media::HTML];
 const GEO: &[&str] = &[media::GEOJSON, media::HTML];
-const TILE: &[&str] =
-    &["territory", "territoire", "territory-mode", "filter", "filter-lang", "filter-crs"];
+const TILE: &[&str] = &[
+    "territory",
+    "territoire",
+    "territory-mode",
+    "filter",
+    "filter-lang",
+    "filter-crs",
+    "datetime",
+];
 /// Parameters of an export.
 const EXPORT: &[&str] = &[
     "export-format",
@@ -146,6 +153,7 @@ const EXPORT: &[&str] = &[
     "filter",
     "filter-lang",
     "filter-crs",
+    "datetime",
     "decimal",
     "geometry",
 ];
@@ -160,6 +168,7 @@ const EXPORT_ALL: &[&str] = &[
     "filter",
     "filter-lang",
     "filter-crs",
+    "datetime",
     "decimal",
     "geometry",
 ];
@@ -175,6 +184,7 @@ const DATASET_TILE: &[&str] = &[
     "filter",
     "filter-lang",
     "filter-crs",
+    "datetime",
 ];
 /// Parameters of a page of features, by their names among the shared ones.
 const PAGE: &[&str] = &[
@@ -211,12 +221,12 @@ const OPERATIONS: [Operation; 44] = [
     Operation { path: path::QUERYABLES, id: "getQueryables", fr: "Champs interrogeables", en: "Queryables", refs: &["f"], types: SCHEMA_HTML },
     Operation { path: path::SORTABLES, id: "getSortables", fr: "Champs de tri", en: "Sortables", refs: &["f"], types: SCHEMA_HTML },
     Operation { path: path::SCHEMA, id: "getSchema", fr: "Champs", en: "Fields", refs: &["f"], types: SCHEMA_HTML },
-    Operation { path: path::STATS, id: "getStats", fr: "Chiffres par territoire", en: "Figures by territory", refs: &["by", "metric", "share", "territory", "territoire", "territory-mode", "bbox", "filter", "filter-lang", "filter-crs", "sort", "separator", "bom", "decimal", "stats-f"], types: &[media::JSON, media::CSV, media::GEOJSON, media::HTML] },
+    Operation { path: path::STATS, id: "getStats", fr: "Chiffres par territoire", en: "Figures by territory", refs: &["by", "metric", "share", "territory", "territoire", "territory-mode", "bbox", "filter", "filter-lang", "filter-crs", "datetime", "sort", "separator", "bom", "decimal", "stats-f"], types: &[media::JSON, media::CSV, media::GEOJSON, media::HTML] },
     Operation { path: path::TILESETS, id: "collection.vector.getTileSetsList", fr: "Jeux de tuiles", en: "Tilesets", refs: &["f"], types: JSON_HTML },
     Operation { path: path::TILESET, id: "collection.vector.getTileSet", fr: "Un jeu de tuiles", en: "A tileset", refs: &["f"], types: JSON_HTML },
     Operation { path: path::TILE, id: "collection.vector.getTile", fr: "Une tuile (matrice, ligne, colonne)", en: "A tile (matrix, row, column)", refs: TILE, types: &[media::MVT] },
     Operation { path: path::TILE_XYZ, id: "xyz.collection.vector.getTile", fr: "Une tuile (z, x, y)", en: "A tile (z, x, y)", refs: TILE, types: &[media::MVT] },
-    Operation { path: path::TILEJSON, id: "getTileJson", fr: "TileJSON", en: "TileJSON", refs: &["filter", "filter-lang", "filter-crs"], types: &[media::JSON] },
+    Operation { path: path::TILEJSON, id: "getTileJson", fr: "TileJSON", en: "TileJSON", refs: &["filter", "filter-lang", "filter-crs", "datetime"], types: &[media::JSON] },
     Operation { path: path::DATASET_TILESETS, id: "dataset.vector.getTileSetsList", fr: "Jeux de tuiles de toutes les couches", en: "Tilesets of all layers", refs: &["f"], types: JSON_HTML },
     Operation { path: path::DATASET_TILESET, id: "dataset.vector.getTileSet", fr: "Un jeu de tuiles de plusieurs couches", en: "A tileset of several layers", refs: &["collections", "f"], types: JSON_HTML },
     Operation { path: path::DATASET_TILE, id: "dataset.vector.getTile", fr: "Une tuile de plusieurs couches (matrice, ligne, colonne)", en: "A tile of several layers (matrix, row, column)", refs: DATASET_TILE, types: &[media::MVT] },
@@ -237,7 +247,7 @@ const OPERATIONS: [Operation; 44] = [
     Operation { path: path::STYLES, id: "getStyles", fr: "Styles", en: "Styles", refs: &["f"], types: JSON_HTML },
     Operation { path: path::STYLE, id: "getStyle", fr: "Un style MapLibre", en: "A MapLibre style", refs: &[], types: &[media::JSON] },
     Operation { path: path::TERRITORIES, id: "searchTerritories", fr: "Recherche de territoires", en: "Search for territories", refs: &["q", "level", "territories-limit", "f"], types: JSON_HTML },
-    Operation { path: path::TABLE, id: "getTable", fr: "Un tableau : une ligne par territoire, une colonne par couche", en: "A table: one row per territory, one column per layer", refs: &["level", "columns", "show", "territory", "territoire", "territory-mode", "filter", "filter-lang", "filter-crs", "separator", "bom", "decimal", "table-f"], types: &[media::JSON, media::CSV, media::XLSX, media::HTML] },
+    Operation { path: path::TABLE, id: "getTable", fr: "Un tableau : une ligne par territoire, une colonne par couche", en: "A table: one row per territory, one column per layer", refs: &["level", "columns", "show", "territory", "territoire", "territory-mode", "filter", "filter-lang", "filter-crs", "datetime", "separator", "bom", "decimal", "table-f"], types: &[media::JSON, media::CSV, media::XLSX, media::HTML] },
     Operation { path: path::FEED, id: "getFeed", fr: "Ce qui a changé, publication après publication (Atom)", en: "What changed, publication after publication (Atom)", refs: &["page"], types: &[media::ATOM_TYPE] },
     Operation { path: path::RESOLVE, id: "describeResolve", fr: "Porter une table sur les territoires d'aujourd'hui : le formulaire", en: "Putting a table on today's territories: the form", refs: &["f"], types: JSON_HTML },
     Operation { path: path::TERRITORY, id: "getTerritory", fr: "Un territoire", en: "A territory", refs: &["vintage", "territory-f"], types: &[media::JSON, media::GEOJSON, media::HTML] },

@@ -39,7 +39,7 @@ pub const BOM: &str = "bom";
 pub const DECIMAL: &str = "decimal";
 
 /// Parameters of `…/stats`.
-pub const KNOWN: [&str; 15] = [
+pub const KNOWN: [&str; 16] = [
     BY,
     METRIC,
     SHARE,
@@ -51,6 +51,7 @@ pub const KNOWN: [&str; 15] = [
     name::FILTER,
     name::FILTER_LANG,
     name::FILTER_CRS,
+    name::DATETIME,
     SEPARATOR,
     BOM,
     DECIMAL,

@@ -30,7 +30,7 @@ const COLLECTIONS: &str = "collections";
 const SHOW: &str = "show";
 
 /// Parameters of `/table`.
-pub const KNOWN: [&str; 13] = [
+pub const KNOWN: [&str; 14] = [
     LEVEL,
     COLLECTIONS,
     SHOW,
@@ -40,6 +40,7 @@ pub const KNOWN: [&str; 13] = [
     name::FILTER,
     name::FILTER_LANG,
     name::FILTER_CRS,
+    name::DATETIME,
     SEPARATOR,
     BOM,
     DECIMAL,

@@ -120,6 +120,7 @@ impl Memory {
             max_zoom: 12,
             min_zoom: 0,
             report: Report { read: 5, kept: 5, ..Report::default() },
+            temporal: None,
             live: None,
         };
         At { layer: layer.clone(), version: Arc::new(version), reach: "a1b2".into() }
@@ -305,6 +306,7 @@ fn layer(id: &str, title: &str) -> LayerDef {
             timeout: Duration::from_secs(1),
         },
         territory: Default::default(),
+        time: None,
         tiles: TileOptions { min_zoom: 0, max_zoom: 12, buffer: None },
         style: (id == "mairies").then(|| "points".into()),
         max_age: (id == "mairies").then_some(Duration::from_secs(3600)),

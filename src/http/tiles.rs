@@ -29,7 +29,7 @@ use axum::{
 use std::borrow::Cow;
 
 /// Parameters of a tile.
-pub const KNOWN: [&str; 8] = [
+pub const KNOWN: [&str; 9] = [
     name::TERRITORY,
     name::TERRITOIRE,
     name::MODE,
@@ -38,6 +38,7 @@ pub const KNOWN: [&str; 8] = [
     name::FILTER,
     name::FILTER_LANG,
     name::FILTER_CRS,
+    name::DATETIME,
 ];
 /// Headers of a tile's answer, with those that every answer gets: room for all at once.
 const HEADERS: usize = 14;

@@ -171,8 +171,8 @@ fn cell(share: f64, z: u8) -> u32 {
 
 /// `GET /collections/{id}/tilejson.json`
 pub async fn tilejson(Path(id): Path<String>, visit: Visit) -> Answer {
-    let [filter, lang, crs] = filter::PARAMETERS;
-    visit.params.check(&[name::F, filter, lang, crs], &[])?;
+    let [filter, lang, crs, when] = filter::PARAMETERS;
+    visit.params.check(&[name::F, filter, lang, crs, when], &[])?;
     let layer = visit.layer(&id)?;
     let at = layer.at()?;
     let expression = filter::read(&visit, &layer)?;

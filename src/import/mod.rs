@@ -11,6 +11,7 @@ mod identity;
 mod levels;
 mod read;
 mod tell;
+mod time;
 mod workdir;
 
 pub use borders::{Border, Borders, Communes, Loaded};
@@ -85,12 +86,14 @@ impl Importer {
         attacher.date(attacher.commune_codes(&features));
         job.progress.stage(text!("Rattachement", "Attaching"), Some(features.len() as u64));
         let reach = attacher.attach_all(&features, &mut report, job.progress)?;
+        let temporal = time::extent(job.def, &schema, &features)?;
         let id = VersionId::new(jiff::Timestamp::now(), &job.source.sha256);
         let version = Version {
             options_hash: options_hash(job.def),
             source: job.source.clone(),
             count: features.len() as u64,
             bbox: (!extent.bbox.is_empty()).then_some(extent.bbox),
+            temporal,
             key,
             min_zoom: job.def.tiles.min_zoom,
             max_zoom: job.def.tiles.max_zoom,
@@ -171,13 +174,17 @@ fn settle(features: &mut [Feature], report: &mut Report) -> Extent {
 /// A fingerprint of the options that shape the data: when they change, an unchanged source makes
 /// a new version all the same.
 pub fn options_hash(def: &LayerDef) -> String {
-    let shaping = serde_json::json!({
+    let mut shaping = serde_json::json!({
         // Raised when this program reads the same bytes differently.
         "importer": 1,
         "format": def.source.format, "crs": def.source.crs, "encoding": def.source.encoding,
         "member": def.source.member, "csv": def.source.csv, "key": def.key,
         "territory": def.territory, "tiles": def.tiles,
     });
+    // Versions loaded before layers had times stay what they are.
+    if let Some(time) = &def.time {
+        shaping["time"] = serde_json::json!(time);
+    }
     hex(&Sha256::digest(shaping.to_string()), 16)
 }
 

@@ -119,6 +119,9 @@ pub struct LayerDef {
     pub source: SourceDef,
     /// How its features are bound to territories.
     pub territory: TerritoryBinding,
+    /// Which of its fields say when a feature holds; `None`: it has no times.
+    #[serde(default)]
+    pub time: Option<TimeBinding>,
     /// How its tiles are made.
     pub tiles: TileOptions,
     /// Its style: the id of a file of `styles/` (without `.json`); a default is drawn otherwise.
@@ -235,6 +238,15 @@ pub struct CodeColumn {
     pub level: Level,
     /// The column.
     pub column: String,
+}
+
+/// The fields that say when a feature holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimeBinding {
+    /// The field of its time, or of its start.
+    pub start: String,
+    /// The field of its end, where it has one; a feature without a value there still holds.
+    pub end: Option<String>,
 }
 
 /// How tiles are made.

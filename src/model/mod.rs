@@ -28,7 +28,7 @@ pub use geometry_kind::GeometryKind;
 pub use hash::{push_hex, stable_hash};
 pub use layer::{
     CsvOptions, DerivedSource, Format, LayerDef, LayerId, Licence, SourceDef, SourceLocation,
-    TerritoryBinding, TileOptions,
+    TerritoryBinding, TileOptions, TimeBinding,
 };
 pub use live::{Cells, Live, TableSource};
 pub use perimeter::{Perimeter, PerimeterUnit};

@@ -109,6 +109,9 @@ pub struct Version {
     pub count: u64,
     /// Extent in degrees; `None` without geometry.
     pub bbox: Option<BBox>,
+    /// First and last time of the features (RFC 3339, UTC), where the layer has times; `None`: open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temporal: Option<[Option<String>; 2]>,
     /// The declared key's field, if any.
     pub key: Option<String>,
     /// Deepest zoom for which geometry was prepared; deeper tiles are overzoomed.

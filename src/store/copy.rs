@@ -377,6 +377,7 @@ pub(super) mod tests {
             max_zoom: 12,
             min_zoom: 0,
             report: Report::default(),
+            temporal: None,
             live: None,
         }
     }

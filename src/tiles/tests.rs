@@ -138,6 +138,7 @@ fn definition() -> LayerDef {
             timeout: Duration::from_secs(1),
         },
         territory: TerritoryBinding::default(),
+        time: None,
         tiles: TileOptions { min_zoom: 4, max_zoom: 14, buffer: None },
         style: None,
         max_age: None,
@@ -176,6 +177,7 @@ fn layer(id: &str, reach: &str) -> Layer {
         max_zoom: 14,
         min_zoom: 4,
         report: Report::default(),
+        temporal: None,
         live: None,
     };
     let def = definition();

@@ -310,6 +310,7 @@ mod tests {
             max_zoom: 12,
             min_zoom: 0,
             report: Report::default(),
+            temporal: None,
             live: None,
         };
         let storage = Storage {

@@ -337,6 +337,7 @@ fn state(
         max_zoom: def.tiles.max_zoom,
         min_zoom,
         report,
+        temporal: None,
         live: Some(Box::new(Live {
             exact: figures.exact,
             title: form.title.clone(),
