@@ -5,12 +5,63 @@ use crate::{
     query::cql2::Expression,
     text,
 };
-use std::time::Duration;
+use std::{
+    sync::{Condvar, LazyLock, Mutex, PoisonError},
+    time::Duration,
+};
 
 /// Most time a store looks for what a filter lets through.
 pub(super) const TIME: Duration = Duration::from_secs(5);
 /// Most steps, features times the filter's weight, that are worth beginning.
 const STEPS: u64 = 20_000_000_000;
+
+/// Places for the filters that this process judges itself: half of the processors, so that the
+/// other half goes on with tiles and pages whatever is asked.
+static TURNS: LazyLock<Turns> = LazyLock::new(|| {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    Turns::new((processors / 2).max(1))
+});
+
+/// Places, taken in turns.
+struct Turns {
+    free: Mutex<usize>,
+    given_back: Condvar,
+}
+
+/// A place; given back when it is dropped.
+pub(super) struct Turn<'a>(&'a Turns);
+
+impl Turns {
+    fn new(places: usize) -> Self {
+        Self { free: Mutex::new(places), given_back: Condvar::new() }
+    }
+
+    fn take(&self, patience: Duration) -> Result<Turn<'_>> {
+        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.given_back.wait_timeout_while(free, patience, |free| *free == 0);
+        let (mut free, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        if waited.timed_out() && *free == 0 {
+            return Err(Error::Busy { retry_after: patience });
+        }
+        *free -= 1;
+        Ok(Turn(self))
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.0.given_back.notify_one();
+    }
+}
+
+/// Waits, on a thread that may, for a place to judge a filter in this process.
+///
+/// # Errors
+/// [`Error::Busy`] when there is none in [`TIME`].
+pub(super) fn turn() -> Result<Turn<'static>> {
+    TURNS.take(TIME)
+}
 
 /// Refuses what would surely take too long.
 pub(super) fn admit(expression: &Expression, features: u64) -> Result<()> {
@@ -50,6 +101,20 @@ mod tests {
         fn place_box(&self, _: [f64; 4]) -> Result<geo_types::Geometry<f64>> {
             Err(Error::broken("no box here"))
         }
+    }
+
+    #[test]
+    fn places_are_taken_in_turns() {
+        let turns = Turns::new(1);
+        let first = turns.take(TIME).unwrap();
+        let none = turns.take(Duration::from_millis(5));
+        assert!(matches!(none, Err(Error::Busy { .. })));
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| turns.take(Duration::from_secs(60)).map(|_| ()));
+            drop(first);
+            assert!(second.join().unwrap().is_ok());
+        });
+        assert!(turns.take(TIME).is_ok());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::{
     error::{Error, Result},
     model::FieldKind,
     query::{Scan, Sort, Start},
-    store::{RowSink, ScanEnd},
+    store::{RowSink, ScanEnd, filter_cost},
 };
 use std::sync::Arc;
 
@@ -68,6 +68,7 @@ impl OpenVersion {
             }
             let (fid, table, keys) = (quoted(&d.fid), quoted(&d.table), keys.join(", "));
             let text = format!("SELECT {fid} - 1 FROM {table} ORDER BY {keys}, {fid}");
+            let _turn = filter_cost::turn()?;
             self.with_connection(|db| {
                 let mut statement = db.prepare(&text).map_err(sql)?;
                 let ordinals = statement.query_map((), |row| row.get(0)).map_err(sql)?;

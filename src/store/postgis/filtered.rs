@@ -12,7 +12,10 @@ use super::{
 use crate::{
     error::{Error, Result},
     model::{BBox, FieldKind, Selection},
-    query::cql2::{self, Expr, Expression},
+    query::{
+        Filter,
+        cql2::{self, Expr, Expression},
+    },
     store::filter_cost,
 };
 use roaring::RoaringBitmap;
@@ -110,9 +113,13 @@ pub(super) fn refused(e: Failed) -> Failed {
     }
 }
 
-/// The same, where the meaning is known already.
-pub(super) fn meaning(e: Failed, otherwise: impl FnOnce(Failed) -> Error) -> Error {
-    match refused(e) {
+/// The same of a statement with a filter among others; without one it is no filter's fault.
+pub(super) fn meaning(
+    filter: &Filter,
+    e: Failed,
+    otherwise: impl FnOnce(Failed) -> Error,
+) -> Error {
+    match if filter.expression.is_some() { refused(e) } else { e } {
         Failed::Known(e) => e,
         other => otherwise(other),
     }

@@ -34,6 +34,7 @@ pub(super) fn matching(
     let condition = lowering.condition(&expression.root)?;
     let (fid, table) = (quoted(&d.fid), quoted(&d.table));
     let text = format!("SELECT {fid} FROM {table} WHERE {condition}");
+    let _turn = filter_cost::turn()?;
     let begun = Instant::now();
     db.progress_handler(STEPS, Some(move || begun.elapsed() > filter_cost::TIME)).map_err(fault)?;
     let found = run(db, &text, &lowering.params);

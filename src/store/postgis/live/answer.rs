@@ -71,7 +71,7 @@ pub(in super::super) async fn scan(
             }
             Err(e) => {
                 let otherwise = |e| meaning(inner, "reading a published table", e);
-                return Err(filtered::meaning(e, otherwise));
+                return Err(filtered::meaning(&scan.filter, e, otherwise));
             }
         }
     }
@@ -314,7 +314,7 @@ pub(in super::super) async fn count(
             Err(e) if to_guard(inner, at, &form, guarded, &e) => {}
             other => {
                 let otherwise = |e| meaning(inner, "counting rows of a table", e);
-                break other.map_err(|e| filtered::meaning(e, otherwise))?;
+                break other.map_err(|e| filtered::meaning(filter, e, otherwise))?;
             }
         }
     };

@@ -57,7 +57,7 @@ pub(in super::super) async fn tile(
             Err(e) if to_guard(inner, at, &form, guarded, &e) => {}
             other => {
                 let otherwise = |e| meaning(inner, "reading a tile of a table", e);
-                break other.map_err(|e| filtered::meaning(e, otherwise))?;
+                break other.map_err(|e| filtered::meaning(filter, e, otherwise))?;
             }
         }
     };
