@@ -1,10 +1,11 @@
 //! Whole layers as files, from the store to the disk by the road that `socle cut` and the server
-//! take, in features per second over `ogr2ogr` from the same GeoPackage.
+//! take, in features per second over `ogr2ogr` from the same GeoPackage; the kit of a département;
+//! and the memory of a whole program that writes a small part of a layer and all of it.
 
 use crate::{
     items::open,
     report::Report,
-    site::{Site, best, has_ogr2ogr, ogr2ogr},
+    site::{Cost, Site, best, cost, has_ogr2ogr, ogr2ogr},
 };
 use socle::{
     blobs::Blobs,
@@ -61,4 +62,22 @@ pub fn run(site: &Site, report: &mut Report) {
         let target = (target != "-").then_some(target);
         report.row(&name, ours / theirs, target, ours, theirs, "features/s");
     }
+    let part = cut(site, "gpkg", &["--territory", "dep:59"]);
+    let kit = cut(site, "kit", &["--territory", "dep:59"]);
+    report.figure("kit-departement", kit.seconds, None, "s");
+    report.figure("kit-departement-memory", kit.peak_mib, None, "MiB");
+    for format in ["gpkg", "geojson", "fgb"] {
+        let whole = cut(site, format, &[]).peak_mib;
+        let name = format!("export-{format}-memory-whole-over-departement");
+        report.row(&name, whole / part.peak_mib, None, whole, part.peak_mib, "MiB");
+    }
+}
+
+/// What `socle cut` takes, from its start to its end.
+fn cut(site: &Site, format: &str, more: &[&str]) -> Cost {
+    let out = site.path(&format!("cut.{format}"));
+    let _ = std::fs::remove_file(&out);
+    let out = out.to_str().expect("UTF-8").to_owned();
+    let args = [&["cut", "communes", "--format", format, "-o", &out], more].concat();
+    cost(site.command("socle.toml", &args))
 }
