@@ -2,10 +2,11 @@
 
 use crate::{
     blobs::Blobs,
-    catalog::{Catalog, Layer},
+    catalog::{Catalog, Layer, Snapshot},
     config::Settings,
     error::Result,
     exports::Exports,
+    import,
     items::Items,
     model::{LayerId, Text, VersionId},
     resolve::Resolver,
@@ -14,6 +15,7 @@ use crate::{
     territory::Reference,
     tiles::{TileSettings, Tiles},
 };
+use arc_swap::ArcSwap;
 use std::{collections::BTreeSet, sync::Arc};
 
 /// Everything a request may need.
@@ -34,8 +36,8 @@ pub struct App {
     pub exports: Exports,
     /// Tables put on today's territories.
     pub resolver: Arc<Resolver>,
-    /// The territory reference in force.
-    pub reference: Arc<Reference>,
+    /// The layers and the territory reference of this moment.
+    world: ArcSwap<World>,
     /// Files shared by replicas.
     pub blobs: Blobs,
     /// The store, for readiness and versions.
@@ -58,6 +60,7 @@ impl App {
             },
         )
         .sharing(borders.clone());
+        let world = World::at(catalog.snapshot(), &reference, &settings, &*store).await?;
         let blobs = Blobs::open(&settings.blobs)?;
         let exports = Exports::new(
             store.clone(),
@@ -74,11 +77,32 @@ impl App {
             borders,
             stats: Stats::new(store.clone()),
             tiles,
-            resolver: Arc::new(Resolver::new(reference.clone(), Some(store.clone()))),
-            reference,
+            resolver: Arc::new(Resolver::new(Some(store.clone()))),
+            world: ArcSwap::from_pointee(world),
             store,
             settings,
         })
+    }
+
+    /// The layers and the territory reference of this moment.
+    pub fn world(&self) -> Arc<World> {
+        self.world.load_full()
+    }
+
+    /// Sees what was published since, also by other processes, and a reference that came into
+    /// force: both at once. `true` when there was something.
+    ///
+    /// # Errors
+    /// What the store fails with, or a table of the COG that is damaged; what was served stays
+    /// served.
+    pub async fn refresh(&self) -> Result<bool> {
+        let swapped = self.catalog.refresh().await?;
+        let (snapshot, seen) = (self.catalog.snapshot(), self.world());
+        if !Arc::ptr_eq(&snapshot, &seen.snapshot) {
+            let world = World::at(snapshot, &seen.reference, &self.settings, &*self.store).await?;
+            self.world.store(Arc::new(world));
+        }
+        Ok(swapped)
     }
 
     /// Looks again at what the store does not own (published tables), and says what became of
@@ -89,14 +113,14 @@ impl App {
     pub async fn reload(&self) -> Result<Vec<Looked>> {
         let before = self.catalog.snapshot();
         self.store.reload().await?;
-        self.catalog.refresh().await?;
+        self.refresh().await?;
         let after = self.catalog.snapshot();
         let tables = after.layers.values().filter(|layer| layer.def.is_live());
         Ok(tables.map(|now| Looked::of(before.layers.get(&now.def.id), now)).collect())
     }
 }
 
-/// The territory reference: the one compiled in, with the levels of the configuration. What is odd
+/// The territory reference compiled in, with the levels of the configuration. What is odd
 /// in their tables goes to the log.
 ///
 /// # Errors
@@ -109,6 +133,28 @@ pub fn reference(settings: &Settings) -> Result<Arc<Reference>> {
         }
     }
     Ok(reference)
+}
+
+/// The layers and the territory reference of one moment: a request sees one of each, which belong
+/// together, whatever is published meanwhile. Ranks of communes mean something within one only.
+pub struct World {
+    /// The territory reference in force.
+    pub reference: Arc<Reference>,
+    /// The layers, attached under it.
+    pub snapshot: Arc<Snapshot>,
+}
+
+impl World {
+    async fn at(
+        snapshot: Arc<Snapshot>,
+        known: &Arc<Reference>,
+        settings: &Settings,
+        store: &dyn Store,
+    ) -> Result<Self> {
+        let (state, levels) = (&snapshot.reference, &settings.levels);
+        let reference = import::in_force(store, state, known, levels).await?;
+        Ok(Self { reference, snapshot })
+    }
 }
 
 /// A published table that was looked at again.

@@ -4,6 +4,7 @@
 mod attach;
 pub mod backup;
 mod levels;
+mod reference;
 
 use crate::{
     error::{Error, Result},
@@ -16,6 +17,7 @@ use crate::{
     store::{At, Claim, Reach, Store},
     text,
 };
+pub use reference::{Loaded, Preview};
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 /// A delivery that keeps less than this share of the rows in force is held back (DESIGN §3.3).
@@ -200,12 +202,14 @@ impl Jobs {
     }
 
     async fn claim(&self, layer: &LayerId) -> Result<Claim> {
-        self.store.claim(layer).await?.ok_or_else(|| {
+        let claim = self.store.claim(layer).await?.ok_or_else(|| {
             Error::Conflict(text!(
                 "Un autre processus charge déjà « {layer} ».",
                 "Another process is already loading \"{layer}\"."
             ))
-        })
+        })?;
+        self.importer.follow(&*self.store).await?;
+        Ok(claim)
     }
 
     /// One layer, from its source (or the file given) to publication.

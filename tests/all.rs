@@ -22,6 +22,7 @@ macro_rules! over_both {
 mod architecture;
 mod blobs;
 mod borders;
+mod cog;
 mod conformance;
 mod crash;
 mod crs;

@@ -5,7 +5,7 @@ pub use crate::store::border::Outline;
 
 use crate::{
     error::{Error, Result},
-    model::{LayerDef, LayerId, Live, Perimeter, Text},
+    model::{LayerDef, LayerId, Live, Perimeter, ReferenceState, Text},
     store::{At, Store},
     text,
 };
@@ -67,6 +67,8 @@ pub struct Snapshot {
     pub layers: BTreeMap<LayerId, Arc<Layer>>,
     /// The store's generation it was made from.
     pub generation: u64,
+    /// The territory reference that its reach indexes are made under.
+    pub reference: ReferenceState,
     /// Whether the store was read: before that no layer is known to have a version or none.
     pub read: bool,
 }
@@ -177,10 +179,26 @@ impl Catalog {
         if seen.read && seen.generation == generation {
             return Ok(false);
         }
-        let current = self.store.current().await?;
+        let (reference, current) = self.states().await?;
         let layers = join(&self.defs, Some(current), |id| self.store.refused(id));
-        self.snapshot.store(Arc::new(Snapshot { layers, generation, read: true }));
+        self.snapshot.store(Arc::new(Snapshot { layers, generation, reference, read: true }));
         Ok(true)
+    }
+
+    /// What is current under the reference in force: both read at one moment.
+    async fn states(&self) -> Result<(ReferenceState, BTreeMap<LayerId, At>)> {
+        let mut reference = self.store.reference().await?;
+        loop {
+            let mut current = self.store.current().await?;
+            let again = self.store.reference().await?;
+            if again.serial == reference.serial {
+                for (id, at) in &mut current {
+                    at.reach = reference.reach(id, &at.version.id, &at.reach).to_owned();
+                }
+                return Ok((reference, current));
+            }
+            reference = again;
+        }
     }
 }
 

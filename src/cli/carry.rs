@@ -5,6 +5,7 @@ use crate::{
     catalog::Catalog,
     config::Settings,
     error::{Error, Result},
+    import,
     model::Level,
     resolve::{Ask, Kind, Resolved, Resolver, Sent},
     territory::Reference,
@@ -67,14 +68,16 @@ pub(super) struct Args {
 
 pub(super) async fn run(config: &Path, args: Args) -> Result<ExitCode> {
     let places = args.lon.is_some() || args.add.iter().any(|wish| by_place(wish));
-    let (resolver, snapshot) = match places {
-        false => (Resolver::new(Reference::builtin(), None), None),
+    let (resolver, reference, snapshot) = match places {
+        false => (Resolver::new(None), Reference::builtin(), None),
         true => {
             let settings = Settings::load(config)?;
             let reference = super::reference(&settings)?;
             let store = super::store(&settings)?;
-            let catalog = Catalog::open(settings.layers, store.clone()).await?;
-            (Resolver::new(reference, Some(store)), Some(catalog.snapshot()))
+            let snapshot = Catalog::open(settings.layers, store.clone()).await?.snapshot();
+            let state = &snapshot.reference;
+            let reference = import::in_force(&*store, state, &reference, &settings.levels).await?;
+            (Resolver::new(Some(store)), reference, Some(snapshot))
         }
     };
     let ask = Ask {
@@ -93,7 +96,7 @@ pub(super) async fn run(config: &Path, args: Args) -> Result<ExitCode> {
         within: None,
     };
     let sent = Sent { bytes: read(&args.file)?, kind: None, charset: None };
-    let done = Arc::new(resolver).resolve(sent, ask, snapshot).await?;
+    let done = Arc::new(resolver).resolve(sent, ask, &reference, snapshot).await?;
     match &args.output {
         Some(path) => std::fs::write(path, &done.bytes).map_err(|e| Error::io(path, e))?,
         // A reader that went away is no failure.

@@ -8,6 +8,7 @@ use crate::{
     config::Settings,
     error::{Error, Result},
     exports::{Exports, Extent, Options, Order, Part, Place, legal_crs},
+    import,
     items::Frame,
     model::{BBox, Mode, Progress, Selection, TerritoryCode},
     query::{
@@ -68,6 +69,10 @@ pub(super) async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let crs = Order::crs(kind, args.crs.as_deref())?;
     Order::check_layers(args.layers.len())?;
     let reference = app::reference(settings)?;
+    let store = store(settings)?;
+    let snapshot = Catalog::open(settings.layers.clone(), store.clone()).await?.snapshot();
+    let state = &snapshot.reference;
+    let reference = import::in_force(&*store, state, &reference, &settings.levels).await?;
     let (mode, clip) = mode(&args.territory_mode)?;
     let resolved = territories(&reference, args.territory.as_deref())?;
     let codes: Vec<TerritoryCode> = resolved.iter().map(|r| r.code.clone()).collect();
@@ -82,9 +87,6 @@ pub(super) async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
         false => Some(Arc::new(reference.select(&codes, mode)?)),
     };
     let filter = Filtered::read(&args, &reference)?;
-    let store = store(settings)?;
-    let catalog = Catalog::open(settings.layers.clone(), store.clone()).await?;
-    let snapshot = catalog.snapshot();
     let outline = match clip {
         true => Some(snapshot.outline(&reference.perimeter(&codes)?)?),
         false => None,

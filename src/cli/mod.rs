@@ -4,6 +4,7 @@
 mod backup;
 mod carry;
 mod check;
+mod cog;
 mod cut;
 mod harvest;
 mod import;
@@ -63,6 +64,8 @@ enum Command {
     Rollback(rollback::Args),
     /// Put a table of old commune codes on today's territories.
     Carry(carry::Args),
+    /// The territory reference (COG): load, preview, apply, undo, list.
+    Cog(cog::Args),
     /// Check the configuration and the store.
     Check,
     /// Write a backup of all versions, while serving.
@@ -106,6 +109,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Versions(args) => versions::run(&settings, args).await,
         Command::Rollback(args) => rollback::run(&settings, args).await,
         Command::Carry(args) => carry::run(&cli.config, args).await,
+        Command::Cog(args) => cog::run(&settings, args).await,
         Command::Check => check::run(&settings).await,
         Command::Backup(args) => backup::run(&settings, args).await,
         Command::Restore(args) => restore::run(&settings, args).await,
@@ -138,6 +142,8 @@ fn jobs_over(
         layers: settings.layers.clone(),
         harvest: Harvester { settings: settings.harvest.clone(), blobs },
         store,
-        importer: Importer::new(reference, settings.harvest.max_unpacked).into(),
+        importer: Importer::new(reference, settings.harvest.max_unpacked)
+            .with_levels(settings.levels.clone())
+            .into(),
     }
 }

@@ -55,7 +55,7 @@ fn follow_tables(app: &Arc<App>) {
         &app.settings,
         app.blobs.clone(),
         app.store.clone(),
-        app.reference.clone(),
+        app.world().reference.clone(),
     );
     tokio::spawn(async move {
         let progress: Arc<dyn Progress> = Arc::new(Silent);

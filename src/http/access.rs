@@ -227,7 +227,9 @@ fn enter(
         let (segment, below) = scoped.find('/').map_or((scoped, "/"), |at| scoped.split_at(at));
         // `+` is a plus sign in a path, not a space.
         let segment = params::decode(&segment.replace('+', "%2B")).map_err(|e| fail(e.into()))?;
-        let scope = site.scopes.path(&site.app.reference, &segment);
+        let world = site.app.world();
+        let scope = site.scopes.path(&world.reference, &segment);
+        entered.entry.world = Some(world);
         let scope = scope.map_err(|e| fail(e.into()))?;
         rest = below;
         if scope.is_carried() && wants_page(kept) {

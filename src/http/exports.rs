@@ -187,7 +187,7 @@ fn order(visit: &Visit, parts: Vec<Part>, format: &str) -> Result<Asked> {
     let kind = Order::kind(format)?;
     let asked = visit.asked_territory()?;
     let scopes: Vec<_> = visit.scope.iter().chain(&asked).collect();
-    let reference = &visit.site.app.reference;
+    let reference = visit.reference();
     let crs = match Order::crs(kind, visit.params.get(name::CRS))? {
         Some(crs) => crs,
         None => {

@@ -34,7 +34,7 @@ pub async fn feed(visit: Visit) -> Answer {
     }
     let app = &visit.site.app;
     let selection = visit.selection(None);
-    let all = app.stats.all_news(&snapshot, &app.reference, selection.as_ref()).await?;
+    let all = app.stats.all_news(&snapshot, visit.reference(), selection.as_ref()).await?;
     let pages = all.len().div_ceil(ENTRIES).max(1);
     if page == 0 || page > pages {
         return Err(Error::NotFound(text!(

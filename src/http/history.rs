@@ -29,7 +29,7 @@ pub async fn history(Path(code): Path<String>, visit: Visit) -> Answer {
     if let Some(unchanged) = visit.unchanged(&tag) {
         return Ok(unchanged);
     }
-    let reference = &visit.site.app.reference;
+    let reference = visit.reference();
     let steps = match code.level {
         Level::Com => reference.history(code.code.as_str()),
         _ => Vec::new(),
@@ -60,12 +60,12 @@ pub struct History {
 fn written(visit: &Visit, code: &str) -> Result<TerritoryCode> {
     match code.parse() {
         Ok(code) => Ok(code),
-        Err(_) => Ok(visit.site.app.reference.resolve(code)?.code),
+        Err(_) => Ok(visit.reference().resolve(code)?.code),
     }
 }
 
 fn value(visit: &Visit, history: &History) -> Value {
-    let reference = &visit.site.app.reference;
+    let reference = visit.reference();
     let mut value = named(visit, &history.code);
     if value["name"].is_null() {
         value["name"] = name_then(visit, &history.code).into();
@@ -111,7 +111,7 @@ fn dissolved(visit: &Visit, gone: &Dissolved) -> Value {
 
 /// `GET /territories/epci-{code}?vintage=`: the last perimeter of an EPCI that is dissolved.
 pub async fn perimeter(visit: &Visit, code: &str) -> Answer {
-    let reference = &visit.site.app.reference;
+    let reference = visit.reference();
     let code = written(visit, code)?;
     let year = visit.params.number(VINTAGE)?.unwrap_or_default();
     let Some(gone) = reference.dissolved(&code) else {
@@ -155,7 +155,7 @@ pub async fn perimeter(visit: &Visit, code: &str) -> Answer {
 
 /// The name of a territory of today or of the past.
 pub fn name_then(visit: &Visit, code: &TerritoryCode) -> Option<String> {
-    let reference = &visit.site.app.reference;
+    let reference = visit.reference();
     match code.level {
         Level::Com => reference.commune_name(code.code.as_str()).map(str::to_owned),
         _ => reference

@@ -64,7 +64,7 @@ pub const CONFORMANCE: &[&str] = &[
 impl Site {
     /// The state of all layers in one text, for tags.
     pub fn state(&self, snapshot: &Snapshot) -> String {
-        let mut state = String::new();
+        let mut state = snapshot.reference.current.clone().unwrap_or_default();
         for layer in snapshot.layers.values() {
             if let Some(at) = &layer.current {
                 state.push_str(layer.def.id.as_str());
@@ -120,7 +120,7 @@ pub async fn landing(visit: Visit) -> Answer {
     }
     let app = &visit.site.app;
     let concerns = match visit.selection(None) {
-        Some(selection) => app.stats.concerns(&snapshot, &app.reference, &selection).await?,
+        Some(selection) => app.stats.concerns(&snapshot, visit.reference(), &selection).await?,
         None => Vec::new(),
     };
     if format == Format::Html {

@@ -102,8 +102,6 @@ impl Site {
         hash.update(env!("CARGO_PKG_VERSION"));
         hash.update(format!("{:?}", settings.layers));
         hash.update(format!("{:?}{:?}", settings.server.title, settings.server.description));
-        hash.update(app.reference.id());
-        hash.update(app.reference.levels_key());
         for level in &settings.levels {
             let (level, lang) = (level.level, crate::model::Lang::Fr);
             hash.update(format!("{level} {} {}", level.label(lang), level.plural(lang)));
@@ -157,7 +155,7 @@ impl Site {
     /// A territory's name with its code: `Nord (dep:59)`.
     fn name(&self, code: &crate::model::TerritoryCode) -> String {
         let id = code.to_string();
-        match self.app.reference.get(code) {
+        match self.app.world().reference.get(code) {
             Some(territory) => format!("{} ({id})", territory.name),
             None => id,
         }

@@ -85,6 +85,8 @@ impl Visit {
             hash.update(part.as_bytes());
         };
         add(&self.site.stamp);
+        add(self.reference().id());
+        add(&self.reference().levels_key());
         add(&self.root());
         add(self.path());
         add(self.lang().tag());

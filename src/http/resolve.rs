@@ -84,7 +84,7 @@ fn usage(visit: &Visit) -> Value {
         "accepts": Kind::ALL.map(Kind::media),
         "parameters": KNOWN,
         "limit": visit.site.bodies.limit,
-        "reference": visit.site.app.reference.id(),
+        "reference": visit.reference().id(),
         "links": visit.own_links(media::JSON),
     })
 }
@@ -108,7 +108,12 @@ pub async fn resolve(mut visit: Visit, body: Body) -> Answer {
     visit.params.check_but(&KNOWN, ADD)?;
     let page = page_wanted(&visit, taken)?;
     let ask = ask(&visit, page)?;
-    let done = visit.site.app.resolver.resolve(sent, ask, Some(visit.snapshot())).await?;
+    let done = visit
+        .site
+        .app
+        .resolver
+        .resolve(sent, ask, visit.reference(), Some(visit.snapshot()))
+        .await?;
     send(&visit, done, page)
 }
 
@@ -275,7 +280,7 @@ fn json_document(visit: &Visit, resolved: &Resolved) -> Result<Vec<u8>> {
 }
 
 fn account(visit: &Visit, resolved: &Resolved) -> Value {
-    let (done, reference) = (&resolved.done, &visit.site.app.reference);
+    let (done, reference) = (&resolved.done, visit.reference());
     let counts: serde_json::Map<String, Value> =
         done.counts.iter().map(|(verdict, n)| (verdict.id().to_owned(), json!(n))).collect();
     let conflicts = done.conflicts.iter().map(|meeting| {

@@ -54,15 +54,34 @@ impl Scope {
 
 /// Selections by the text that asked for them.
 #[derive(Default)]
-pub struct Scopes {
+pub struct Scopes(RwLock<(String, Arc<Kept>)>);
+
+/// Those understood by one reference.
+#[derive(Default)]
+struct Kept {
     kept: RwLock<FxHashMap<String, Arc<Scope>>>,
     met: RwLock<FxHashMap<(String, String), Arc<Selection>>>,
 }
 
 impl Scopes {
+    /// What was understood by a reference; what another one made of the same words is forgotten.
+    fn by(&self, reference: &Reference) -> Arc<Kept> {
+        let held = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        if held.0 == reference.id() {
+            return held.1.clone();
+        }
+        drop(held);
+        let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if held.0 != reference.id() {
+            *held = (reference.id().to_owned(), Arc::default());
+        }
+        held.1.clone()
+    }
+
     /// A path segment after `/t/`: `unit{+unit}[-within|-clip]`.
     pub fn path(&self, reference: &Reference, segment: &str) -> Result<Arc<Scope>> {
-        if let Some(kept) = read(&self.kept, segment) {
+        let tables = self.by(reference);
+        if let Some(kept) = read(&tables.kept, segment) {
             return Ok(kept);
         }
         let (units, mode) = if let Some(units) = segment.strip_suffix("-within") {
@@ -73,27 +92,29 @@ impl Scopes {
             (segment, Asked::Concerns)
         };
         let scope = understand(reference, segment, units.split('+'), mode)?;
-        Ok(keep(&self.kept, segment.to_owned(), scope))
+        Ok(keep(&tables.kept, segment.to_owned(), scope))
     }
 
     /// The `territory` and `territory-mode` parameters.
     pub fn parameter(&self, reference: &Reference, value: &str, mode: Asked) -> Result<Arc<Scope>> {
         let key = format!("{mode:?}?{value}");
-        if let Some(kept) = read(&self.kept, &key) {
+        let tables = self.by(reference);
+        if let Some(kept) = read(&tables.kept, &key) {
             return Ok(kept);
         }
         let scope = understand(reference, value, value.split(',').map(str::trim), mode)?;
-        Ok(keep(&self.kept, key, scope))
+        Ok(keep(&tables.kept, key, scope))
     }
 
     /// A territory asked for inside a scope: they meet as sets of communes (DESIGN §4).
     pub fn meet(&self, reference: &Reference, scope: &Scope, inner: &Scope) -> Arc<Selection> {
         let key = (scope.selection.key.clone(), inner.selection.key.clone());
-        if let Some(kept) = read(&self.met, &key) {
+        let tables = self.by(reference);
+        if let Some(kept) = read(&tables.met, &key) {
             return kept;
         }
         let met = reference.intersect(&scope.selection, &inner.selection);
-        keep(&self.met, key, met)
+        keep(&tables.met, key, met)
     }
 }
 

@@ -268,7 +268,7 @@ async fn watch(app: Arc<App>) {
             () = tokio::time::sleep(WATCH) => {}
             () = app.catalog.changed() => {}
         }
-        match app.catalog.refresh().await {
+        match app.refresh().await {
             Ok(_) => failing = false,
             Err(error) => {
                 if !failing {

@@ -98,7 +98,7 @@ pub async fn stats(Path(id): Path<String>, visit: Visit) -> Answer {
     let app = &visit.site.app;
     let (by, metrics, share) = (query.by, query.metrics.clone(), query.share);
     let selection = query.filter.selection.clone();
-    let figures = app.stats.figures(&snapshot, &layer, &app.reference, query).await?;
+    let figures = app.stats.figures(&snapshot, &layer, visit.reference(), query).await?;
     let mut rows: Vec<&Row> = figures.rows.iter().collect();
     order(&mut rows, &metrics, &sorted, descending);
     let answered = Answered {
@@ -120,7 +120,7 @@ pub async fn stats(Path(id): Path<String>, visit: Visit) -> Answer {
         "geojson" => {
             let border = border.ok_or_else(|| Border::missing(by))?;
             let near = selection.map(|s| touching(&s));
-            let drawn = app.stats.outlines(&border, &app.reference, near.as_ref()).await?;
+            let drawn = app.stats.outlines(&border, visit.reference(), near.as_ref()).await?;
             Document::new(media::GEOJSON, geojson(&visit, &answered, &drawn)?)
         }
         "html" => Document::html(pages::stats::page(&visit, &answered)),
@@ -284,8 +284,8 @@ fn about(visit: &Visit, a: &Answered<'_>) -> Result<Map<String, Value>> {
     about.insert("by".into(), a.by.id().into());
     about.insert("share".into(), a.share.map(Sharing::id).into());
     about.insert("version".into(), at.version.id.as_str().into());
-    about.insert("reference".into(), visit.site.app.reference.id().into());
-    about.insert("vintage".into(), visit.site.app.reference.vintage().into());
+    about.insert("reference".into(), visit.reference().id().into());
+    about.insert("vintage".into(), visit.reference().vintage().into());
     about.insert("dates".into(), dates(def, &at.version));
     about.insert("attribution".into(), def.attribution.as_str().into());
     about.insert("license".into(), def.licence.id.as_str().into());

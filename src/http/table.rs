@@ -86,7 +86,8 @@ pub async fn table(visit: Visit) -> Answer {
     };
     let app = &visit.site.app;
     let selection = visit.selection(territory.as_ref());
-    let made = app.stats.table(&app.reference, level, &asked.columns, selection.as_ref()).await?;
+    let made =
+        app.stats.table(visit.reference(), level, &asked.columns, selection.as_ref()).await?;
     let document = match form {
         "csv" => {
             let bytes = made.sheet(&asked.columns, &words(&visit)).csv(csv)?;
@@ -208,8 +209,8 @@ fn json(visit: &Visit, level: Level, asked: &Asked, table: &Table) -> Value {
         .collect();
     json!({
         "level": level.id(),
-        "reference": visit.site.app.reference.id(),
-        "vintage": visit.site.app.reference.vintage(),
+        "reference": visit.reference().id(),
+        "vintage": visit.reference().vintage(),
         "territory": visit.scope.as_ref().map(|s| s.selection.shown()),
         "rows": table.lines.iter().map(row).collect::<Vec<_>>(),
         "divergent": divergent,
@@ -246,7 +247,7 @@ async fn workbook(visit: &Visit, asked: &Asked, table: Table) -> Result<Vec<u8>>
         sheets.push(named("divergences", "Valeurs divergentes", "Conflicting values", conflicts));
     }
     sheets.push(named("sources", "Sources", "Sources", sources(visit, &asked.columns)));
-    let reference = &visit.site.app.reference;
+    let reference = visit.reference();
     let fact = |key, label, value: String| Fact { key, label, value };
     let mut facts = vec![
         fact("vintage", "Millésime du COG", reference.vintage().to_string()),
@@ -295,7 +296,7 @@ fn sources(visit: &Visit, columns: &[Column]) -> Sheet {
         "source",
         "millésime",
     ];
-    let vintage = visit.site.app.reference.vintage().to_string();
+    let vintage = visit.reference().vintage().to_string();
     let row = |column: &Column| {
         let def = &column.layer.def;
         let mut row = [&column.name, def.id.as_str(), visit.say(&def.title), &def.producer]

@@ -62,7 +62,7 @@ pub async fn search(visit: Visit) -> Answer {
     if let Some(unchanged) = visit.unchanged(&tag) {
         return Ok(unchanged);
     }
-    let reference = &visit.site.app.reference;
+    let reference = visit.reference();
     let snapshot = visit.snapshot();
     let q = visit.params.get(Q).map(str::trim).filter(|q| !q.is_empty()).map(str::to_owned);
     let found = match &q {
@@ -103,7 +103,7 @@ async fn of_level(
     level: Option<Level>,
     limit: u64,
 ) -> Result<Vec<Territory>> {
-    let reference = &visit.site.app.reference;
+    let reference = visit.reference();
     let Some(level) = level else {
         let regions = reference.members(&TerritoryCode::france());
         return Ok(regions.iter().filter_map(|c| reference.get(c)).collect());
@@ -119,9 +119,9 @@ async fn of_level(
 
 /// The territories that layers list and the reference does not, of a level or of all.
 async fn listed(visit: &Visit, snapshot: &Snapshot, level: Option<Level>) -> Result<Vec<Unit>> {
-    let app = &visit.site.app;
+    let (app, reference) = (&visit.site.app, visit.reference());
     let elsewhere =
-        |its: &Level| level.is_none_or(|level| level == *its) && !app.reference.lists_level(*its);
+        |its: &Level| level.is_none_or(|level| level == *its) && !reference.lists_level(*its);
     let mut all = Vec::new();
     for level in Level::every().into_iter().filter(elsewhere) {
         all.extend(app.stats.listed(snapshot, level).await?.iter().cloned());
@@ -133,7 +133,7 @@ async fn listed(visit: &Visit, snapshot: &Snapshot, level: Option<Level>) -> Res
 pub async fn one(Path(code): Path<String>, visit: Visit) -> Answer {
     visit.params.check(&[VINTAGE, name::F], &[])?;
     let format = visit.format()?;
-    let reference = &visit.site.app.reference;
+    let reference = visit.reference();
     if visit.params.get(VINTAGE).is_some_and(|v| !v.is_empty()) {
         return super::history::perimeter(&visit, &code).await;
     }
@@ -179,7 +179,7 @@ fn outline(visit: &Visit, code: &TerritoryCode) -> Option<Outline> {
     if code.level == Level::Fr {
         return None;
     }
-    let reference = &visit.site.app.reference;
+    let reference = visit.reference();
     let perimeter = reference.perimeter(std::slice::from_ref(code)).ok()?;
     visit.snapshot().outline(&perimeter).ok()
 }
@@ -230,7 +230,7 @@ fn feature(mut value: Value) -> Value {
 }
 
 fn value(visit: &Visit, resolved: &Resolved, members: &[TerritoryCode]) -> Value {
-    let reference = &visit.site.app.reference;
+    let reference = visit.reference();
     let mut value = match reference.get(&resolved.code) {
         Some(territory) => {
             let mut value = full(visit, &territory);
@@ -270,7 +270,7 @@ pub fn page_url(visit: &Visit, code: &TerritoryCode) -> String {
 }
 
 pub(super) fn named(visit: &Visit, code: &TerritoryCode) -> Value {
-    let name = visit.site.app.reference.get(code).map(|t| t.name);
+    let name = visit.reference().get(code).map(|t| t.name);
     json!({
         "id": code.to_string(),
         "level": code.level.id(),
@@ -286,7 +286,7 @@ fn full(visit: &Visit, territory: &Territory) -> Value {
     value["population"] = territory.population.into();
     value["postalCodes"] = json!(territory.postal_codes);
     value["parents"] = territory.parents.iter().map(|c| named(visit, c)).collect();
-    value["nature"] = visit.site.app.reference.nature(territory).into();
+    value["nature"] = visit.reference().nature(territory).into();
     value
 }
 

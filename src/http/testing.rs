@@ -425,7 +425,7 @@ impl Site {
     /// Plays a publication.
     pub async fn publish(&self) -> Arc<Snapshot> {
         self.store.generation.fetch_add(1, Ordering::Relaxed);
-        self.app.catalog.refresh().await.unwrap();
+        self.app.refresh().await.unwrap();
         self.app.catalog.snapshot()
     }
 }

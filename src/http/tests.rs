@@ -388,10 +388,10 @@ async fn what_a_silent_store_does_not_confirm_is_marked_and_served() {
     let versioned = format!("{tile}?v={key}");
     assert_eq!(site.get(tile).await.header("socle-stale"), "");
     site.store.silent.store(true, Ordering::Relaxed);
-    assert!(site.app.catalog.refresh().await.is_err());
+    assert!(site.app.refresh().await.is_err());
     assert_eq!(site.get(tile).await.header("socle-stale"), "", "one look is no news");
     tokio::time::sleep(Duration::from_millis(1_050)).await;
-    assert!(site.app.catalog.refresh().await.is_err());
+    assert!(site.app.refresh().await.is_err());
     for path in [tile, "/collections/communes"] {
         let got = site.get(path).await;
         assert!(got.status.is_success(), "{path}");
@@ -404,6 +404,6 @@ async fn what_a_silent_store_does_not_confirm_is_marked_and_served() {
     assert_eq!((ready.status, ready.header("socle-stale")), (StatusCode::SERVICE_UNAVAILABLE, ""));
     assert_eq!(ready.json()["stale"], 1);
     site.store.silent.store(false, Ordering::Relaxed);
-    site.app.catalog.refresh().await.unwrap();
+    site.app.refresh().await.unwrap();
     assert_eq!(site.get(tile).await.header("socle-stale"), "");
 }

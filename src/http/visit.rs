@@ -9,9 +9,11 @@ use super::{
     scope::{self, Scope},
 };
 use crate::{
+    app::World,
     catalog::{Layer, Outline, Snapshot},
     error::{Error, Result},
     model::{Lang, Selection, Text},
+    territory::Reference,
     text,
 };
 use axum::{
@@ -30,6 +32,8 @@ pub struct Entry {
     pub scope: Option<Arc<Scope>>,
     /// Root of the service as a trusted proxy told it.
     pub told: Option<Arc<str>>,
+    /// The layers and the reference that the scope was understood by.
+    pub world: Option<Arc<World>>,
 }
 
 /// A request.
@@ -46,18 +50,22 @@ pub struct Visit {
     told: Option<Arc<str>>,
     /// How territories inside of filters were understood.
     heard: Mutex<BTreeSet<String>>,
+    /// The layers and the territory reference, the same from the first look to the last.
+    world: Arc<World>,
 }
 
 impl FromRequestParts<Arc<Site>> for Visit {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Failure> {
-        let Entry { scope, told } = parts.extensions.get::<Entry>().cloned().unwrap_or_default();
+        let Entry { scope, told, world } =
+            parts.extensions.get::<Entry>().cloned().unwrap_or_default();
         Ok(Self {
             site: site.clone(),
             params: Params::parse(parts.uri.query())?,
             scope,
             told,
+            world: world.unwrap_or_else(|| site.app.world()),
             uri: parts.uri.clone(),
             headers: std::mem::take(&mut parts.headers),
             heard: Mutex::default(),
@@ -117,14 +125,19 @@ impl Visit {
         })
     }
 
+    /// The territory reference in force.
+    pub fn reference(&self) -> &Arc<Reference> {
+        &self.world.reference
+    }
+
     /// The layers at this moment.
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        self.site.app.catalog.snapshot()
+        self.world.snapshot.clone()
     }
 
     /// A layer by its id in the path.
     pub fn layer(&self, id: &str) -> Result<Arc<Layer>> {
-        self.site.app.catalog.layer(id)
+        self.world.snapshot.layer(id).cloned()
     }
 
     /// The layer as documents of the scope describe it: with the extent of what is selected.
@@ -206,7 +219,7 @@ impl Visit {
                 _ => Ok(None),
             };
         };
-        self.site.scopes.parameter(&self.site.app.reference, value, mode).map(Some)
+        self.site.scopes.parameter(self.reference(), value, mode).map(Some)
     }
 
     /// Notes how territories inside of a filter were understood.
@@ -232,7 +245,7 @@ impl Visit {
             (None, None) => None,
             (Some(one), None) | (None, Some(one)) => Some(one.selection.clone()),
             (Some(scope), Some(asked)) => {
-                Some(self.site.scopes.meet(&self.site.app.reference, scope, asked))
+                Some(self.site.scopes.meet(self.reference(), scope, asked))
             }
         }
     }

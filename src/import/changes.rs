@@ -170,7 +170,8 @@ impl Importer {
             Change { kind, id, label, geometry, values, place, before }
         });
         let list = list.collect();
-        let code = |rank: &u32| self.reference.commune(*rank).map(|c| c.code.to_string());
+        let reference = self.reference();
+        let code = |rank: &u32| reference.commune(*rank).map(|c| c.code.to_string());
         let communes = ranks.iter().map(|r| code(r).unwrap_or_default()).collect();
         Changes { head, communes, others: codes, list }
     }

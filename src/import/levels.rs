@@ -40,8 +40,8 @@ impl Importer {
         let made = def.derived()?;
         let border = borders.communes(&made.from)?;
         let (from, version) = (&made.from, &border.at().version);
-        let state = self.reference.level_key(made.level).unwrap_or_default().to_owned();
-        let reference = self.reference.id().to_owned();
+        let state = self.reference().level_key(made.level).unwrap_or_default().to_owned();
+        let reference = self.reference().id().to_owned();
         let inputs = [border.key(), reference, made.level.to_string(), state];
         let digest = Sha256::digest(format!("{RECIPE}\n{}", inputs.join("\n")));
         Some(Harvested {
@@ -59,7 +59,7 @@ impl Importer {
     pub fn level_communes(&self, def: &LayerDef, borders: &Borders) -> Result<Arc<Communes>> {
         let border = def.derived().and_then(|made| borders.communes(&made.from));
         let border = border.ok_or_else(|| Error::broken("a level made from no layer"))?;
-        border.communes(&self.reference).map(Arc::new)
+        border.communes(&self.reference()).map(Arc::new)
     }
 
     /// The version of a level; `None` when no territory of the level has a commune in the layer.
@@ -72,7 +72,8 @@ impl Importer {
     ) -> Result<Option<NewVersion>> {
         let made = def.derived().ok_or_else(|| Error::broken("a layer that is not derived"))?;
         let mut report = Report::default();
-        let drawn = draw(&self.reference, made.level, communes, &mut report);
+        let reference = self.reference();
+        let drawn = draw(&reference, made.level, communes, &mut report);
         if drawn.is_empty() {
             return Ok(None);
         }
@@ -81,9 +82,7 @@ impl Importer {
         let mut checked = Vec::with_capacity(drawn.len());
         for (line, unit) in (1u64..).zip(drawn) {
             match unit.shape {
-                Ok(shape) => {
-                    checked.push(row(&self.reference, made.level, line, &unit.code, shape))
-                }
+                Ok(shape) => checked.push(row(&reference, made.level, line, &unit.code, shape)),
                 Err(problem) => report.refuse(refusal(line, &unit.code, &problem)),
             }
         }

@@ -10,32 +10,37 @@ mod derive;
 mod identity;
 mod levels;
 mod read;
+mod references;
 mod tell;
 mod time;
 mod workdir;
 
+pub use crate::territory::{CogFile, Differences, Reference, update};
 pub use borders::{Border, Borders, Communes, Loaded};
 pub use changes::State;
+pub use references::in_force;
 pub use workdir::Workdir;
 
 use crate::{
     error::{Error, Result},
     formats::OpenLimits,
     model::{
-        BBox, Feature, GeometryKind, Harvested, LayerDef, Report, Schema, Version, VersionId,
-        progress::Progress,
+        BBox, Feature, GeometryKind, Harvested, LayerDef, LevelDef, ReferenceState, Report, Schema,
+        Version, VersionId, progress::Progress,
     },
     store::{At, NewVersion, Reach, Store, Touched},
-    territory::Reference,
     text,
 };
+use arc_swap::ArcSwap;
 use sha2::{Digest, Sha256};
 use std::{path::Path, sync::Arc};
 
 /// Imports under one territory reference.
 pub struct Importer {
-    /// The territory reference in force.
-    reference: Arc<Reference>,
+    /// The territory reference in force, as last seen.
+    reference: ArcSwap<Reference>,
+    /// The levels of the configuration.
+    levels: Vec<LevelDef>,
     /// Most bytes a source may unpack to.
     max_unpacked: u64,
 }
@@ -57,7 +62,56 @@ pub struct Job<'a> {
 impl Importer {
     /// An importer under `reference`; `max_unpacked` in bytes.
     pub fn new(reference: Arc<Reference>, max_unpacked: u64) -> Self {
-        Self { reference, max_unpacked }
+        let levels = Vec::new();
+        Self { reference: ArcSwap::new(reference), levels, max_unpacked }
+    }
+
+    /// The same with the levels of the configuration, which any reference gets.
+    pub fn with_levels(self, levels: Vec<LevelDef>) -> Self {
+        Self { levels, ..self }
+    }
+
+    /// A table of the COG as a reference with the levels of the configuration; `None` is the one
+    /// compiled in.
+    ///
+    /// # Errors
+    /// As [`in_force`].
+    pub async fn table(
+        &self,
+        store: &dyn Store,
+        state: &ReferenceState,
+        id: Option<&str>,
+    ) -> Result<Arc<Reference>> {
+        references::table(store, state, id, &self.reference(), &self.levels).await
+    }
+
+    /// The territory reference that it attaches under.
+    pub fn reference(&self) -> Arc<Reference> {
+        self.reference.load_full()
+    }
+
+    /// An importer like this one under another reference.
+    pub fn under(&self, reference: Arc<Reference>) -> Self {
+        Self::new(reference, self.max_unpacked).with_levels(self.levels.clone())
+    }
+
+    /// Attaches under a reference from now on.
+    pub fn take(&self, reference: Arc<Reference>) {
+        self.reference.store(reference);
+    }
+
+    /// Attaches under the reference that a store has in force from now on, and gives it. Whoever
+    /// writes a layer calls this behind its claim: a reference comes into force behind the claims
+    /// of all layers, so that it stays until the claim is given back.
+    ///
+    /// # Errors
+    /// What the store fails with; [`Error::Refused`] when the table is damaged.
+    pub async fn follow(&self, store: &dyn Store) -> Result<Arc<Reference>> {
+        let state = store.reference().await?;
+        let reference =
+            references::in_force(store, &state, &self.reference(), &self.levels).await?;
+        self.reference.store(reference.clone());
+        Ok(reference)
     }
 
     /// Reads, checks and attaches a file. Called from a blocking thread of the runtime.
@@ -82,7 +136,8 @@ impl Importer {
         }
         let extent = settle(&mut features, &mut report);
         let schema = Schema { fields: rows.schema.fields, geometry: extent.kind };
-        let mut attacher = attach::Attacher::new(job.def, &schema, &self.reference, job.borders)?;
+        let reference = self.reference();
+        let mut attacher = attach::Attacher::new(job.def, &schema, &reference, job.borders)?;
         attacher.date(attacher.commune_codes(&features));
         job.progress.stage(text!("Rattachement", "Attaching"), Some(features.len() as u64));
         let reach = attacher.attach_all(&features, &mut report, job.progress)?;
@@ -117,7 +172,8 @@ impl Importer {
     /// When it is not the one in force, [`Importer::reach`] makes it.
     pub fn reach_id(&self, at: &At, def: &LayerDef, borders: &Borders) -> Result<String> {
         let schema = &at.version.schema;
-        let attacher = attach::Attacher::new(def, schema, &self.reference, borders)?;
+        let reference = self.reference();
+        let attacher = attach::Attacher::new(def, schema, &reference, borders)?;
         Ok(attacher.reach_id(&at.version))
     }
 
@@ -129,7 +185,8 @@ impl Importer {
         def: &LayerDef,
         borders: &Borders,
     ) -> Result<Reach> {
-        derive::reach(&derive::Under { store, at, def, reference: &self.reference, borders })
+        let reference = self.reference();
+        derive::reach(&derive::Under { store, at, def, reference: &reference, borders })
     }
 
     /// The attachments of some rows of a live layer, the others staying as they are; `None` when
@@ -143,7 +200,8 @@ impl Importer {
         borders: &Borders,
         touched: &Arc<Touched>,
     ) -> Result<Option<Reach>> {
-        let under = derive::Under { store, at, def, reference: &self.reference, borders };
+        let reference = self.reference();
+        let under = derive::Under { store, at, def, reference: &reference, borders };
         derive::some(&under, touched)
     }
 }

@@ -27,6 +27,7 @@ impl Jobs {
         layers: &[&LayerDef],
         progress: &Arc<dyn Progress>,
     ) -> Result<()> {
+        let reference = self.importer.follow(&*self.store).await?;
         let borders = Arc::new(self.borders().await?);
         let mut current = self.store.current().await?;
         for def in layers {
@@ -37,6 +38,10 @@ impl Jobs {
                 continue;
             }
             let Some(claim) = self.store.claim(&def.id).await? else { continue };
+            // Under another reference the borders mean something else: the next run begins anew.
+            if !Arc::ptr_eq(&reference, &self.importer.follow(&*self.store).await?) {
+                return Ok(());
+            }
             // Another process may have done it since.
             let Some(at) = self.store.current().await?.remove(&def.id) else { continue };
             if self.importer.reach_id(&at, def, &borders).is_ok_and(|wanted| wanted == at.reach) {

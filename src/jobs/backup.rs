@@ -103,6 +103,7 @@ pub async fn write(
                 copy::layer(store, &copied, &layer, progress).await?;
                 tidy(&aside.join("layers").join(layer.as_str()))?;
             }
+            copy::reference(store, &copied).await?;
         }
     }
     let manifest = seal(&aside, progress).await?;
@@ -352,7 +353,7 @@ pub async fn transfer(
         progress.finish();
         seen(id, &copied);
     }
-    Ok(())
+    copy::reference(from, to).await
 }
 
 #[cfg(test)]

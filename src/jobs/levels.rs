@@ -47,7 +47,12 @@ impl Jobs {
         if self.level_stands(def, &source, None).await? {
             return Ok(None);
         }
+        let reference = self.importer.reference();
         let Some(claim) = self.store.claim(&def.id).await? else { return Ok(None) };
+        // Under another reference the borders mean something else: the next run begins anew.
+        if !Arc::ptr_eq(&reference, &self.importer.follow(&*self.store).await?) {
+            return Ok(None);
+        }
         // Another program may have made it while this one waited for the claim.
         if self.level_stands(def, &source, Some(&claim)).await? {
             return Ok(None);

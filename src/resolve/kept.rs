@@ -11,6 +11,7 @@ use crate::{
     model::ValueRef,
     query::{Filter, Scan, Start},
     store::{At, Row, Store},
+    territory::Reference,
 };
 use std::{
     ops::ControlFlow,
@@ -34,7 +35,7 @@ pub(super) struct Areas {
 }
 
 /// The borders of one state of the layers.
-type BordersAt = (u64, Arc<Borders>);
+type BordersAt = (String, Arc<Borders>);
 /// The areas of one state of a layer and one of its properties, by the name of both.
 type AreasAt = (String, Arc<Areas>);
 
@@ -55,17 +56,20 @@ impl Kept {
     pub(super) fn borders(
         &self,
         snapshot: &Snapshot,
+        reference: &Reference,
         store: &Arc<dyn Store>,
     ) -> Result<Arc<Borders>> {
         let mut kept = lock(&self.borders);
-        if let Some((generation, borders)) = &*kept
-            && *generation == snapshot.generation
+        // Polygons are kept by the ranks of the reference.
+        let state = format!("{} {}", snapshot.generation, reference.id());
+        if let Some((kept, borders)) = &*kept
+            && *kept == state
         {
             return Ok(borders.clone());
         }
         let layers = snapshot.served().filter_map(|l| Some((&l.def, l.current.clone()?)));
         let borders = Arc::new(Borders::new(layers, store)?);
-        *kept = Some((snapshot.generation, borders.clone()));
+        *kept = Some((state, borders.clone()));
         Ok(borders)
     }
 

@@ -96,21 +96,18 @@ pub struct Resolved {
 
 /// Resolves tables.
 pub struct Resolver {
-    carrier: Carrier,
     store: Option<Arc<dyn Store>>,
     kept: Kept,
     turns: Semaphore,
 }
 
 impl Resolver {
-    /// A resolver to the communes of a reference. Without a store, places and layers cannot be
-    /// asked about.
-    pub fn new(reference: Arc<Reference>, store: Option<Arc<dyn Store>>) -> Self {
-        let (carrier, turns) = (Carrier::new(reference), Semaphore::new(AT_ONCE));
-        Self { carrier, store, kept: Kept::default(), turns }
+    /// A resolver. Without a store, places and layers cannot be asked about.
+    pub fn new(store: Option<Arc<dyn Store>>) -> Self {
+        Self { store, kept: Kept::default(), turns: Semaphore::new(AT_ONCE) }
     }
 
-    /// Resolves a table over the layers as they stand.
+    /// Resolves a table to the communes of a reference, over the layers as they stand.
     ///
     /// # Errors
     /// [`Error::Invalid`] for what is wrong with the table or the wish; [`Error::Conflict`] when no
@@ -120,27 +117,37 @@ impl Resolver {
         self: &Arc<Self>,
         sent: Sent,
         ask: Ask,
+        reference: &Arc<Reference>,
         snapshot: Option<Arc<Snapshot>>,
     ) -> Result<Resolved> {
         let turn = tokio::time::timeout(PATIENCE, self.turns.acquire()).await;
         let Ok(Ok(_turn)) = turn else { return Err(Error::Busy { retry_after: PATIENCE }) };
-        let (resolver, until) = (self.clone(), ask.within.map(|within| Instant::now() + within));
-        let work = move || resolver.work(sent, &ask, snapshot.as_deref(), until);
-        let done = tokio::task::spawn_blocking(work).await;
+        let until = ask.within.map(|within| Instant::now() + within);
+        let (resolver, reference) = (self.clone(), reference.clone());
+        let done = tokio::task::spawn_blocking(move || {
+            let carrier = Carrier::new(reference);
+            let work =
+                Work { resolver: &resolver, carrier: &carrier, snapshot: snapshot.as_deref() };
+            work.run(sent, &ask, until)
+        });
+        let done = done.await;
         self.kept.forget_later(self);
         done.map_err(|e| Error::fault("resolving a table", e))?
     }
+}
 
-    fn work(
-        &self,
-        sent: Sent,
-        ask: &Ask,
-        snapshot: Option<&Snapshot>,
-        until: Option<Instant>,
-    ) -> Result<Resolved> {
+/// One table at work.
+struct Work<'a> {
+    resolver: &'a Resolver,
+    carrier: &'a Carrier,
+    snapshot: Option<&'a Snapshot>,
+}
+
+impl Work<'_> {
+    fn run(&self, sent: Sent, ask: &Ask, until: Option<Instant>) -> Result<Resolved> {
         let charset = sent.charset.as_deref().and_then(Charset::from_label);
         let table = sheet::read(sent.bytes, sent.kind, charset)?;
-        let wanted = Wanted::read(&ask.add, snapshot)?;
+        let wanted = Wanted::read(&ask.add, self.snapshot)?;
         let place = self.place(&table.sheet, ask)?;
         let by_place = ask.x.is_some() || ask.y.is_some();
         let carry = territory::Ask {
@@ -159,7 +166,7 @@ impl Resolver {
         let crs = crs.map_err(|e| Error::Invalid(e.text()))?;
         let nearest_m = ask.nearest_m;
         let asked = places::Asked { plan, by_place, crs, nearest_m, wanted: &wanted, until };
-        let found = self.places(&table.sheet, place, &asked, snapshot)?;
+        let found = self.places(&table.sheet, place, &asked)?;
         let original = match ask.original {
             true => sheet::write(&table.sheet, Form { bom: false, ..Form::usual(Kind::Csv) }, &[])?,
             false => Vec::new(),
@@ -192,7 +199,7 @@ impl Resolver {
     }
 
     /// The reference that tables are put on.
-    pub fn reference(&self) -> &Arc<Reference> {
+    fn reference(&self) -> &Arc<Reference> {
         self.carrier.reference()
     }
 
@@ -203,7 +210,9 @@ impl Resolver {
                 Ok(Some((self.carrier.column(sheet, x)?, self.carrier.column(sheet, y)?)))
             }
             // Places that nobody could be asked about tell nothing.
-            (None, None) => Ok(self.store.as_ref().and_then(|_| sheet::axes(&sheet.header))),
+            (None, None) => {
+                Ok(self.resolver.store.as_ref().and_then(|_| sheet::axes(&sheet.header)))
+            }
             _ => Err(Error::Invalid(crate::text!(
                 "Une position demande deux colonnes : « lon » et « lat », ou « x » et « y ».",
                 "A place takes two columns: \"lon\" and \"lat\", or \"x\" and \"y\"."

@@ -1,8 +1,7 @@
 //! Where the rows of a table are: their coordinates, and what these lie in.
 
-use super::{Resolver, Wanted, kept::Areas};
+use super::{Wanted, Work, kept::Areas};
 use crate::{
-    catalog::Snapshot,
     error::{Error, Result},
     formats::sheet::coordinate,
     geometry::{crs::Crs, overlap::BorderIndex},
@@ -57,26 +56,25 @@ impl Spot {
     }
 }
 
-impl Resolver {
+impl Work<'_> {
     /// Finds out where rows are, as far as that is needed.
     pub(super) fn places(
         &self,
         sheet: &Sheet,
         place: Option<(usize, usize)>,
         asked: &Asked<'_>,
-        snapshot: Option<&Snapshot>,
     ) -> Result<Found> {
         let told_by_place = matches!(asked.plan.by, By::Place { .. });
         if !told_by_place && !asked.by_place && !asked.wanted.needs_places() {
             return Ok(Found::default());
         }
         let Some(place) = place else { return Err(no_place(sheet)) };
-        let (Some(store), Some(snapshot)) = (&self.store, snapshot) else {
+        let (Some(store), Some(snapshot)) = (&self.resolver.store, self.snapshot) else {
             return Err(no_layers());
         };
         let spots = spots(sheet, place, asked.crs.as_ref())?;
         let mut found = Found::default();
-        let borders = self.kept.borders(snapshot, store)?;
+        let borders = self.resolver.kept.borders(snapshot, self.reference(), store)?;
         let border = |level: Level| {
             let border = borders.of(level).ok_or_else(|| no_border(level))?;
             border.load(self.reference())
@@ -115,7 +113,7 @@ impl Resolver {
         found: &mut Found,
     ) -> Result<()> {
         for property in &asked.wanted.properties {
-            let areas = self.kept.areas(&property.layer, property.field, store)?;
+            let areas = self.resolver.kept.areas(&property.layer, property.field, store)?;
             let cells = chunked(spots, asked.until, |spot| values_at(&areas, spot))?;
             found.columns.push((property.title.clone(), cells));
         }

@@ -3,9 +3,9 @@ use crate::territory::Verdict;
 use std::{collections::BTreeMap, fs::File, io::Read, path::Path};
 
 async fn resolve(bytes: impl Into<Vec<u8>>, ask: Ask) -> Result<Resolved> {
-    let resolver = Arc::new(Resolver::new(Reference::builtin(), None));
+    let resolver = Arc::new(Resolver::new(None));
     let sent = Sent { bytes: bytes.into(), kind: None, charset: None };
-    resolver.resolve(sent, ask, None).await
+    resolver.resolve(sent, ask, &Reference::builtin(), None).await
 }
 
 /// The communes of 2018 as a table.

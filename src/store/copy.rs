@@ -74,6 +74,29 @@ pub async fn layer(
     )))
 }
 
+/// Copies the territory reference: the tables kept, and which is in force. Called behind the layers,
+/// whose reach indexes came along.
+pub async fn reference(from: &Arc<dyn Store>, to: &Arc<dyn Store>) -> Result<()> {
+    let (theirs, mut ours) = (from.reference().await?, to.reference().await?);
+    if theirs.serial == 0 && ours.serial == 0 {
+        return Ok(());
+    }
+    for table in &theirs.tables {
+        if ours.table(&table.id).is_some() {
+            continue;
+        }
+        let Some(bytes) = from.reference_table(&table.id).await? else { continue };
+        ours.tables.push(table.clone());
+        ours.serial += 1;
+        to.set_reference(ours.clone(), Some((table.id.clone(), bytes))).await?;
+    }
+    ours.serial += 1;
+    ours.current = theirs.current;
+    ours.before = theirs.before;
+    ours.flips = theirs.flips;
+    to.set_reference(ours, None).await
+}
+
 fn nothing(id: &LayerId) -> Error {
     Error::NotFound(text!("« {id} » n'a aucune version.", "\"{id}\" has no version."))
 }

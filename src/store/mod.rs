@@ -26,10 +26,11 @@ pub use touched::Touched;
 use crate::{
     error::{Error, Result},
     model::{
-        BBox, Changes, ChangesHead, Feature, Harvested, LayerId, Selection, Text, TileId, ValueRef,
-        Version, VersionId,
+        BBox, Changes, ChangesHead, Feature, Harvested, LayerId, ReferenceState, Selection, Text,
+        TileId, ValueRef, Version, VersionId,
     },
     query::{Filter, Scan, Sort, Start},
+    text,
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -159,6 +160,29 @@ pub struct Beside {
 pub trait Store: Send + Sync + 'static {
     /// The current version of every layer the store holds.
     async fn current(&self) -> Result<BTreeMap<LayerId, At>>;
+
+    /// Which territory reference is in force, and what its coming into force changed: whoever shows
+    /// [`Store::current`] holds it against this ([`ReferenceState::reach`]). A change moves
+    /// [`Store::generation`].
+    async fn reference(&self) -> Result<ReferenceState> {
+        Ok(ReferenceState::default())
+    }
+
+    /// The bytes of a table of the COG that was loaded.
+    async fn reference_table(&self, _id: &str) -> Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
+    /// Replaces the state in one step, keeping a new table (its id and bytes) first. The state's
+    /// serial is one more than the one it replaces; [`Error::Conflict`] when someone else was
+    /// quicker.
+    async fn set_reference(
+        &self,
+        state: ReferenceState,
+        _table: Option<(String, Vec<u8>)>,
+    ) -> Result<()> {
+        Err(Error::broken(format!("this store keeps no reference (serial {})", state.serial)))
+    }
 
     /// A number that changes when [`Store::current`] may have changed. Cheap enough to poll
     /// twice a second.
@@ -335,6 +359,14 @@ pub trait Store: Send + Sync + 'static {
     /// Notes that the source of the current version was seen unchanged (*vérifié le*), with what
     /// the source said of itself this time.
     async fn touch(&self, claim: &Claim, seen: &Harvested) -> Result<()>;
+}
+
+/// Someone else changed the reference between reading and writing it.
+fn outdated() -> Error {
+    Error::Conflict(text!(
+        "Un autre programme vient de changer la référence territoriale : recommencez.",
+        "Another program has just changed the territory reference: begin again."
+    ))
 }
 
 /// The right to write a layer.

@@ -18,8 +18,10 @@
 //! | `perimeter` | what is the border of these territories made of? |
 //! | `remarks` | what is out of the common with this territory? |
 //! | `sheet` | where are the rows of this table of old codes today? |
+//! | `book` | what do newer files of the COG make of this table? |
 //! | `search` | which territories bear this name or postal code? |
 
+mod book;
 mod carry;
 mod decode;
 mod gone;
@@ -34,6 +36,7 @@ mod table;
 mod units;
 mod vintages;
 
+pub use book::{CogFile, Differences, Update, update};
 pub use carry::Carry;
 pub use gone::Dissolved;
 pub use own::LevelReport;

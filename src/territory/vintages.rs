@@ -91,7 +91,7 @@ impl Lives {
     }
 
     /// Whether a code was a commune on a day.
-    fn on(&self, table: &Table, code: &Packed, date: u32) -> bool {
+    pub(super) fn on(&self, table: &Table, code: &Packed, date: u32) -> bool {
         self.of(table, code).iter().any(|(from, until)| *from <= date && date < *until)
     }
 }
@@ -164,6 +164,9 @@ impl Move {
 fn commune(packed: Packed) -> Option<TerritoryCode> {
     TerritoryCode::new(Level::Com, super::table::text(&packed)).ok()
 }
+
+#[cfg(test)]
+pub(super) use tests::communes;
 
 #[cfg(test)]
 mod tests;

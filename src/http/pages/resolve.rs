@@ -176,7 +176,7 @@ fn download(visit: &Visit, resolved: &Resolved) -> Markup {
 
 fn meetings(visit: &Visit, resolved: &Resolved) -> Markup {
     let conflicts = &resolved.done.conflicts;
-    let reference = &visit.site.app.reference;
+    let reference = visit.reference();
     html! {
         @if !conflicts.is_empty() {
             h2 { (visit.words("Conflits", "Conflicts")) " (" (number(conflicts.len() as u64, visit.lang())) ")" }

@@ -49,7 +49,7 @@ pub fn search(visit: &Visit, search: &Search) -> String {
 
 /// A result; homonyms are told apart by their département.
 fn row(visit: &Visit, territory: &Territory) -> Markup {
-    let reference = &visit.site.app.reference;
+    let reference = visit.reference();
     let within = territory
         .parents
         .iter()
@@ -75,7 +75,7 @@ pub fn page(
     members: &[TerritoryCode],
     shape: Option<&Shape>,
 ) -> String {
-    let reference = &visit.site.app.reference;
+    let reference = visit.reference();
     let territory = reference.get(&resolved.code);
     let id = &resolved.code.to_string();
     let title = territory.as_ref().map(|t| t.name.as_str()).or(listed).unwrap_or(id).to_owned();

@@ -11,6 +11,7 @@ mod filter;
 mod gpkg;
 mod layout;
 mod reach;
+mod reference;
 mod rows;
 mod sections;
 mod sidecar;
@@ -24,7 +25,8 @@ use super::{quota::Meter, reach_select::Selected};
 use crate::{
     error::{Error, Result},
     model::{
-        BBox, Changes, ChangesHead, Harvested, LayerId, Selection, TileId, Version, VersionId,
+        BBox, Changes, ChangesHead, Harvested, LayerId, ReferenceState, Selection, TileId, Version,
+        VersionId,
     },
     query::{Filter, Scan, Sort},
     text,
@@ -86,6 +88,7 @@ impl EmbeddedStore {
     pub async fn snapshot(&self, to: &Path, copies: bool) -> Result<()> {
         let to = to.to_owned();
         self.run(move |inner| {
+            reference::snapshot(&inner.root, &to)?;
             for layer in inner.layers()? {
                 snapshot::layer(&inner.dir(&layer), &LayerDir::new(&to, &layer), copies)?;
             }
@@ -124,6 +127,9 @@ impl Inner {
             if let Ok(m) = fs::metadata(self.dir(&layer).current()) {
                 (&layer, m.ino(), m.mtime(), m.mtime_nsec(), m.len()).hash(&mut hasher);
             }
+        }
+        if let Ok(m) = fs::metadata(reference::state_file(&self.root)) {
+            (m.ino(), m.mtime(), m.mtime_nsec(), m.len()).hash(&mut hasher);
         }
         Ok(hasher.finish())
     }
@@ -240,6 +246,27 @@ impl Store for EmbeddedStore {
             let current = inner.current()?;
             meter.note(layout::bytes(&inner.root)?);
             Ok(current)
+        })
+        .await
+    }
+
+    async fn reference(&self) -> Result<ReferenceState> {
+        self.run(|inner| reference::state(&inner.root)).await
+    }
+
+    async fn reference_table(&self, id: &str) -> Result<Option<Vec<u8>>> {
+        let id = id.to_owned();
+        self.run(move |inner| reference::table(&inner.root, &id)).await
+    }
+
+    async fn set_reference(
+        &self,
+        state: ReferenceState,
+        table: Option<(String, Vec<u8>)>,
+    ) -> Result<()> {
+        self.run(move |inner| {
+            let new = table.as_ref().map(|(id, bytes)| (id.as_str(), bytes.as_slice()));
+            reference::set(&inner.root, &state, new)
         })
         .await
     }

@@ -26,6 +26,7 @@ mod open;
 mod prune;
 mod pulse;
 mod reach;
+mod reference;
 mod rows;
 mod sorted;
 mod tiles;
@@ -41,7 +42,8 @@ use crate::{
     config::PostgisSettings,
     error::{Error, Result},
     model::{
-        BBox, Changes, ChangesHead, Harvested, LayerId, Selection, Text, TileId, Version, VersionId,
+        BBox, Changes, ChangesHead, Harvested, LayerId, ReferenceState, Selection, Text, TileId,
+        Version, VersionId,
     },
     query::{Filter, Scan, Sort},
     text,
@@ -214,6 +216,22 @@ impl Store for PostgisStore {
         let current = self.inner.current().await?;
         self.inner.meter.note(self.inner.used().await?);
         Ok(current)
+    }
+
+    async fn reference(&self) -> Result<ReferenceState> {
+        reference::state(&self.inner).await
+    }
+
+    async fn reference_table(&self, id: &str) -> Result<Option<Vec<u8>>> {
+        reference::table(&self.inner, id).await
+    }
+
+    async fn set_reference(
+        &self,
+        state: ReferenceState,
+        table: Option<(String, Vec<u8>)>,
+    ) -> Result<()> {
+        reference::set(&self.inner, &state, table).await
     }
 
     async fn generation(&self) -> Result<u64> {

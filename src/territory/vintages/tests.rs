@@ -27,7 +27,7 @@ fn shared(test: &str, path: &str) -> Option<String> {
 }
 
 /// The communes of a year, as the movements tell them.
-fn communes(year: u16) -> Vec<String> {
+pub(in crate::territory) fn communes(year: u16) -> Vec<String> {
     let reference = Reference::builtin();
     let table = &reference.table;
     let mut all: FxHashSet<Packed> =

@@ -1,0 +1,70 @@
+//! Which territory reference is in force, as a store keeps it: versions of the COG loaded from
+//! files, which of them counts, and what its coming into force changed.
+
+use super::{LayerId, VersionId};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What a store keeps of the reference. The default is the table compiled into the program.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ReferenceState {
+    /// Raised by each change: who writes names the one it read.
+    pub serial: u64,
+    /// The table in force; `None`: the one compiled in.
+    pub current: Option<String>,
+    /// What was in force before it, newest last: where undoing leads.
+    pub before: Vec<Option<String>>,
+    /// The tables kept, in the order they were loaded.
+    pub tables: Vec<ReferenceTable>,
+    /// The reach indexes that came into force with the table: until each is published by itself,
+    /// it counts instead of the one it was made for.
+    pub flips: Vec<Flip>,
+}
+
+/// A table of the COG that was loaded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReferenceTable {
+    /// Its id (`cog-2027-1f09c3aa`).
+    pub id: String,
+    /// Its vintage.
+    pub vintage: u16,
+    /// What it was made from.
+    pub source: String,
+    /// Its communes.
+    pub communes: u32,
+    /// Checksum of its bytes, hexadecimal.
+    pub sha256: String,
+    /// When it was loaded.
+    pub loaded_at: Timestamp,
+    /// When it last came into force.
+    pub applied_at: Option<Timestamp>,
+}
+
+/// A layer's reach index that comes into force with a table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Flip {
+    /// The layer.
+    pub layer: LayerId,
+    /// Its version.
+    pub version: VersionId,
+    /// The index in force before.
+    pub from: String,
+    /// The index under the table.
+    pub to: String,
+}
+
+impl ReferenceState {
+    /// A table that is kept.
+    pub fn table(&self, id: &str) -> Option<&ReferenceTable> {
+        self.tables.iter().find(|table| table.id == id)
+    }
+
+    /// The reach index that counts for a layer whose own pointer says `reach`.
+    pub fn reach<'a>(&'a self, layer: &LayerId, version: &VersionId, reach: &'a str) -> &'a str {
+        let flip = self
+            .flips
+            .iter()
+            .find(|flip| flip.layer == *layer && flip.version == *version && flip.from == reach);
+        flip.map_or(reach, |flip| &flip.to)
+    }
+}

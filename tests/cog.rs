@@ -1,0 +1,138 @@
+//! The territory reference as something with versions: loaded, looked at, put in force under a
+//! running server, undone.
+
+use crate::support::{Server, Site, said};
+use socle::{
+    model::{Level, TerritoryCode},
+    territory::Reference,
+};
+use std::{fs, time::Duration};
+
+over_both!(a_new_cog_flips_with_what_is_attached_under_it, a_broken_delivery_changes_nothing);
+
+/// INSEE's list of communes as the compiled table has them, of the year after; lines changed or
+/// dropped by `edit`.
+fn v_commune(edit: impl Fn(&str, String) -> Option<String>) -> String {
+    let reference = Reference::builtin();
+    let mut text = String::from("TYPECOM,COM,REG,DEP,ARR,LIBELLE,COMPARENT\n");
+    let parent = |code: &TerritoryCode, level: Level| {
+        let parents = reference.get(code).map(|t| t.parents).unwrap_or_default();
+        let found = parents.into_iter().find(|p| p.level == level);
+        found.map(|p| p.code.to_string()).unwrap_or_default()
+    };
+    for code in (0..reference.commune_count()).filter_map(|rank| reference.commune(rank)) {
+        let [reg, dep, arr] =
+            [Level::Reg, Level::Dep, Level::Arr].map(|level| parent(&code, level));
+        if reg.starts_with("97") || reg.starts_with("98") {
+            continue;
+        }
+        let name = reference.name(&code);
+        let own = code.code.as_str();
+        text.extend(edit(own, format!("COM,{own},{reg},{dep},{arr},\"{name}\",\n")));
+        for part in reference.members(&code) {
+            let (kind, part_code) = (part.level.id().to_uppercase(), part.code.as_str());
+            let name = reference.name(&part);
+            text.push_str(&format!("{kind},{part_code},,,,\"{name}\",{own}\n"));
+        }
+    }
+    text
+}
+
+fn matched(server: &Server, path: &str) -> u64 {
+    server.json(path)["numberMatched"].as_u64().unwrap()
+}
+
+fn run(site: &Site, args: &[&str]) -> String {
+    let output = site.run(args);
+    assert!(output.status.success(), "{args:?}: {}", said(&output));
+    said(&output)
+}
+
+fn site() -> Site {
+    let site = Site::new();
+    fs::write(site.path("zones.csv"), "id;insee\na;62041\nb;62042\nc;59350\n").unwrap();
+    site.layer("zones", "key = \"id\"\n[territory]\nlevel = \"com\"\ncolumn = \"insee\"\n[source]\npath = \"../zones.csv\"");
+    site.harvest();
+    site
+}
+
+pub fn a_new_cog_flips_with_what_is_attached_under_it() {
+    let site = site();
+    let server = site.serve();
+    let (arras, other) =
+        ("/t/com-62041/collections/zones/items", "/t/com-62042/collections/zones/items");
+    assert_eq!((matched(&server, arras), matched(&server, other)), (1, 1));
+    let tag = server.get(arras).header("etag").unwrap().to_owned();
+
+    // 62041 takes 62042 in.
+    let mut text = v_commune(|code, line| (code != "62042").then_some(line));
+    text.push_str("COMD,62042,,,,\"Ancienne\",62041\n");
+    let file = site.path("v_commune_2027.csv");
+    fs::write(&file, text).unwrap();
+    let file = file.to_str().unwrap();
+    assert!(run(&site, &["cog", "load", file]).contains("cog-2027-"));
+    assert!(run(&site, &["cog", "load", file]).contains("déjà chargée"));
+    let seen = run(&site, &["cog", "preview"]);
+    assert!(seen.contains("Fusionnées (1) : 62041 Arras ← 62042"), "{seen}");
+    assert!(seen.contains("zones : 1 entités sur 3 changent"), "{seen}");
+    assert_eq!(
+        (matched(&server, arras), matched(&server, other)),
+        (1, 1),
+        "loading changes nothing"
+    );
+
+    assert!(run(&site, &["cog", "apply"]).contains("est en vigueur"));
+    let flipped = |server: &Server| server.json("/territories")["vintage"] == 2027;
+    assert!(server.until(Duration::from_secs(3), flipped), "the server did not follow");
+    assert_eq!((matched(&server, arras), matched(&server, other)), (2, 2));
+    let old = server.get(other);
+    assert_eq!(old.header("socle-territory-notice"), Some("com-62042 -> com:62041"));
+    assert_eq!(server.send("GET", arras, &[("If-None-Match", &tag)]).status, 200);
+    assert_eq!(server.json("/territories/com-62041/history")["vintage"], 2027);
+    assert!(run(&site, &["cog", "list"]).contains("* cog-2027-"));
+    // What is loaded from now on is attached under it, and what starts from now on knows it.
+    fs::write(site.path("zones.csv"), "id;insee\na;62041\nb;62042\nc;59350\nd;62042\n").unwrap();
+    site.harvest();
+    assert!(server.until(Duration::from_secs(3), |s| matched(s, arras) == 3));
+    let second = site.serve();
+    assert_eq!(matched(&second, arras), 3);
+    drop(second);
+    // It is in force already.
+    assert_eq!(site.run(&["cog", "apply"]).status.code(), Some(1));
+
+    // It travels with the layers.
+    let backup = site.path("backup");
+    run(&site, &["backup", backup.to_str().unwrap()]);
+    let elsewhere = Site::new();
+    fs::copy(site.path("layers/zones.toml"), elsewhere.path("layers/zones.toml")).unwrap();
+    fs::write(elsewhere.path("zones.csv"), "id;insee\n").unwrap();
+    run(&elsewhere, &["restore", backup.to_str().unwrap()]);
+    assert!(run(&elsewhere, &["cog", "list"]).contains("* cog-2027-"));
+    assert_eq!(matched(&elsewhere.serve(), arras), 3);
+
+    run(&site, &["cog", "undo"]);
+    let back = |server: &Server| server.json("/territories")["vintage"] != 2027;
+    assert!(server.until(Duration::from_secs(3), back), "the server did not go back");
+    assert_eq!((matched(&server, arras), matched(&server, other)), (1, 2));
+    assert_eq!(site.run(&["cog", "undo"]).status.code(), Some(1));
+    assert_eq!(server.json("/t/com-62041/collections/zones/items")["numberMatched"], 1);
+}
+
+pub fn a_broken_delivery_changes_nothing() {
+    let site = site();
+    let spoiled = v_commune(|code, line| match code {
+        "62041" => Some(line.replace(",62,", ",00,")),
+        _ => Some(line),
+    });
+    fs::write(site.path("v_commune_2027.csv"), spoiled).unwrap();
+    let file = site.path("v_commune_2027.csv");
+    let output = site.run(&["cog", "load", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("com:62041 : département « 00 » inconnu"), "{}", said(&output));
+    let listed = run(&site, &["cog", "list"]);
+    assert!(listed.starts_with("* ") && listed.lines().count() == 1, "{listed}");
+    for args in [["cog", "preview"], ["cog", "apply"], ["cog", "undo"]] {
+        assert_eq!(site.run(&args).status.code(), Some(1), "{args:?}");
+    }
+    assert_eq!(site.run(&["cog", "load", "missing.csv"]).status.code(), Some(2));
+}
