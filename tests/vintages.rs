@@ -2,7 +2,61 @@
 //! writes, and where things outside every commune go.
 
 use crate::support::{Site, said, shared, socle};
+use socle::territory::Reference;
 use std::fs;
+
+over_both!(codes_of_a_year_select_what_is_there_today);
+
+pub fn codes_of_a_year_select_what_is_there_today() {
+    let reference = Reference::builtin();
+    let gone = reference.dissolved(&"epci:200012060".parse().unwrap()).unwrap();
+    let member = reference.commune(gone.today.iter().next().unwrap()).unwrap().code.to_string();
+    let site = Site::new();
+    let rows =
+        format!("id;insee;qp\na;93066;\nb;85084;\nc;85165;\nd;59350;QP059001\ne;{member};\n");
+    fs::write(site.path("lieux.csv"), rows).unwrap();
+    site.layer("lieux", "key = \"id\"\n[[territory.columns]]\nlevel = \"com\"\ncolumn = \"insee\"\n[[territory.columns]]\nlevel = \"qpv\"\ncolumn = \"qp\"\n[source]\npath = \"../lieux.csv\"");
+    site.harvest();
+    let server = site.serve();
+    let items = "/collections/lieux/items";
+    let ids = |query: &str| -> String {
+        let answer = server.get(&format!("{items}?{query}"));
+        assert_eq!(answer.status, 200, "{query}: {}", answer.text());
+        let value = answer.json();
+        let features = value["features"].as_array().unwrap().clone();
+        assert_eq!(value["numberMatched"], features.len());
+        features.iter().map(|f| f["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(ids("territory=com:93059&vintage=2018"), "a");
+    assert_eq!(ids("territory=com:85084"), "b");
+    assert_eq!(ids("territory=com:85084&vintage=2018"), "b c");
+    assert_eq!(ids("territory=85084,59350&vintage=2018&territory-mode=within"), "b c d");
+    assert_eq!(ids("territory=epci:200012060&vintage=2019"), "e");
+    assert_eq!(ids("territory=qpv:QP059001&vintage=2020"), "d");
+    let told = server.get(&format!("{items}?territory=com:93059&vintage=2018"));
+    assert_eq!(told.header("socle-territory-notice"), Some("com:93059@2018 -> com:93066"));
+    for (query, status) in [
+        ("territory=epci:200012060", 410),
+        ("territory=epci:200012060&vintage=2021", 410),
+        ("territory=qpv:QP059001", 410),
+        ("territory=epci:200093201&vintage=2018", 400),
+        ("territory=com:59355&vintage=2018", 400),
+        ("territory=com:59350&vintage=1900", 400),
+        ("territory=com:59350&vintage=hier", 400),
+        ("vintage=2018", 400),
+    ] {
+        let answer = server.get(&format!("{items}?{query}"));
+        assert_eq!(answer.status, status, "{query}: {}", answer.text());
+    }
+    // The same everywhere a territory is asked for.
+    let stats = server.json("/collections/lieux/stats?by=com&territory=com:85084&vintage=2018");
+    assert_eq!(stats["rows"].as_array().unwrap().len(), 3, "{stats}");
+    let export = server.get("/collections/lieux/export?f=csv&territory=com:85084&vintage=2018");
+    assert_eq!(export.text().trim().lines().count(), 3, "{}", export.text());
+    let one =
+        server.get("/table?level=com&collections=lieux&territory=com:93059&vintage=2018&f=json");
+    assert_eq!(one.status, 200, "{}", one.text());
+}
 
 fn note(site: &Site, layer: &str) -> String {
     let output = site.run(&["harvest", layer, "--force"]);

@@ -32,11 +32,12 @@ use std::{collections::BTreeMap, sync::Arc};
 /// Most layers in one tile.
 pub const MOST: usize = 50;
 /// Parameters of a tile.
-pub const KNOWN: [&str; 9] = [
+pub const KNOWN: [&str; 10] = [
     name::COLLECTIONS,
     name::TERRITORY,
     name::TERRITOIRE,
     name::MODE,
+    name::VINTAGE,
     name::FILTER,
     name::FILTER_LANG,
     name::FILTER_CRS,

@@ -33,13 +33,14 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// Parameters of an export, besides the layer's own properties.
-pub const KNOWN: [&str; 13] = [
+pub const KNOWN: [&str; 14] = [
     name::F,
     name::CRS,
     name::BBOX,
     name::TERRITORY,
     name::TERRITOIRE,
     name::MODE,
+    name::VINTAGE,
     name::FILTER,
     name::FILTER_LANG,
     name::FILTER_CRS,

@@ -133,7 +133,7 @@ impl Context for Around<'_> {
             Mode::Concerns => scope::Asked::Concerns,
             Mode::Within => scope::Asked::Within,
         };
-        let scope = site.scopes.parameter(self.visit.reference(), written, mode)?;
+        let scope = site.scopes.parameter(self.visit.reference(), written, mode, None)?;
         let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
         notices.extend(scope.notice.clone());
         Ok(scope.selection.clone())

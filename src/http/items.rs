@@ -28,7 +28,7 @@ use axum::{
 use std::sync::Arc;
 
 /// Parameters of `…/items`, besides the layer's own properties.
-pub const KNOWN: [&str; 18] = [
+pub const KNOWN: [&str; 19] = [
     name::BBOX,
     name::BBOX_CRS,
     name::CRS,
@@ -46,6 +46,7 @@ pub const KNOWN: [&str; 18] = [
     name::TERRITORY,
     name::TERRITOIRE,
     name::MODE,
+    name::VINTAGE,
     RESULT_TYPE,
 ];
 const RESULT_TYPE: &str = "resultType";

@@ -137,6 +137,7 @@ const TILE: &[&str] = &[
     "territory",
     "territoire",
     "territory-mode",
+    "vintage",
     "filter",
     "filter-lang",
     "filter-crs",
@@ -148,6 +149,7 @@ const EXPORT: &[&str] = &[
     "territory",
     "territoire",
     "territory-mode",
+    "vintage",
     "export-crs",
     "bbox",
     "filter",
@@ -163,6 +165,7 @@ const EXPORT_ALL: &[&str] = &[
     "territory",
     "territoire",
     "territory-mode",
+    "vintage",
     "export-crs",
     "bbox",
     "filter",
@@ -173,7 +176,7 @@ const EXPORT_ALL: &[&str] = &[
     "geometry",
 ];
 const KIT: &[&str] =
-    &["collections", "territory", "territoire", "territory-mode", "export-crs", "bbox"];
+    &["collections", "territory", "territoire", "territory-mode", "vintage", "export-crs", "bbox"];
 /// What an export may be; `application/octet-stream` stands for those without a common name.
 const FILES: &[&str] = &["application/octet-stream", media::JSON];
 const DATASET_TILE: &[&str] = &[
@@ -181,6 +184,7 @@ const DATASET_TILE: &[&str] = &[
     "territory",
     "territoire",
     "territory-mode",
+    "vintage",
     "filter",
     "filter-lang",
     "filter-crs",
@@ -198,6 +202,7 @@ const PAGE: &[&str] = &[
     "territory",
     "territoire",
     "territory-mode",
+    "vintage",
     "filter",
     "filter-lang",
     "filter-crs",
@@ -221,7 +226,7 @@ const OPERATIONS: [Operation; 44] = [
     Operation { path: path::QUERYABLES, id: "getQueryables", fr: "Champs interrogeables", en: "Queryables", refs: &["f"], types: SCHEMA_HTML },
     Operation { path: path::SORTABLES, id: "getSortables", fr: "Champs de tri", en: "Sortables", refs: &["f"], types: SCHEMA_HTML },
     Operation { path: path::SCHEMA, id: "getSchema", fr: "Champs", en: "Fields", refs: &["f"], types: SCHEMA_HTML },
-    Operation { path: path::STATS, id: "getStats", fr: "Chiffres par territoire", en: "Figures by territory", refs: &["by", "metric", "share", "territory", "territoire", "territory-mode", "bbox", "filter", "filter-lang", "filter-crs", "datetime", "sort", "separator", "bom", "decimal", "stats-f"], types: &[media::JSON, media::CSV, media::GEOJSON, media::HTML] },
+    Operation { path: path::STATS, id: "getStats", fr: "Chiffres par territoire", en: "Figures by territory", refs: &["by", "metric", "share", "territory", "territoire", "territory-mode", "vintage", "bbox", "filter", "filter-lang", "filter-crs", "datetime", "sort", "separator", "bom", "decimal", "stats-f"], types: &[media::JSON, media::CSV, media::GEOJSON, media::HTML] },
     Operation { path: path::TILESETS, id: "collection.vector.getTileSetsList", fr: "Jeux de tuiles", en: "Tilesets", refs: &["f"], types: JSON_HTML },
     Operation { path: path::TILESET, id: "collection.vector.getTileSet", fr: "Un jeu de tuiles", en: "A tileset", refs: &["f"], types: JSON_HTML },
     Operation { path: path::TILE, id: "collection.vector.getTile", fr: "Une tuile (matrice, ligne, colonne)", en: "A tile (matrix, row, column)", refs: TILE, types: &[media::MVT] },
@@ -247,7 +252,7 @@ const OPERATIONS: [Operation; 44] = [
     Operation { path: path::STYLES, id: "getStyles", fr: "Styles", en: "Styles", refs: &["f"], types: JSON_HTML },
     Operation { path: path::STYLE, id: "getStyle", fr: "Un style MapLibre", en: "A MapLibre style", refs: &[], types: &[media::JSON] },
     Operation { path: path::TERRITORIES, id: "searchTerritories", fr: "Recherche de territoires", en: "Search for territories", refs: &["q", "level", "territories-limit", "f"], types: JSON_HTML },
-    Operation { path: path::TABLE, id: "getTable", fr: "Un tableau : une ligne par territoire, une colonne par couche", en: "A table: one row per territory, one column per layer", refs: &["level", "columns", "show", "territory", "territoire", "territory-mode", "filter", "filter-lang", "filter-crs", "datetime", "separator", "bom", "decimal", "table-f"], types: &[media::JSON, media::CSV, media::XLSX, media::HTML] },
+    Operation { path: path::TABLE, id: "getTable", fr: "Un tableau : une ligne par territoire, une colonne par couche", en: "A table: one row per territory, one column per layer", refs: &["level", "columns", "show", "territory", "territoire", "territory-mode", "vintage", "filter", "filter-lang", "filter-crs", "datetime", "separator", "bom", "decimal", "table-f"], types: &[media::JSON, media::CSV, media::XLSX, media::HTML] },
     Operation { path: path::FEED, id: "getFeed", fr: "Ce qui a changé, publication après publication (Atom)", en: "What changed, publication after publication (Atom)", refs: &["page"], types: &[media::ATOM_TYPE] },
     Operation { path: path::RESOLVE, id: "describeResolve", fr: "Porter une table sur les territoires d'aujourd'hui : le formulaire", en: "Putting a table on today's territories: the form", refs: &["f"], types: JSON_HTML },
     Operation { path: path::TERRITORY, id: "getTerritory", fr: "Un territoire", en: "A territory", refs: &["vintage", "territory-f"], types: &[media::JSON, media::GEOJSON, media::HTML] },
@@ -430,7 +435,7 @@ fn parameters(visit: &Visit) -> Value {
         "territory-f": p(name::F, "Format de la réponse", "Format of the answer", json!({ "type": "string", "enum": ["json", "geojson", "html"] })),
         "stats-f": p(name::F, "Format de la réponse", "Format of the answer", json!({ "type": "string", "enum": ["json", "csv", "geojson", "html"] })),
         "q": p(territories::KNOWN[0], "Nom ou code postal", "Name or postal code", json!({ "type": "string", "maxLength": 200 })),
-        "vintage": p(territories::VINTAGE, "Millésime : le dernier périmètre d'un EPCI dissous", "Vintage: the last perimeter of a dissolved EPCI", json!({ "type": "integer", "minimum": 1943 })),
+        "vintage": p(territories::VINTAGE, "Année des codes de « territory » ; pour une fiche, celle du dernier périmètre d'un EPCI dissous", "Year of the codes in \"territory\"; of a territory's own page, that of the last perimeter of a dissolved EPCI", json!({ "type": "integer", "minimum": 1943 })),
         "level": p(territories::KNOWN[1], "Niveau de territoire", "Territory level", json!({ "type": "string", "enum": levels })),
         "territories-limit": p(name::LIMIT, "Nombre de résultats", "Number of results", json!({ "type": "integer", "minimum": 1, "maximum": 100, "default": 20 })),
     })

@@ -30,6 +30,8 @@ pub mod name {
     pub const TERRITOIRE: &str = "territoire";
     /// How features are bound to them.
     pub const MODE: &str = "territory-mode";
+    /// The year of the codes in `territory`.
+    pub const VINTAGE: &str = "vintage";
     /// Layers of a tile.
     pub const COLLECTIONS: &str = "collections";
     /// CQL2 filter.

@@ -5,7 +5,7 @@
 use crate::{
     error::{Error, Result},
     model::{Mode, Perimeter, Selection, TerritoryCode},
-    territory::{Reference, Resolved},
+    territory::{AsOf, Reference, Resolved},
     text,
 };
 use rustc_hash::FxHashMap;
@@ -95,14 +95,24 @@ impl Scopes {
         Ok(keep(&tables.kept, segment.to_owned(), scope))
     }
 
-    /// The `territory` and `territory-mode` parameters.
-    pub fn parameter(&self, reference: &Reference, value: &str, mode: Asked) -> Result<Arc<Scope>> {
-        let key = format!("{mode:?}?{value}");
+    /// The `territory`, `territory-mode` and `vintage` parameters.
+    pub fn parameter(
+        &self,
+        reference: &Arc<Reference>,
+        value: &str,
+        mode: Asked,
+        vintage: Option<u16>,
+    ) -> Result<Arc<Scope>> {
+        let key = format!("{mode:?}{vintage:?}?{value}");
         let tables = self.by(reference);
         if let Some(kept) = read(&tables.kept, &key) {
             return Ok(kept);
         }
-        let scope = understand(reference, value, value.split(',').map(str::trim), mode)?;
+        let units = value.split(',').map(str::trim);
+        let scope = match vintage {
+            None => understand(reference, value, units, mode)?,
+            Some(vintage) => understand_as_of(reference, value, units, mode, vintage)?,
+        };
         Ok(keep(&tables.kept, key, scope))
     }
 
@@ -178,6 +188,28 @@ fn understand<'a>(
     };
     let notice = notice(units, &resolved);
     Ok(Scope { written: written.to_owned(), resolved, mode, clip, selection, notice })
+}
+
+/// Territories as they were in a year.
+fn understand_as_of<'a>(
+    reference: &Arc<Reference>,
+    written: &str,
+    units: impl Iterator<Item = &'a str> + Clone,
+    asked: Asked,
+    vintage: u16,
+) -> Result<Scope> {
+    check(units.clone())?;
+    let past: Vec<AsOf> = units.map(|u| reference.as_of(u, vintage)).collect::<Result<_>>()?;
+    let mode = if asked == Asked::Within { Mode::Within } else { Mode::Concerns };
+    let selection = Arc::new(reference.select_as_of(&past, mode)?);
+    let clip = match asked {
+        Asked::Clip => Some(Arc::new(reference.perimeter_as_of(&past)?)),
+        _ => None,
+    };
+    let told: Vec<String> = past.iter().map(|unit| reference.told(unit)).collect();
+    let resolved = past.into_iter().map(|unit| unit.code.into()).collect();
+    let (written, notice) = (written.to_owned(), Some(told.join(", ")));
+    Ok(Scope { written, resolved, mode, clip, selection, notice })
 }
 
 fn notice<'a>(written: impl Iterator<Item = &'a str>, resolved: &[Resolved]) -> Option<String> {

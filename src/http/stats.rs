@@ -39,7 +39,7 @@ pub const BOM: &str = "bom";
 pub const DECIMAL: &str = "decimal";
 
 /// Parameters of `…/stats`.
-pub const KNOWN: [&str; 16] = [
+pub const KNOWN: [&str; 17] = [
     BY,
     METRIC,
     SHARE,
@@ -47,6 +47,7 @@ pub const KNOWN: [&str; 16] = [
     name::TERRITORY,
     name::TERRITOIRE,
     name::MODE,
+    name::VINTAGE,
     name::BBOX,
     name::FILTER,
     name::FILTER_LANG,

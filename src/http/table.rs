@@ -30,13 +30,14 @@ const COLLECTIONS: &str = "collections";
 const SHOW: &str = "show";
 
 /// Parameters of `/table`.
-pub const KNOWN: [&str; 14] = [
+pub const KNOWN: [&str; 15] = [
     LEVEL,
     COLLECTIONS,
     SHOW,
     name::TERRITORY,
     name::TERRITOIRE,
     name::MODE,
+    name::VINTAGE,
     name::FILTER,
     name::FILTER_LANG,
     name::FILTER_CRS,

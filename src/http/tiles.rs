@@ -29,10 +29,11 @@ use axum::{
 use std::borrow::Cow;
 
 /// Parameters of a tile.
-pub const KNOWN: [&str; 9] = [
+pub const KNOWN: [&str; 10] = [
     name::TERRITORY,
     name::TERRITOIRE,
     name::MODE,
+    name::VINTAGE,
     name::V,
     name::F,
     name::FILTER,

@@ -209,8 +209,13 @@ impl Visit {
                 "\"territory\" and \"territoire\" are the same parameter: give one of them."
             )));
         }
+        let vintage = self.params.number(name::VINTAGE)?.map(|n| n.try_into().unwrap_or(u16::MAX));
         let Some(value) = en.or(fr) else {
             return match mode {
+                _ if vintage.is_some() => Err(Error::Invalid(text!(
+                    "« vintage » dit de quelle année sont les codes de « territory » : donnez les deux.",
+                    "\"vintage\" says of which year the codes in \"territory\" are: give both."
+                ))),
                 // Never uncut features in place of cut ones.
                 scope::Asked::Clip => Err(Error::Invalid(text!(
                     "« territory-mode=clip » demande un territoire : « territory=dep:59 », ou l'adresse /t/dep-59-clip/.",
@@ -219,7 +224,7 @@ impl Visit {
                 _ => Ok(None),
             };
         };
-        self.site.scopes.parameter(self.reference(), value, mode).map(Some)
+        self.site.scopes.parameter(self.reference(), value, mode, vintage).map(Some)
     }
 
     /// Notes how territories inside of a filter were understood.

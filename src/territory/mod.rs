@@ -11,6 +11,7 @@
 //! | `decode` | is this file such a table? |
 //! | `carry` | what became of this commune code? |
 //! | `vintages` | which communes had this year, and what became of each? |
+//! | `as_of` | which communes of today was this territory made of, that year? |
 //! | `gone` | what followed this dissolved EPCI? |
 //! | `own` | which territories does a level of the configuration have? |
 //! | `resolve` | which territory does this text mean? |
@@ -21,6 +22,7 @@
 //! | `book` | what do newer files of the COG make of this table? |
 //! | `search` | which territories bear this name or postal code? |
 
+mod as_of;
 mod book;
 mod carry;
 mod decode;
@@ -36,6 +38,7 @@ mod table;
 mod units;
 mod vintages;
 
+pub use as_of::AsOf;
 pub use book::{CogFile, Differences, Update, update};
 pub use carry::Carry;
 pub use gone::Dissolved;

@@ -1,6 +1,6 @@
 //! Which territory a text means (DESIGN §2 and §4): `dep:59`, `dep-59`, `fr`, or a bare code.
 
-use super::{Carry, Reference};
+use super::{Carry, Reference, as_of::last_of};
 use crate::{
     error::{Error, Result},
     model::{Lang, Level, TerritoryCode, TerritoryError, Text},
@@ -79,6 +79,7 @@ impl Reference {
     fn known(&self, code: TerritoryCode) -> Result<Resolved> {
         match code.level {
             Level::Com => self.commune_today(code),
+            Level::Qpv if last_of(&code).is_some() => Err(self.unknown(&code)),
             _ => self.check_listed(&code).map(|()| code.into()),
         }
     }

@@ -213,16 +213,10 @@ impl Walk {
 }
 
 /// The ranks of the communes where an origin ended. The commune that its code is a part of today
-/// wins over where movements lead (55273, 60455).
+/// wins over the one where movements lead (55273, 60455); over several it does not, but is one of
+/// them: a commune that gave another back and then became a part (50160) is in both.
 fn destinations(reference: &Reference, origin: &Packed, places: &[Packed]) -> Vec<u32> {
     let (table, code) = (&reference.table, text(origin));
-    if !table.is_commune(origin) {
-        let parts = [Level::Comd, Level::Coma];
-        let parent = parts.iter().find_map(|level| table.parent(table.unit(*level, code)?));
-        if let Some(parent) = parent {
-            return vec![parent];
-        }
-    }
     let mut to: Vec<u32> = places
         .iter()
         .flat_map(|place| match reference.carry(text(place)) {
@@ -233,5 +227,17 @@ fn destinations(reference: &Reference, origin: &Packed, places: &[Packed]) -> Ve
         .collect();
     to.sort_unstable();
     to.dedup();
+    if !table.is_commune(origin) {
+        let parts = [Level::Comd, Level::Coma];
+        let parent = parts.iter().find_map(|level| table.parent(table.unit(*level, code)?));
+        match (parent, to.len()) {
+            (Some(parent), 0 | 1) => return vec![parent],
+            (Some(parent), _) if !to.contains(&parent) => {
+                to.push(parent);
+                to.sort_unstable();
+            }
+            _ => {}
+        }
+    }
     to
 }
