@@ -9,7 +9,10 @@ use crate::{
     query::is_sortable,
     text,
 };
-use axum::{extract::Path, http::header};
+use axum::{
+    extract::Path,
+    http::{HeaderValue, header},
+};
 use serde_json::{Map, Value, json};
 
 const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
@@ -38,6 +41,21 @@ enum Of {
 }
 
 async fn answer(id: &str, visit: &Visit, of: Of) -> Answer {
+    let mut response = described(id, visit, of).await?;
+    if of == Of::Queryables {
+        response.headers_mut().append(header::VARY, HeaderValue::from_static("User-Agent"));
+    }
+    Ok(response)
+}
+
+/// Whether the geometry to be asked for has to be told by `$ref`: QGIS sees no other, while the
+/// standard wants none.
+fn by_reference(visit: &Visit, of: Of) -> bool {
+    let agent = visit.header(header::USER_AGENT);
+    of == Of::Queryables && agent.is_some_and(|agent| agent.contains("QGIS/"))
+}
+
+async fn described(id: &str, visit: &Visit, of: Of) -> Answer {
     visit.params.check(&[name::F], &[])?;
     visit.format()?;
     let layer = visit.layer(id)?;
@@ -45,7 +63,8 @@ async fn answer(id: &str, visit: &Visit, of: Of) -> Answer {
         true => media::JSON,
         false => media::SCHEMA,
     };
-    let tag = visit.tag(&["schema", &layer.at()?.key(), media]).of(&layer.def);
+    let form = if by_reference(visit, of) { "by reference" } else { "" };
+    let tag = visit.tag(&["schema", &layer.at()?.key(), media, form]).of(&layer.def);
     if let Some(unchanged) = visit.unchanged(&tag) {
         return Ok(unchanged);
     }
@@ -85,7 +104,10 @@ fn document(visit: &Visit, layer: &Layer, of: Of) -> Result<Value> {
     let format = geometry(version.schema.geometry).filter(|_| of != Of::Sortables);
     if let Some(format) = format {
         let name = version.schema.geometry_name();
-        let mut geometry = json!({ "format": format });
+        let mut geometry = match by_reference(visit, of) {
+            true => json!({ "$ref": "https://geojson.org/schema/Geometry.json" }),
+            false => json!({ "format": format }),
+        };
         if roles {
             geometry["x-ogc-role"] = "primary-geometry".into();
             geometry["x-ogc-propertySeq"] = 0.into();

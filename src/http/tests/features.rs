@@ -117,3 +117,18 @@ async fn versioned_tiles_are_immutable_while_they_are_current() {
     );
     assert_eq!(old.header("cache-control"), "public, max-age=60");
 }
+
+#[tokio::test]
+async fn qgis_is_told_the_geometry_as_it_looks_for_it() {
+    let site = Site::new().await;
+    let path = "/collections/communes/queryables";
+    let plain = site.get(path).await;
+    assert_eq!(plain.json()["properties"]["geometry"]["format"], "geometry-point");
+    let agent = [("User-Agent", "Mozilla/5.0 QGIS/33400/Linux")];
+    let qgis = site.send("GET", path, &agent).await;
+    let found = &qgis.json()["properties"]["geometry"]["$ref"];
+    assert_eq!(found, "https://geojson.org/schema/Geometry.json");
+    assert_ne!(plain.header("etag"), qgis.header("etag"));
+    let schema = site.send("GET", "/collections/communes/schema", &agent).await;
+    assert_eq!(schema.json()["properties"]["geometry"]["format"], "geometry-point");
+}
