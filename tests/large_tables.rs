@@ -128,6 +128,9 @@ fn filters(place: &Place, server: &Server) {
     assert!(like.status == 400 && like.text().contains("champ=valeur"), "{}", like.text());
     assert_eq!(items("arbres", &format!("{cql}&code=c77")).status, 200);
     assert_eq!(items("arbres", "filter=id%20%3C%2010").status, 200);
+    let sorted = items("arbres", "sortby=-code");
+    assert!(sorted.status == 400 && sorted.text().contains("trierait"), "{}", sorted.text());
+    assert_eq!(ids(&items("arbres", "sortby=-id&code=c77").json()), ["200077", "77"]);
     // With the index that was asked for, the same request is answered.
     place.sql(&format!("{index}; ANALYZE gestion.\"Arbres d'ici\""));
     let answered =

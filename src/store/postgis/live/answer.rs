@@ -11,7 +11,7 @@ use super::{
     },
     figures,
     form::{Form, Key},
-    judge::judge,
+    judge::{Asked, judge},
     meaning,
     placed::is_placed,
     select::Conditions,
@@ -92,7 +92,8 @@ async fn part(
     };
     let mut link = inner.primary.link().await?;
     if let Some(limit) = scan.limit {
-        judge(inner, &mut link, &at.layer, form, &scan.filter, &conditions, limit).await?;
+        let asked = Asked { filter: &scan.filter, sort, limit };
+        judge(inner, &mut link, &at.layer, form, &asked, &conditions).await?;
     }
     let (Start::Ordinal(position) | Start::Offset(position)) = scan.start;
     let place = |position: u64| (at.key(), scan.filter.key(), position);

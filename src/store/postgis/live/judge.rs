@@ -1,5 +1,5 @@
-//! Pages that would read a large table to its end for a filter: refused before they begin, with the
-//! index that would serve them. The planner judges, on the statement itself: whatever a filter is
+//! Pages that would read a large table to its end for a filter or an order: refused before they
+//! begin, with the index that would serve them. The planner judges, on the statement itself: whatever a filter is
 //! made of.
 
 use super::{
@@ -15,32 +15,39 @@ use super::{
 use crate::{
     error::Error,
     model::{LayerId, Text},
-    query::Filter,
+    query::{Filter, Sort},
     text,
 };
 
 /// A page may cost what reading this many rows one after the other does.
 pub(super) const FILTER_ROWS: u64 = 200_000;
 
-/// Refuses a page whose filter on properties has no index to go by, where finding its rows costs
-/// too much. `conditions` are those of the filter alone.
+/// A page.
+pub(super) struct Asked<'a> {
+    pub(super) filter: &'a Filter,
+    pub(super) sort: Option<&'a Sort>,
+    pub(super) limit: u64,
+}
+
+/// Refuses a page whose filter on properties, or whose order, has no index to go by, where finding
+/// its rows costs too much. `conditions` are those of the filter alone.
 pub(super) async fn judge(
     inner: &Inner,
     link: &mut Link,
     layer: &LayerId,
     form: &Form,
-    filter: &Filter,
+    page: &Asked<'_>,
     conditions: &Conditions,
-    limit: u64,
 ) -> Ran<()> {
-    if filter.equals.is_empty() && filter.expression.is_none() {
+    let Asked { filter, sort, limit } = *page;
+    if filter.equals.is_empty() && filter.expression.is_none() && sort.is_none() {
         return Ok(());
     }
     let slow = inner.tables.defs.get(layer).and_then(super::source).is_some_and(|s| s.allow_slow);
     if slow || form.estimate <= FILTER_ROWS {
         return Ok(());
     }
-    let asked = (layer.to_string() + &form.hash, filter.key(), limit);
+    let asked = (format!("{layer}{}{sort:?}", form.hash), filter.key(), limit);
     let refused = match inner.tables.judged.get(&asked) {
         Some(refused) => refused,
         None => {
@@ -48,7 +55,7 @@ pub(super) async fn judge(
                 "SELECT 1 FROM {}{} ORDER BY {} LIMIT {}",
                 form.source(),
                 conditions.text(),
-                form.order(),
+                form.order_by(sort),
                 limit.saturating_add(1)
             );
             let plan = explain_with(link, &sql, &conditions.params()).await?;
@@ -59,7 +66,7 @@ pub(super) async fn judge(
         }
     };
     match refused {
-        true => Err(Error::Invalid(refusal(form, filter)).into()),
+        true => Err(Error::Invalid(refusal(form, page)).into()),
         false => Ok(()),
     }
 }
@@ -72,8 +79,14 @@ fn fields(filter: &Filter) -> Vec<usize> {
     fields
 }
 
-fn refusal(form: &Form, filter: &Filter) -> Text {
-    let (fields, rows) = (fields(filter), form.estimate);
+fn refusal(form: &Form, page: &Asked<'_>) -> Text {
+    let (fields, rows) = (fields(page.filter), form.estimate);
+    if page.sort.is_some() {
+        return text!(
+            "L'ordre demandé trierait une table d'environ {rows} lignes : il est refusé. Ajoutez une emprise, un territoire plus petits, ou un filtre dont la colonne a un index ; sinon allow_slow = true, ou une couche moissonnée.",
+            "The order asked for would sort a table of about {rows} rows: it is refused. Add a smaller box or territory, or a filter whose column has an index; else allow_slow = true, or a harvested layer."
+        );
+    }
     // What an index may hold for an expression depends on all that stands around its columns.
     if fields.is_empty() {
         return text!(
