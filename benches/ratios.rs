@@ -18,6 +18,7 @@ mod cold;
 mod exports;
 mod harvest;
 mod items;
+mod live;
 mod peers;
 mod points;
 mod postgis;
@@ -44,6 +45,9 @@ fn main() {
     }
     if wanted("points") {
         points::run(&mut report);
+    }
+    if wanted("live") {
+        live::run(&mut report);
     }
     if wanted("start") {
         start::run(&mut report);

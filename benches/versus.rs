@@ -15,7 +15,7 @@ use socle::{
     store::{Store, postgis::PostgisStore},
     tiles::render,
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 use tokio::runtime::Runtime;
 use tokio_postgres::{Client, Statement};
 
@@ -29,24 +29,29 @@ pub type Bands = [(u8, &'static [(u32, u32)])];
 
 /// Opens the site's layer over PostGIS as the server does.
 async fn open(site: &Site) -> (Arc<dyn Store>, Arc<Layer>) {
-    let settings = Settings::load(&site.path("postgis.toml")).expect("settings");
+    open_layer(&site.path("postgis.toml"), site.layer).await
+}
+
+/// A layer over PostGIS by a configuration.
+pub async fn open_layer(config: &Path, layer: &str) -> (Arc<dyn Store>, Arc<Layer>) {
+    let settings = Settings::load(config).expect("settings");
     let StoreKind::Postgis(database) = &settings.store.kind else { panic!("not PostGIS") };
     let store: Arc<dyn Store> = Arc::new(PostgisStore::open(database).expect("a store"));
     let catalog = Catalog::open(settings.layers, store.clone()).await.expect("a catalogue");
-    let layer = catalog.snapshot().layer(site.layer).expect("the layer").clone();
+    let layer = catalog.snapshot().layer(layer).expect("the layer").clone();
     (store, layer)
 }
 
 /// A store with its layer.
-struct Side {
-    store: Arc<dyn Store>,
-    layer: Arc<Layer>,
-    buffer: u16,
+pub struct Side {
+    pub store: Arc<dyn Store>,
+    pub layer: Arc<Layer>,
+    pub buffer: u16,
 }
 
 impl Side {
     /// Bytes of a tile, read and drawn.
-    fn draw(&self, runtime: &Runtime, id: TileId) -> usize {
+    pub fn draw(&self, runtime: &Runtime, id: TileId) -> usize {
         let at = self.layer.at().expect("a version");
         let found = runtime.block_on(self.store.tile(at, id, self.buffer, None)).expect("a tile");
         let drawn = found.map(|f| render(&f, id, at.layer.as_str(), self.buffer).expect("MVT"));
