@@ -38,6 +38,7 @@ pub fn run(site: &Site, report: &mut Report) {
                 by: Level::Epci,
                 metrics: parse_metrics(metrics, schema).expect("measures"),
                 filter: Filter::default(),
+                outline: None,
                 share: None,
             };
             let figures = runtime

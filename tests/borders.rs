@@ -208,7 +208,10 @@ fn parts_are_those_that_postgis_cuts() {
     }
 }
 
-over_both!(a_border_with_holes_says_how_many_communes_it_lacks);
+over_both!(
+    figures_and_tables_of_a_cut_scope_count_what_is_left,
+    a_border_with_holes_says_how_many_communes_it_lacks,
+);
 
 fn a_border_with_holes_says_how_many_communes_it_lacks() {
     let site = Site::new();
@@ -241,4 +244,67 @@ fn a_border_with_holes_says_how_many_communes_it_lacks() {
     assert_eq!(file["metadata"]["border_missing"], missing.as_str(), "{}", file["metadata"]);
     let whole = server.get("/t/com-59350-clip/collections/communes/items");
     assert_eq!(whole.header("socle-border-missing"), None);
+}
+
+/// Cantons along the border of an EPCI: what the border leaves nothing of counts nowhere.
+fn figures_and_tables_of_a_cut_scope_count_what_is_left() {
+    let site = Site::new();
+    let square = |name: &str, west: f64, east: f64| {
+        let ring = [[west, 50.6], [east, 50.6], [east, 50.7], [west, 50.7], [west, 50.6]];
+        json!({ "type": "Feature", "properties": { "nom": name, "code": name, "habitants": 100 },
+            "geometry": { "type": "Polygon", "coordinates": [ring] } })
+    };
+    let write = |file: &str, all: &[Value]| {
+        let all = json!({ "type": "FeatureCollection", "features": all });
+        std::fs::write(site.path(file), all.to_string()).unwrap();
+    };
+    // Lille, and Lambersart to its east.
+    write("communes.geojson", &[square("59350", 3.0, 3.1), square("59328", 3.1, 3.2)]);
+    site.layer(
+        "communes",
+        "key = \"code\"\n[source]\npath = \"../communes.geojson\"\n\
+         [territory]\nlevel = \"com\"\ncolumn = \"code\"\nborders = \"com\"",
+    );
+    // Inside Lille; over both; and one whose code says Lille while it lies in Lambersart.
+    let mut strayed = square("ailleurs", 3.15, 3.16);
+    strayed["properties"]["insee"] = "59350".into();
+    let mut zones = vec![square("dedans", 3.02, 3.04), square("partout", 3.05, 3.15), strayed];
+    for zone in &mut zones[..2] {
+        zone["properties"]["insee"] = "59350".into();
+    }
+    write("zones.geojson", &zones);
+    site.layer(
+        "zones",
+        "key = \"nom\"\n[source]\npath = \"../zones.geojson\"\n\
+         [territory]\nlevel = \"com\"\ncolumn = \"insee\"",
+    );
+    site.harvest();
+    let server = site.serve();
+    let figures = |scope: &str| {
+        let path = format!(
+            "/t/{scope}/collections/zones/stats?by=com&metric=count,sum:habitants&share=none"
+        );
+        let figures = server.json(&path);
+        (figures["total_distinct"].clone(), figures["rows"][0].clone())
+    };
+    let items = |scope: &str| {
+        server.json(&format!("/t/{scope}/collections/zones/items"))["numberMatched"].clone()
+    };
+    assert_eq!((items("com-59350"), items("com-59350-clip")), (json!(3), json!(2)));
+    let (whole, _) = figures("com-59350");
+    let (cut, row) = figures("com-59350-clip");
+    assert_eq!((whole, cut), (json!(3), json!(2)));
+    // A value is that of the whole feature: a cut does not divide people.
+    assert_eq!((&row["count"], &row["sum:habitants"]), (&json!(2), &json!(200)), "{row}");
+    let parameter =
+        server.json("/collections/zones/stats?by=com&territory=com:59350&territory-mode=clip");
+    assert_eq!(parameter["total_distinct"], 2);
+    let count = |scope: &str| {
+        let table =
+            server.json(&format!("/t/{scope}/table?level=com&collections=zones&show=count"));
+        table["rows"][0]["zones"].clone()
+    };
+    assert_eq!((count("com-59350"), count("com-59350-clip")), (json!(3), json!(2)));
+    let box_too = server.get("/t/com-59350-clip/collections/zones/stats?by=com&bbox=3,50,4,51");
+    assert_eq!(box_too.status, 400, "{}", box_too.text());
 }

@@ -57,9 +57,6 @@ fn a_scope_selects_in_every_layer_of_a_tile() {
     let cut = server.get(path);
     assert_eq!(cut.body, [alone("cantons"), alone("communes")].concat());
     assert_ne!(cut.body, server.get(&path.replace("-clip", "")).body);
-    // What counts whole features does not pretend to cut them.
-    let figures = server.get("/t/epci-200093201-clip/collections/communes/stats?by=com");
-    assert_eq!(figures.status, 409, "{}", figures.text());
     let whole = server.get(&format!("/tiles/{tile}?collections=communes,mairies"));
     assert!(whole.body.len() > both.body.len());
     assert_ne!(whole.header("etag"), both.header("etag"));

@@ -84,15 +84,16 @@ pub async fn stats(Path(id): Path<String>, visit: Visit) -> Answer {
     let layer = visit.layer(&id)?;
     let at = layer.at()?;
     let asked = visit.asked_territory()?;
-    visit.whole(asked.as_ref())?;
     let (query, csv) = (read(&visit, &layer, asked.as_ref())?, csv_form(&visit)?);
     let (sorted, descending) = sort(&visit, &query.metrics)?;
     let snapshot = visit.snapshot();
     let border = Border::of(&snapshot, query.by);
     let communes = Border::of(&snapshot, Level::Com);
     let state = |b: &Option<Border>| b.as_ref().map(|b| b.at.key()).unwrap_or_default();
-    let tag =
-        visit.tag(&["stats", &at.key(), &state(&border), &state(&communes), form]).of(&layer.def);
+    let cut = query.outline.as_ref().map_or("", |o| o.key.as_str());
+    let tag = visit
+        .tag(&["stats", &at.key(), &state(&border), &state(&communes), cut, form])
+        .of(&layer.def);
     if let Some(unchanged) = visit.unchanged(&tag) {
         return Ok(unchanged);
     }
@@ -173,7 +174,14 @@ fn read(visit: &Visit, layer: &Layer, asked: Option<&Arc<Scope>>) -> Result<Figu
         expression: filter::read(visit, layer)?,
         ..Filter::default()
     };
-    Ok(FiguresQuery { by, metrics, filter, share })
+    let outline = visit.outline(asked)?;
+    if outline.is_some() && filter.bbox.is_some() {
+        return Err(Error::Invalid(text!(
+            "« bbox » et le découpage (clip) ne vont pas ensemble dans les chiffres : retirez l'un des deux.",
+            "\"bbox\" and cutting (clip) do not go together in figures: leave one of them out."
+        )));
+    }
+    Ok(FiguresQuery { by, metrics, filter, outline, share })
 }
 
 /// How CSV is written: `separator` (`;` by default, as spreadsheets in French expect), `bom`,

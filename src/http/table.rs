@@ -65,7 +65,7 @@ pub async fn table(visit: Visit) -> Answer {
     let snapshot = visit.snapshot();
     let (asked, csv) = (read(&visit, &snapshot)?, csv_form(&visit)?);
     let territory = visit.asked_territory()?;
-    visit.whole(territory.as_ref())?;
+    let outline = visit.outline(territory.as_ref())?;
     let states: Vec<String> = asked
         .columns
         .iter()
@@ -74,7 +74,8 @@ pub async fn table(visit: Visit) -> Answer {
             Some(format!("{}{}", at.key(), at.version.source.checked_at))
         })
         .collect();
-    let tag = visit.tag(&["table", &states.join(" "), form]);
+    let cut = outline.as_ref().map_or("", |o| o.key.as_str());
+    let tag = visit.tag(&["table", &states.join(" "), cut, form]);
     if let Some(unchanged) = visit.unchanged(&tag) {
         return Ok(unchanged);
     }
@@ -87,8 +88,9 @@ pub async fn table(visit: Visit) -> Answer {
     };
     let app = &visit.site.app;
     let selection = visit.selection(territory.as_ref());
+    let (selection, outline) = (selection.as_ref(), outline.as_ref());
     let made =
-        app.stats.table(visit.reference(), level, &asked.columns, selection.as_ref()).await?;
+        app.stats.table(visit.reference(), level, &asked.columns, selection, outline).await?;
     let document = match form {
         "csv" => {
             let bytes = made.sheet(&asked.columns, &words(&visit)).csv(csv)?;

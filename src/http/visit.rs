@@ -273,22 +273,6 @@ impl Visit {
         Ok(outline)
     }
 
-    /// Refuses a cut where only whole features are counted: never uncut ones in place of cut ones
-    /// (DESIGN §2).
-    ///
-    /// # Errors
-    /// [`Error::Conflict`] under a scope or a parameter that cuts.
-    pub fn whole(&self, asked: Option<&Arc<Scope>>) -> Result<()> {
-        let cuts = |scope: &&Arc<Scope>| scope.clip.is_some();
-        if [self.scope.as_ref(), asked].into_iter().flatten().any(|s| cuts(&s)) {
-            return Err(Error::Conflict(text!(
-                "Les chiffres comptent des entités entières : le découpage (clip) n'y est pas disponible. Utilisez la sélection (concerns) ou le contenu (within).",
-                "Figures count whole features: cutting (clip) is not available for them. Use the selection (concerns) or the content (within)."
-            )));
-        }
-        Ok(())
-    }
-
     /// The scope's words for titles: « Nord (dep 59), sélectionné ».
     pub fn scope_title(&self) -> Option<Text> {
         self.scope.as_ref().map(|scope| self.site.scope_title(scope))

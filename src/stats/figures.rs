@@ -14,7 +14,7 @@ use crate::{
     error::{Error, Result},
     model::{GeometryKind, Lang, Level, TerritoryCode},
     query::Filter,
-    store::{At, Reach},
+    store::{At, Reach, border::Outline},
     territory::{Reference, Units},
     text,
 };
@@ -31,6 +31,9 @@ pub struct FiguresQuery {
     pub metrics: Vec<Metric>,
     /// Which features.
     pub filter: Filter,
+    /// The border that features are cut at: those of which nothing is left do not count. Values are
+    /// those of whole features, which a cut does not work out again.
+    pub outline: Option<Outline>,
     /// What becomes of values where a feature concerns several territories.
     pub share: Option<Sharing>,
 }
@@ -40,7 +43,8 @@ impl FiguresQuery {
     pub fn key(&self) -> String {
         let metrics: Vec<&str> = self.metrics.iter().map(|m| m.name.as_str()).collect();
         let share = self.share.map_or("", Sharing::id);
-        format!("{}\n{metrics:?}\n{share}\n{}", self.by, self.filter.key())
+        let outline = self.outline.as_ref().map_or("", |o| o.key.as_str());
+        format!("{}\n{metrics:?}\n{share}\n{outline}\n{}", self.by, self.filter.key())
     }
 }
 
@@ -375,7 +379,8 @@ mod tests {
                 })
                 .collect();
             let shares = by_territory(shares, &reach, &units, by, how);
-            let query = FiguresQuery { by, metrics, filter: Filter::default(), share: Some(how) };
+            let filter = Filter::default();
+            let query = FiguresQuery { by, metrics, filter, outline: None, share: Some(how) };
             let figures = assemble(&query, groups, &gathered, Some(&shares));
             let sum = |values: &[Figure]| values[1].number().unwrap_or(0.0);
             let rows: f64 = figures.rows.iter().map(|row| sum(&row.values)).sum();

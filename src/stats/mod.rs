@@ -36,7 +36,7 @@ use crate::{
     catalog::Snapshot,
     error::{Error, Result},
     model::Level,
-    store::{At, Reach, Store},
+    store::{At, Reach, Store, border::Borders},
     territory::{Reference, Unit, Units},
 };
 use moka::future::Cache;
@@ -52,6 +52,7 @@ const FIGURE_BYTES: u64 = 32 << 20;
 /// The service.
 pub struct Stats {
     store: Arc<dyn Store>,
+    borders: Arc<Borders>,
     reaches: Cache<String, Arc<Reach>>,
     figures: Cache<String, Arc<Figures>>,
     outlines: Cache<String, Arc<Choropleth>>,
@@ -81,7 +82,14 @@ impl Stats {
             .max_capacity(NEWS_BYTES)
             .weigher(|key: &String, news: &Arc<News>| cap(key.len() + news.weight()))
             .build();
-        Self { store, reaches, figures, outlines, units, listed, news }
+        let borders = Arc::new(Borders::new(store.clone()));
+        Self { store, borders, reaches, figures, outlines, units, listed, news }
+    }
+
+    /// The same with borders that others use as well.
+    #[must_use]
+    pub fn sharing(self, borders: Arc<Borders>) -> Self {
+        Self { borders, ..self }
     }
 
     /// The reach index of a state, kept while it is asked for.

@@ -13,7 +13,7 @@ use crate::{
     error::Result,
     model::{Level, TerritoryCode},
     query::{Filter, Scan, Start},
-    store::{At, Reach, Row as StoredRow},
+    store::{At, Reach, Row as StoredRow, border},
     territory::{Carry, Reference},
 };
 use roaring::RoaringBitmap;
@@ -32,10 +32,15 @@ pub(super) struct Gathered {
     pub(super) ids: Option<FxHashMap<String, u32>>,
     /// For features that are not in the reach index at all.
     pub(super) next: u32,
+    /// What a border leaves of them, where they are cut.
+    pub(super) left: Option<Arc<border::Shares>>,
 }
 
 impl Gathered {
     fn take(&mut self, row: &StoredRow<'_>) {
+        if self.left.as_ref().is_some_and(|left| left.of(row.id).is_none()) {
+            return;
+        }
         let ordinal = match &self.ids {
             None => u32::try_from(row.ordinal).unwrap_or(u32::MAX),
             Some(ids) => ids.get(row.id).copied().unwrap_or_else(|| {
@@ -61,6 +66,14 @@ impl Stats {
         let by_territory_alone =
             Filter { selection: query.filter.selection.clone(), ..Filter::default() };
         let plain = by_territory_alone.key() == query.filter.key();
+        let left = match &query.outline {
+            None => None,
+            Some(outline) => {
+                let selection = query.filter.selection.as_ref();
+                Some(self.borders.shares(at, selection, outline).await?)
+            }
+        };
+        let plain = plain && left.is_none();
         if plain && columns.is_empty() && at.version.live.is_none() {
             let matched = match &query.filter.selection {
                 Some(selection) => reach.select(selection)?,
@@ -76,7 +89,7 @@ impl Stats {
             ids.collect::<FxHashMap<String, u32>>()
         });
         let next = reach.ids.len() as u32;
-        let gathered = Gathered { columns, ids, next, ..Gathered::default() };
+        let gathered = Gathered { columns, ids, next, left, ..Gathered::default() };
         let gathered = Arc::new(Mutex::new(gathered));
         let out = gathered.clone();
         let sink = Box::new(move |row: &StoredRow<'_>| {

@@ -11,7 +11,7 @@ use crate::{
     error::Result,
     model::{Level, RankSet, Selection, TerritoryCode, ValueRef},
     query::{Filter, Scan, Start, cql2::Expression},
-    store::Row as StoredRow,
+    store::{Row as StoredRow, border::Outline},
     territory::{Reference, Units},
 };
 use roaring::RoaringBitmap;
@@ -116,18 +116,19 @@ struct Filled {
 
 impl Stats {
     /// The territories of a level that a selection touches (all without one), with what each layer
-    /// has there.
+    /// has there; where features are cut, with what is left of them.
     pub async fn table(
         &self,
         reference: &Arc<Reference>,
         level: Level,
         columns: &[Column],
         selection: Option<&Arc<Selection>>,
+        outline: Option<&Outline>,
     ) -> Result<Table> {
         let units = self.units(reference, level).await?;
         let mut filled = Vec::with_capacity(columns.len());
         for column in columns {
-            filled.push(self.fill(reference, level, &units, column, selection).await?);
+            filled.push(self.fill(reference, level, &units, column, (selection, outline)).await?);
         }
         let (reference, columns) = (reference.clone(), columns.to_vec());
         super::aside(move || Ok(lay_out(&reference, level, &units, &columns, &filled))).await
@@ -139,7 +140,7 @@ impl Stats {
         level: Level,
         units: &Arc<Units>,
         column: &Column,
-        selection: Option<&Arc<Selection>>,
+        (selection, outline): (Option<&Arc<Selection>>, Option<&Outline>),
     ) -> Result<Filled> {
         let at = column.layer.at()?;
         let reach = self.reach(at).await?;
@@ -150,7 +151,8 @@ impl Stats {
             Show::Field(field) => Some(field),
             _ => None,
         };
-        let query = FiguresQuery { by: level, metrics: Vec::new(), filter, share: None };
+        let (metrics, outline) = (Vec::new(), outline.cloned());
+        let query = FiguresQuery { by: level, metrics, filter, outline, share: None };
         let matched = self.gather(at, &reach, &query).await?.matched;
         let values = match field {
             Some(field) => Some(self.texts(&column.layer, &query.filter, field).await?),
