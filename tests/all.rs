@@ -19,6 +19,7 @@ macro_rules! over_both {
     };
 }
 
+mod agree;
 mod architecture;
 mod blobs;
 mod borders;

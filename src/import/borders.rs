@@ -73,6 +73,12 @@ impl Borders {
                 Some((column, value)) => schema.index(column).map(|i| (i, value.clone())),
                 None => None,
             };
+            // Rows are read whatever the reach index in force: border layers are attached to each
+            // other, and the index that one had is gone once it has another.
+            let at = match at.version.live {
+                None => At { reach: String::new(), ..at },
+                Some(_) => at,
+            };
             let (store, runtime, loaded) = (store.clone(), Handle::current(), Mutex::default());
             list.push(Border { level, at, code, only, store, runtime, loaded });
         }

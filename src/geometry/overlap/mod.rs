@@ -59,6 +59,9 @@ impl Default for NoiseRule {
     }
 }
 
+/// Below this area (m²) or length (m) a feature is as good as a point.
+const UNMEASURED: f64 = 1.0;
+
 /// What a feature is attached to.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Attached {
@@ -221,8 +224,8 @@ impl BorderIndex {
 
     /// Attaches a feature by location: points to the polygon that holds them (the lowest payload
     /// on a border), lines and polygons to those they overlap by more than noise, and in any
-    /// case to the one they overlap most (the lowest payload of equals). The dimensions of a
-    /// mixed collection are judged apart.
+    /// case to the one they overlap most (the lowest payload of equals). Touching is no overlap. The
+    /// dimensions of a mixed collection are judged apart.
     pub fn attach(&self, geometry: &Geometry<f64>, rule: &NoiseRule) -> Attached {
         let mut parts = Parts::default();
         parts.add(geometry);
@@ -235,7 +238,9 @@ impl BorderIndex {
                 || size.overlap < rule.min_area_share * total.min(size.polygon)
         };
         judge(&sizes, &noise, Overlap::AreaM2, &mut payloads, &mut discarded);
-        if sizes.is_empty() {
+        // What is too small to be measured is where it begins. Anything larger that only touches a
+        // polygon is not on it.
+        if sizes.is_empty() && total < UNMEASURED {
             payloads
                 .extend(self.hits_of(parts.polygons.iter().filter_map(|p| first(p.exterior()))));
         }
@@ -246,7 +251,9 @@ impl BorderIndex {
             .collect();
         let noise = |size: &Sized| size.overlap < rule.min_length_m;
         judge(&sizes, &noise, Overlap::LengthM, &mut payloads, &mut discarded);
-        if sizes.is_empty() {
+        let segments = parts.lines.iter().flat_map(|l| l.0.windows(2));
+        let total: f64 = segments.map(|w| area::segment_m(w[0], w[1])).sum();
+        if sizes.is_empty() && total < UNMEASURED {
             payloads.extend(self.hits_of(parts.lines.iter().filter_map(|l| first(l))));
         }
         payloads.sort_unstable();

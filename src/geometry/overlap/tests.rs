@@ -349,3 +349,16 @@ fn qpv_agree_with_their_own_lists() {
     );
     assert!(agree * 100 >= compared * 95);
 }
+
+/// A neighbour that shares a border is not on the polygon, wherever its outline begins; what is too
+/// small to be measured is where it is.
+#[test]
+fn touching_is_no_overlap() {
+    let index = BorderIndex::new([(7, rect(2.0, 48.0, 0.1, 0.1).into())]);
+    let on = |g: Geometry<f64>| attach(&index, g).payloads;
+    assert!(on(rect(2.1, 48.0, 0.1, 0.1).into()).is_empty());
+    assert!(on(rect(2.1, 48.02, 0.1, 0.01).into()).is_empty());
+    assert!(on(line(&[(2.1, 48.05), (2.2, 48.05)]).into()).is_empty());
+    assert_eq!(on(rect(2.05, 48.05, 1e-9, 1e-9).into()), [7]);
+    assert_eq!(on(line(&[(2.05, 48.05), (2.05, 48.05)]).into()), [7]);
+}
