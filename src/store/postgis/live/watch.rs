@@ -129,12 +129,14 @@ async fn table(
             inner.tables.keep(&def.id, form)
         }
     };
-    // Counters first, that they count no edit which is not announced yet; edits before figures:
-    // what they announce is in the table by now, and in these.
+    // What is known comes first: when another process takes edits after that, the revision is no
+    // longer the one seen, and this look is for nothing. Taken after the edits it would count them
+    // twice. Counters come next, that they count no edit which is not announced yet; edits before
+    // figures: what they announce is in the table by now, and in these.
+    let known = known(link, names, def).await?;
     let counters = look::counters(link, names, &form.relations).await?;
     let edits = edits(link, names, def).await?;
     let fingerprint = format!("{} {}", form.seen, counters.text);
-    let known = known(link, names, def).await?;
     // A form just found looks for itself whether all its rows have a place.
     if !found && known.as_ref().is_some_and(|k| k.figures.guarded) {
         form.guard();
