@@ -4,23 +4,19 @@
 //! before it becomes current there, last and in one step. What is already there is compared too,
 //! and not written again: a copy that was cut short goes on where it was.
 
-use super::{At, Beside, Claim, NewVersion, Row, Store};
+mod rows;
+#[cfg(test)]
+pub(super) mod tests;
+
+use super::{At, Beside, Claim, NewVersion, Store};
 use crate::{
     error::{Error, Result},
-    formats::wkb,
-    model::{Feature, FieldKind, LayerId, Progress, Value, ValueRef, Version, VersionId},
-    query::{Filter, Scan, Start},
+    model::{Feature, LayerId, Progress, Version, VersionId},
     text,
 };
-use sha2::{Digest, Sha256};
-use std::{
-    collections::HashSet,
-    ops::ControlFlow,
-    sync::{Arc, Mutex, PoisonError},
-};
+use rows::read;
+use std::{collections::HashSet, sync::Arc};
 
-/// Rows asked for at once: a statement of a database has its time limit.
-const PAGE: u64 = 20_000;
 /// MVT ids are numbers that a browser's script holds exactly.
 const ID_BITS: u64 = (1 << 53) - 1;
 /// How often a layer whose current version leaves while it is read is begun again.
@@ -259,195 +255,5 @@ fn identify(features: &mut [Feature], ids: &[u64]) {
             }
             feature.mvt_id = free;
         }
-    }
-}
-
-/// The rows of a version, and what they add up to.
-#[derive(Default)]
-struct Rows {
-    kinds: Vec<FieldKind>,
-    /// Whether features are wanted, or their checksum alone.
-    wanted: bool,
-    features: Vec<Feature>,
-    hash: Sha256,
-    count: u64,
-    checksum: String,
-    /// What stopped the reading.
-    failed: Option<Error>,
-}
-
-async fn read(
-    store: &Arc<dyn Store>,
-    at: &At,
-    wanted: bool,
-    progress: &dyn Progress,
-) -> Result<Rows> {
-    let kinds = at.version.schema.fields.iter().map(|f| f.kind).collect();
-    let rows = Arc::new(Mutex::new(Rows { kinds, wanted, ..Rows::default() }));
-    let mut next = Some(0);
-    while let Some(ordinal) = next {
-        let scan =
-            Scan { filter: Filter::default(), start: Start::Ordinal(ordinal), limit: Some(PAGE) };
-        let all = rows.clone();
-        let sink =
-            move |row: &Row<'_>| all.lock().unwrap_or_else(PoisonError::into_inner).take(row);
-        next = store.scan(at, scan, Box::new(sink)).await?.next;
-        let mut rows = rows.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(failed) = rows.failed.take() {
-            return Err(failed);
-        }
-        progress.advance(rows.count);
-    }
-    let mut rows = std::mem::take(&mut *rows.lock().unwrap_or_else(PoisonError::into_inner));
-    let hash = std::mem::take(&mut rows.hash);
-    rows.checksum = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
-    Ok(rows)
-}
-
-impl Rows {
-    fn take(&mut self, row: &Row<'_>) -> ControlFlow<()> {
-        add(&mut self.hash, row);
-        self.count += 1;
-        if self.wanted {
-            match feature(row, &self.kinds) {
-                Ok(feature) => self.features.push(feature),
-                Err(e) => {
-                    self.failed = Some(e);
-                    return ControlFlow::Break(());
-                }
-            }
-        }
-        ControlFlow::Continue(())
-    }
-}
-
-/// Adds a row to a checksum: every part with its kind and length, so that no two rows look alike.
-fn add(hash: &mut Sha256, row: &Row<'_>) {
-    let mut part = |kind: u8, bytes: &[u8]| {
-        hash.update([kind]);
-        hash.update((bytes.len() as u64).to_le_bytes());
-        hash.update(bytes);
-    };
-    part(b'r', row.id.as_bytes());
-    for value in row.values {
-        match value {
-            ValueRef::Null => part(b'n', &[]),
-            ValueRef::Bool(b) => part(b'b', &[u8::from(*b)]),
-            ValueRef::Int(i) => part(b'i', &i.to_le_bytes()),
-            ValueRef::Float(f) => part(b'f', &f.to_bits().to_le_bytes()),
-            ValueRef::Text(s) => part(b't', s.as_bytes()),
-            ValueRef::Json(s) => part(b'j', s.as_bytes()),
-        }
-    }
-    if let Some(wkb) = row.wkb {
-        part(b'g', wkb);
-    }
-}
-
-/// A stored row as it was before it was loaded; its MVT id comes from elsewhere.
-fn feature(row: &Row<'_>, kinds: &[FieldKind]) -> Result<Feature> {
-    let values = row.values.iter().zip(kinds).map(|(v, kind)| value(*v, *kind));
-    let geometry = row.wkb.map(wkb::read).transpose();
-    let geometry = geometry.map_err(|e| Error::fault(format!("geometry of {}", row.id), e))?;
-    let values = values.collect::<Result<_>>()?;
-    Ok(Feature { id: row.id.to_owned(), mvt_id: 0, values, geometry })
-}
-
-fn value(value: ValueRef<'_>, kind: FieldKind) -> Result<Value> {
-    Ok(match (value, kind) {
-        (ValueRef::Null, _) => Value::Null,
-        (ValueRef::Bool(b), _) => Value::Bool(b),
-        (ValueRef::Int(i), _) => Value::Int(i),
-        (ValueRef::Float(f), _) => Value::Float(f),
-        (ValueRef::Json(s), _) => Value::Json(s.to_owned()),
-        (ValueRef::Text(s), FieldKind::Date) => {
-            Value::Date(s.parse().map_err(|e: jiff::Error| Error::fault("a stored date", e))?)
-        }
-        (ValueRef::Text(s), FieldKind::DateTime) => Value::DateTime(
-            s.parse().map_err(|e: jiff::Error| Error::fault("a stored instant", e))?,
-        ),
-        (ValueRef::Text(s), _) => Value::Text(s.to_owned()),
-    })
-}
-
-#[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-    use crate::model::{Harvested, Report, Schema};
-
-    /// A description with nothing in it.
-    pub(in crate::store) fn version(id: &str) -> Version {
-        let when = "2026-01-01T00:00:00Z".parse().unwrap();
-        Version {
-            id: id.parse().unwrap(),
-            source: Harvested {
-                path: Default::default(),
-                name: "essai.csv".into(),
-                origin: "essai.csv".into(),
-                status: None,
-                bytes: 0,
-                sha256: String::new(),
-                etag: None,
-                modified: None,
-                fetched_at: when,
-                checked_at: when,
-            },
-            options_hash: String::new(),
-            schema: Schema::default(),
-            count: 0,
-            bbox: None,
-            key: None,
-            max_zoom: 12,
-            min_zoom: 0,
-            report: Report::default(),
-            temporal: None,
-            live: None,
-        }
-    }
-
-    fn sum(rows: &[Row<'_>]) -> String {
-        let mut hash = Sha256::new();
-        rows.iter().for_each(|r| add(&mut hash, r));
-        hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
-    }
-
-    #[test]
-    fn no_two_tables_have_one_checksum() {
-        fn row<'a>(id: &'a str, values: &'a [ValueRef<'a>]) -> Row<'a> {
-            Row { ordinal: 0, id, values, wkb: None }
-        }
-        let text = |s| [ValueRef::Text(s)];
-        let (a, b, ab, none) = (text("a"), text("b"), text("ab"), text(""));
-        let json = [ValueRef::Json("a")];
-        let sums = [
-            sum(&[]),
-            sum(&[row("a", &[])]),
-            sum(&[row("", &a)]),
-            sum(&[row("a", &b)]),
-            sum(&[row("a", &none)]),
-            sum(&[row("", &ab)]),
-            sum(&[row("", &json)]),
-            sum(&[row("a", &[]), row("b", &[])]),
-            sum(&[row("b", &[]), row("a", &[])]),
-            sum(&[row("", &[ValueRef::Null])]),
-            sum(&[row("", &[ValueRef::Int(0)])]),
-            sum(&[row("", &[ValueRef::Float(0.0)])]),
-            sum(&[row("", &[ValueRef::Float(-0.0)])]),
-            sum(&[Row { ordinal: 0, id: "", values: &[], wkb: Some(b"") }]),
-        ];
-        let distinct: std::collections::HashSet<&String> = sums.iter().collect();
-        assert_eq!(distinct.len(), sums.len());
-    }
-
-    #[test]
-    fn values_are_what_they_were() {
-        let date = value(ValueRef::Text("1900-02-28"), FieldKind::Date).unwrap();
-        assert_eq!(date, Value::Date(jiff::civil::date(1900, 2, 28)));
-        let instant = value(ValueRef::Text("1969-12-31T23:59:59.999Z"), FieldKind::DateTime);
-        assert!(matches!(instant.unwrap(), Value::DateTime(t) if t.as_millisecond() == -1));
-        assert!(value(ValueRef::Text("hier"), FieldKind::Date).is_err());
-        assert_eq!(value(ValueRef::Null, FieldKind::Int).unwrap(), Value::Null);
-        let text = value(ValueRef::Text("1900-02-28"), FieldKind::Text).unwrap();
-        assert_eq!(text, Value::Text("1900-02-28".into()));
     }
 }
