@@ -326,6 +326,11 @@ impl PgBouncer {
     pub fn url(&self, database: &str) -> String {
         format!("postgres://{USER}@127.0.0.1:{}/{database}", self.port)
     }
+
+    /// What it wrote so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.dir.join("log")).expect("PgBouncer's log")
+    }
 }
 
 impl Drop for PgBouncer {

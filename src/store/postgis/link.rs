@@ -1,12 +1,17 @@
 //! One borrowed connection: statements with bound values, each within its time, in a transaction
 //! or not. Whoever gives up in the middle — a client that left, a timeout — has the statement
 //! cancelled on the server, and the connection goes back to the pool only once it is quiet.
+//!
+//! Behind a pooler the protocol's own cancel request is not used: it names a connection, which by
+//! the time it arrives may be lent to somebody else, and PgBouncer before 1.21 may die of it
+//! (pgbouncer#822; Debian 12 has 1.18). There every statement begins with a mark of its loan, and
+//! is cancelled by it, in SQL.
 
 use super::{connect::Connections, fault};
 use crate::error::{Error, Result};
 use deadpool_postgres::Object;
 use futures_util::TryStreamExt;
-use std::{future::Future, pin::pin, time::Duration};
+use std::{borrow::Cow, future::Future, pin::pin, time::Duration};
 use tokio_postgres::{
     Error as Database, Row,
     types::{FromSql, ToSql, Type},
@@ -95,13 +100,17 @@ pub(super) struct Link {
     running: bool,
     /// A transaction is open.
     open: bool,
+    /// The comment its statements begin with behind a pooler.
+    mark: Option<String>,
 }
 
 impl Connections {
     /// Borrows a connection.
     pub(super) async fn link(&self) -> Result<Link> {
         let object = self.get().await?;
-        Ok(Link { object: Some(object), connections: self.clone(), running: false, open: false })
+        let mark = self.pooled.then(|| format!("/*{}*/", super::random_name()));
+        let connections = self.clone();
+        Ok(Link { object: Some(object), connections, running: false, open: false, mark })
     }
 }
 
@@ -113,6 +122,14 @@ impl Link {
     /// The client itself, for COPY. Errors leave the transaction to be rolled back.
     pub(super) fn raw(&self) -> Result<&tokio_postgres::Client> {
         Ok(self.client()?)
+    }
+
+    /// The statement as it is sent.
+    fn marked<'s>(&self, sql: &'s str) -> Cow<'s, str> {
+        match &self.mark {
+            Some(mark) => Cow::Owned(format!("{mark}{sql}")),
+            None => Cow::Borrowed(sql),
+        }
     }
 
     /// Runs `work` on the connection within `limit`.
@@ -153,8 +170,8 @@ impl Link {
 
     /// Rows of a statement that is run once in a while.
     pub(super) async fn rows(&mut self, sql: &str, params: &[Param<'_>]) -> Ran<Vec<Row>> {
-        let limit = self.limit();
-        self.within(limit, async |client| client.query_typed(sql, params).await).await
+        let (limit, sql) = (self.limit(), self.marked(sql));
+        self.within(limit, async |client| client.query_typed(&sql, params).await).await
     }
 
     /// The first row of a statement.
@@ -186,10 +203,10 @@ impl Link {
         mut show: impl FnMut(&Row) -> Result<std::ops::ControlFlow<()>>,
     ) -> Ran<()> {
         self.running = true;
-        let limit = self.connections.statement;
+        let (limit, sql) = (self.connections.statement, self.marked(sql));
         let Some(client) = self.object.as_ref() else { return Err(Failed::Late) };
         let owned = params.iter().map(|(v, t)| (*v, t.clone()));
-        let stream = client.query_typed_raw(sql, owned);
+        let stream = client.query_typed_raw(&sql, owned);
         let stream = self.patiently(limit, pin!(stream)).await?;
         let mut stream = pin!(stream.map_err(|e| {
             self.running = false;
@@ -221,20 +238,20 @@ impl Link {
     pub(super) async fn stream(&mut self, sql: &str) -> Ran<tokio_postgres::RowStream> {
         self.running = true;
         let none: [Param<'_>; 0] = [];
-        let rows = self.client()?.query_typed_raw(sql, none).await;
+        let rows = self.client()?.query_typed_raw(&self.marked(sql), none).await;
         rows.map_err(Failed::Database)
     }
 
     /// Runs a statement, gives the number of rows it touched.
     pub(super) async fn run(&mut self, sql: &str, params: &[Param<'_>]) -> Ran<u64> {
-        let limit = self.limit();
-        self.within(limit, async |client| client.execute_typed(sql, params).await).await
+        let (limit, sql) = (self.limit(), self.marked(sql));
+        self.within(limit, async |client| client.execute_typed(&sql, params).await).await
     }
 
     /// Runs statements without values.
     pub(super) async fn batch(&mut self, sql: &str) -> Ran<()> {
-        let limit = self.limit();
-        self.within(limit, async |client| client.batch_execute(sql).await).await
+        let (limit, sql) = (self.limit(), self.marked(sql));
+        self.within(limit, async |client| client.batch_execute(&sql).await).await
     }
 
     /// Opens a transaction, as the loading role where one is named.
@@ -281,11 +298,17 @@ impl Drop for Link {
             return;
         };
         let (running, connections) = (self.running, self.connections.clone());
+        let mark = self.mark.take();
         runtime.spawn(async move {
             let quiet = tokio::time::timeout(connections.wait(), async {
                 if running {
-                    let cancel = object.cancel_token();
-                    cancel.cancel_query(connections.address.tls.clone()).await.ok()?;
+                    match mark {
+                        Some(mark) => cancel_marked(&connections, &mark).await.ok()?,
+                        None => {
+                            let cancel = object.cancel_token();
+                            cancel.cancel_query(connections.address.tls.clone()).await.ok()?;
+                        }
+                    }
                 }
                 // Behind the cancelled statement: once this is answered, all is quiet.
                 object.batch_execute("ROLLBACK").await.ok()
@@ -295,4 +318,22 @@ impl Drop for Link {
             }
         });
     }
+}
+
+/// Cancels the statement that bears a mark, over a connection of its own: those of the pool may all
+/// be at work on what nobody waits for any more. Only what is ours can bear it, for it is drawn at
+/// random; what ended meanwhile bears it no more.
+async fn cancel_marked(connections: &Connections, mark: &str) -> std::result::Result<(), Database> {
+    let address = &connections.address;
+    let (client, connection) = address.config.connect(address.tls.clone()).await?;
+    let driven = tokio::spawn(connection);
+    // The mark holds nothing but letters, digits and the signs of a comment.
+    let cancelled = client
+        .batch_execute(&format!(
+            "SELECT pg_cancel_backend(pid) FROM pg_stat_activity
+             WHERE usename = session_user AND state = 'active' AND starts_with(query, '{mark}')"
+        ))
+        .await;
+    driven.abort();
+    cancelled
 }
