@@ -2,7 +2,7 @@
 
 use super::{
     columns::{By, Plan},
-    names::{self, Names},
+    names::{self, Bearer, Names},
 };
 use crate::{
     model::{Level, Sheet, TerritoryCode, Text},
@@ -266,10 +266,38 @@ impl<'a> Judge<'a> {
                 ));
                 row
             }
-            several => {
-                let ranks =
-                    several.iter().filter_map(|bearer| self.passage.fate(&bearer.code).main);
-                let fate = Fate { verdict: Verdict::Undecidable, to: ranks.collect(), main: None };
+            several => self.namesakes(several),
+        }
+    }
+
+    /// Of several communes of one name, in one département or not: where all of them are today.
+    fn namesakes(&self, bearers: &[&Bearer]) -> Row {
+        let mut to: Vec<u32> = Vec::new();
+        for bearer in bearers {
+            let fate = self.passage.fate(&bearer.code);
+            let found = fate.main.map_or(fate.to, |main| vec![main]);
+            to.extend(found.into_iter().filter(|rank| !to.contains(rank)).collect::<Vec<_>>());
+        }
+        match to.as_slice() {
+            // One commune had several codes, or several ended in one: it is that one.
+            [one] => {
+                let codes: Vec<&str> = bearers.iter().map(|bearer| bearer.code.as_str()).collect();
+                let codes = codes.join(", ");
+                let fate = Fate { verdict: Verdict::Carried, main: Some(*one), to };
+                Row::new(
+                    fate,
+                    Some(text!(
+                        "Nom d'une ancienne commune ({codes}).",
+                        "Name of a former commune ({codes})."
+                    )),
+                )
+            }
+            [] => Row::unknown(text!(
+                "aucune commune d'aujourd'hui de ce nom.",
+                "no commune of today of this name."
+            )),
+            _ => {
+                let fate = Fate { verdict: Verdict::Undecidable, to, main: None };
                 let mut row = Row::new(
                     fate,
                     Some(text!("plusieurs communes de ce nom.", "several communes of this name.")),
