@@ -1,7 +1,10 @@
 //! The domain's few failures. Below `http` nothing knows a status code; `http/problem.rs` is the
 //! one place that turns these into problem documents, and `main` into exit codes.
 
-use crate::{model::Text, text};
+use crate::{
+    model::{Spent, Text},
+    text,
+};
 use std::{path::Path, sync::Arc, time::Duration};
 
 /// What can go wrong. Sentences in [`Text`] are shown to people: they say what was wrong, where,
@@ -55,6 +58,24 @@ pub enum Error {
 
 /// The result of nearly everything.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl From<Spent> for Error {
+    fn from(spent: Spent) -> Self {
+        match spent {
+            Spent::Memory(most) => {
+                let most = most >> 20;
+                Self::Invalid(text!(
+                    "Table trop grande : lue, complétée et écrite, elle prendrait plus de {most} Mio de mémoire. Coupez-la en plusieurs, ôtez-en des colonnes ou demandez-en moins (« add »).",
+                    "Table too large: read, completed and written, it would take more than {most} MiB of memory. Cut it into several, leave columns out of it or ask for fewer (\"add\")."
+                ))
+            }
+            Spent::Time => Self::Unavailable(text!(
+                "La table n'a pas pu être traitée à temps : coupez-la en plusieurs, ou utilisez « socle carry ».",
+                "The table could not be worked through in time: cut it into several, or use \"socle carry\"."
+            )),
+        }
+    }
+}
 
 impl Error {
     /// A fault with its cause.

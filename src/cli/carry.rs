@@ -20,6 +20,8 @@ use std::{
 
 /// Most bytes of a table: what fits in memory a few times over.
 const MOST: u64 = 256 << 20;
+/// Most memory that one takes while it is worked on, bytes.
+const MEMORY: u64 = 8 << 30;
 
 /// Arguments of `socle carry`.
 #[derive(clap::Args)]
@@ -94,8 +96,9 @@ pub(super) async fn run(config: &Path, args: Args) -> Result<ExitCode> {
         original: false,
         lang: out::lang(),
         within: None,
+        memory: usize::try_from(MEMORY).ok(),
     };
-    let sent = Sent { bytes: read(&args.file)?, kind: None, charset: None };
+    let sent = Sent { bytes: read(&args.file)?, kind: None, charset: None, held: None };
     let done = Arc::new(resolver).resolve(sent, ask, &reference, snapshot).await?;
     match &args.output {
         Some(path) => std::fs::write(path, &done.bytes).map_err(|e| Error::io(path, e))?,

@@ -38,6 +38,9 @@ pub struct ServerSettings {
     pub max_url: usize,
     /// Bytes of the body of a request, at least 64 KiB. Default 32 MiB.
     pub max_body: usize,
+    /// Bytes of memory that a table sent may take, read, completed and written, at least 1 MiB.
+    /// Default 512 MiB.
+    pub max_table: usize,
     /// How long a shutdown waits for requests under way. Default 10 s.
     pub drain: Duration,
     /// How long a server told to end still serves who comes, a third of `drain` at most: a balancer
@@ -61,6 +64,7 @@ pub(super) const KEYS: &[&str] = &[
     "request_timeout_s",
     "max_url",
     "max_body",
+    "max_table",
     "drain_s",
     "linger_s",
     "access_log",
@@ -83,6 +87,7 @@ impl Default for ServerSettings {
             request_timeout: Duration::from_secs(30),
             max_url: 64 * 1024,
             max_body: 32 << 20,
+            max_table: 512 << 20,
             drain: Duration::from_secs(10),
             linger: Duration::from_millis(400),
             access_log: true,
@@ -111,6 +116,7 @@ impl ServerSettings {
                 .unwrap_or(d.request_timeout),
             max_url: size("max_url", 16_384..=1_048_576, d.max_url),
             max_body: size("max_body", 65_536..=1_073_741_824, d.max_body),
+            max_table: size("max_table", 1_048_576..=1_099_511_627_776, d.max_table),
             drain: table.seconds("drain_s", 0.0..=3600.0).unwrap_or(d.drain),
             linger: table.seconds("linger_s", 0.0..=600.0).unwrap_or(d.linger),
             access_log: table.boolean("access_log").unwrap_or(d.access_log),

@@ -25,7 +25,7 @@ use axum::{
     http::{HeaderName, HeaderValue, header},
     response::Response,
 };
-use serde_json::{Value, json, value::RawValue};
+use serde_json::{Value, json};
 use std::{fmt::Write, time::Duration};
 
 /// Parameters.
@@ -95,15 +95,19 @@ pub async fn resolve(mut visit: Visit, body: Body) -> Answer {
     let content = visit.header(header::CONTENT_TYPE).unwrap_or_default().to_owned();
     let declared = visit.header(header::CONTENT_LENGTH).and_then(|n| n.parse().ok());
     let taken = Taken::by(&content)?;
-    let Held { bytes, share: _share } = visit.site.bodies.read(body, declared).await?;
+    let Held { bytes, share } = visit.site.bodies.read(body, declared).await?;
+    // With the table goes its share of what bodies may take up, until the work on it has ended.
+    let held = share.map(|share| Box::new(share) as Box<dyn std::any::Any + Send>);
     let sent = match taken {
         Taken::Form => {
             let form = Form::read(bytes, &content).await?;
             form.fields.into_iter().for_each(|(name, value)| visit.params.push(name, value));
             let bytes = form.table.ok_or_else(no_table)?;
-            Sent { bytes, kind: None, charset: None }
+            Sent { bytes, kind: None, charset: None, held }
         }
-        Taken::Table(kind, charset) => Sent { bytes, kind, charset: charset.map(str::to_owned) },
+        Taken::Table(kind, charset) => {
+            Sent { bytes, kind, charset: charset.map(str::to_owned), held }
+        }
     };
     visit.params.check_but(&KNOWN, ADD)?;
     let page = page_wanted(&visit, taken)?;
@@ -226,6 +230,7 @@ fn ask(visit: &Visit, page: bool) -> Result<Ask> {
         original: page,
         lang: visit.lang(),
         within: Some(Duration::from_secs_f64(timeout.as_secs_f64() * RESERVE)),
+        memory: Some(visit.site.app.settings.server.max_table),
     })
 }
 
@@ -265,18 +270,16 @@ fn send(visit: &Visit, done: Resolved, page: bool) -> Answer {
     Ok(response)
 }
 
-/// The rows in their wrapper.
+/// The rows, an array as they were written, behind the account in one object.
 fn json_document(visit: &Visit, resolved: &Resolved) -> Result<Vec<u8>> {
-    #[derive(serde::Serialize)]
-    struct Wrapped<'a> {
-        #[serde(flatten)]
-        account: &'a Value,
-        rows: &'a RawValue,
-    }
-    let account = account(visit, resolved);
-    let fault = |e: serde_json::Error| Error::fault("writing JSON", e);
-    let rows: &RawValue = serde_json::from_slice(&resolved.bytes).map_err(fault)?;
-    serde_json::to_vec(&Wrapped { account: &account, rows }).map_err(fault)
+    let account = serde_json::to_vec(&account(visit, resolved));
+    let mut document = account.map_err(|e| Error::fault("writing JSON", e))?;
+    document.pop();
+    document.reserve_exact(resolved.bytes.len() + 16);
+    document.extend_from_slice(b",\"rows\":");
+    document.extend_from_slice(&resolved.bytes);
+    document.push(b'}');
+    Ok(document)
 }
 
 fn account(visit: &Visit, resolved: &Resolved) -> Value {

@@ -328,6 +328,7 @@ pub fn settings() -> Settings {
             request_timeout: Duration::from_secs(20),
             max_url: 32 * 1024,
             max_body: 1 << 20,
+            max_table: 64 << 20,
             drain: Duration::from_secs(2),
             linger: Duration::from_millis(400),
             access_log: false,

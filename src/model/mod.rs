@@ -2,6 +2,7 @@
 //! versions, reports. No input or output, no database, no HTTP; it imports nothing of ours.
 
 pub mod bbox;
+pub mod budget;
 pub mod changes;
 pub mod geometry_kind;
 pub mod hash;
@@ -24,6 +25,7 @@ pub mod value;
 pub mod version;
 
 pub use bbox::BBox;
+pub use budget::{Budget, Spent};
 pub use changes::{Change, ChangeKind, Changes, ChangesHead, Place};
 pub use geometry_kind::GeometryKind;
 pub use hash::{push_hex, stable_hash};

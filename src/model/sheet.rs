@@ -1,6 +1,7 @@
 //! A table of cells as people keep them: what a spreadsheet, a CSV file or a list of JSON objects
 //! holds, before anybody says what its columns mean. Cells keep what their file said.
 
+use super::Budget;
 use std::borrow::Cow;
 
 /// A cell.
@@ -35,6 +36,16 @@ impl Cell {
             Self::Text(text) | Self::Json(text) | Self::Moment { text, .. } => text.into(),
             Self::Bool(yes) => if *yes { "true" } else { "false" }.into(),
             Self::Number(number) => number.to_string().into(),
+        }
+    }
+
+    /// What it takes in memory beside itself, bytes.
+    pub fn held(&self) -> usize {
+        match self {
+            Self::Text(text) | Self::Json(text) | Self::Moment { text, .. } => {
+                Budget::text(text.len())
+            }
+            Self::Empty | Self::Bool(_) | Self::Number(_) => 0,
         }
     }
 

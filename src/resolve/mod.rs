@@ -23,12 +23,13 @@ use crate::{
         sheet::{self, Form},
     },
     geometry::crs::Crs,
-    model::{Lang, Sheet},
+    model::{Budget, Lang, Sheet},
     store::Store,
     territory::{self, CarriedSheet, Carrier, Reference},
 };
 use kept::Kept;
 use std::{
+    any::Any,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -47,6 +48,9 @@ pub struct Sent {
     pub kind: Option<Kind>,
     /// The encoding of a CSV, when the sender says it: a label that means nothing is passed over.
     pub charset: Option<String>,
+    /// What was taken up with it (a share of an allowance): let go of when the work is over, which
+    /// may be after the sender has gone.
+    pub held: Option<Box<dyn Any + Send>>,
 }
 
 /// What is asked of a table. Columns by name; recognised where none is named.
@@ -78,6 +82,8 @@ pub struct Ask {
     pub lang: Lang,
     /// How long it may take.
     pub within: Option<Duration>,
+    /// How much memory it may take, bytes: the table as it is read, completed and written.
+    pub memory: Option<usize>,
 }
 
 /// A table that was resolved.
@@ -98,16 +104,17 @@ pub struct Resolved {
 pub struct Resolver {
     store: Option<Arc<dyn Store>>,
     kept: Kept,
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
 }
 
 impl Resolver {
     /// A resolver. Without a store, places and layers cannot be asked about.
     pub fn new(store: Option<Arc<dyn Store>>) -> Self {
-        Self { store, kept: Kept::default(), turns: Semaphore::new(AT_ONCE) }
+        Self { store, kept: Kept::default(), turns: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
-    /// Resolves a table to the communes of a reference, over the layers as they stand.
+    /// Resolves a table to the communes of a reference, over the layers as they stand. When nobody
+    /// waits for it any more the work ends early, and gives back its turn when it has ended.
     ///
     /// # Errors
     /// [`Error::Invalid`] for what is wrong with the table or the wish; [`Error::Conflict`] when no
@@ -120,19 +127,34 @@ impl Resolver {
         reference: &Arc<Reference>,
         snapshot: Option<Arc<Snapshot>>,
     ) -> Result<Resolved> {
-        let turn = tokio::time::timeout(PATIENCE, self.turns.acquire()).await;
-        let Ok(Ok(_turn)) = turn else { return Err(Error::Busy { retry_after: PATIENCE }) };
+        let turn = tokio::time::timeout(PATIENCE, self.turns.clone().acquire_owned()).await;
+        let Ok(Ok(turn)) = turn else { return Err(Error::Busy { retry_after: PATIENCE }) };
         let until = ask.within.map(|within| Instant::now() + within);
+        let budget = Arc::new(Budget::new(ask.memory, until));
+        let waiting = Waiting(budget.clone());
         let (resolver, reference) = (self.clone(), reference.clone());
         let done = tokio::task::spawn_blocking(move || {
             let carrier = Carrier::new(reference);
-            let work =
-                Work { resolver: &resolver, carrier: &carrier, snapshot: snapshot.as_deref() };
-            work.run(sent, &ask, until)
+            let (snapshot, budget) = (snapshot.as_deref(), &budget);
+            let work = Work { resolver: &resolver, carrier: &carrier, snapshot, budget };
+            let held = sent.held;
+            let done = work.run(sent.bytes, sent.kind, sent.charset.as_deref(), &ask);
+            resolver.kept.forget_later(&resolver);
+            drop((turn, held));
+            done
         });
         let done = done.await;
-        self.kept.forget_later(self);
+        drop(waiting);
         done.map_err(|e| Error::fault("resolving a table", e))?
+    }
+}
+
+/// Someone who waits for a table.
+struct Waiting(Arc<Budget>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.give_up();
     }
 }
 
@@ -141,12 +163,19 @@ struct Work<'a> {
     resolver: &'a Resolver,
     carrier: &'a Carrier,
     snapshot: Option<&'a Snapshot>,
+    budget: &'a Arc<Budget>,
 }
 
 impl Work<'_> {
-    fn run(&self, sent: Sent, ask: &Ask, until: Option<Instant>) -> Result<Resolved> {
-        let charset = sent.charset.as_deref().and_then(Charset::from_label);
-        let table = sheet::read(sent.bytes, sent.kind, charset)?;
+    fn run(
+        &self,
+        bytes: Vec<u8>,
+        kind: Option<Kind>,
+        charset: Option<&str>,
+        ask: &Ask,
+    ) -> Result<Resolved> {
+        let budget = self.budget;
+        let table = sheet::read(bytes, kind, charset.and_then(Charset::from_label), budget)?;
         let wanted = Wanted::read(&ask.add, self.snapshot)?;
         let place = self.place(&table.sheet, ask)?;
         let by_place = ask.x.is_some() || ask.y.is_some();
@@ -159,22 +188,25 @@ impl Work<'_> {
             vintage: ask.vintage,
             add: wanted.communal.clone(),
             lang: ask.lang,
-            until,
+            budget: budget.clone(),
         };
         let plan = self.carrier.plan(&table.sheet, &carry)?;
         let crs = ask.crs.as_deref().map(Crs::parse).transpose();
         let crs = crs.map_err(|e| Error::Invalid(e.text()))?;
         let nearest_m = ask.nearest_m;
-        let asked = places::Asked { plan, by_place, crs, nearest_m, wanted: &wanted, until };
+        let asked = places::Asked { plan, by_place, crs, nearest_m, wanted: &wanted, budget };
         let found = self.places(&table.sheet, place, &asked)?;
         let original = match ask.original {
-            true => sheet::write(&table.sheet, Form { bom: false, ..Form::usual(Kind::Csv) }, &[])?,
+            true => {
+                let form = Form { bom: false, ..Form::usual(Kind::Csv) };
+                sheet::write(&table.sheet, form, &[], budget)?
+            }
             false => Vec::new(),
         };
         let mut done = self.carrier.carry(table.sheet, &plan, &carry, &found.communes)?;
         done.notes.extend(table.notes);
         done.notes.extend(found.notes);
-        self.carrier.widen(&mut done, &wanted.communal, found.columns, ask.lang);
+        self.carrier.widen(&mut done, &carry, found.columns)?;
         let form = match ask.kind {
             Some(kind) if kind != table.form.kind => Form::usual(kind),
             _ => table.form,
@@ -183,8 +215,7 @@ impl Work<'_> {
             Kind::Xlsx => self.account(&done, ask.lang),
             _ => Vec::new(),
         };
-        territory::in_time(until)?;
-        let bytes = sheet::write(&done.sheet, form, &extra)?;
+        let bytes = sheet::write(&done.sheet, form, &extra, budget)?;
         Ok(Resolved { done, came: table.form, form, bytes, original })
     }
 

@@ -6,17 +6,14 @@ use crate::{
     formats::sheet::coordinate,
     geometry::{crs::Crs, overlap::BorderIndex},
     import::Loaded,
-    model::{Cell, Level, Sheet, Text},
+    model::{Budget, Cell, Level, Sheet, Spent, Text},
     store::Store,
-    territory::{By, Located, Plan, in_time},
+    territory::{By, Located, Plan},
     text,
 };
 use geo_types::{Coord, Geometry, Point};
 use rayon::prelude::*;
-use std::{sync::Arc, time::Instant};
-
-/// Rows between two looks at the clock.
-const STEP: usize = 8192;
+use std::{mem::size_of, sync::Arc};
 
 /// What is to be found out about places.
 pub(super) struct Asked<'a> {
@@ -26,7 +23,7 @@ pub(super) struct Asked<'a> {
     pub(super) crs: Option<Crs>,
     pub(super) nearest_m: Option<u32>,
     pub(super) wanted: &'a Wanted,
-    pub(super) until: Option<Instant>,
+    pub(super) budget: &'a Arc<Budget>,
 }
 
 /// What was found out.
@@ -72,9 +69,11 @@ impl Work<'_> {
         let (Some(store), Some(snapshot)) = (&self.resolver.store, self.snapshot) else {
             return Err(no_layers());
         };
+        asked.budget.take(sheet.rows.len() * (size_of::<Spot>() + size_of::<Located>()))?;
         let spots = spots(sheet, place, asked.crs.as_ref())?;
         let mut found = Found::default();
-        let borders = self.resolver.kept.borders(snapshot, self.reference(), store)?;
+        let borders =
+            self.resolver.kept.borders(snapshot, self.reference(), store, asked.budget)?;
         let border = |level: Level| {
             let border = borders.of(level).ok_or_else(|| no_border(level))?;
             border.load(self.reference())
@@ -82,8 +81,8 @@ impl Work<'_> {
         match border(Level::Com) {
             Ok(communes) => {
                 let near = asked.nearest_m.filter(|_| told_by_place);
-                found.communes =
-                    chunked(&spots, asked.until, |s| locate(&communes.index, s, near))?;
+                let one = |spot| Ok(locate(&communes.index, spot, near));
+                found.communes = each(&spots, asked.budget, one)?;
             }
             Err(error) if told_by_place => return Err(error),
             // The code tells the commune: a place would only have confirmed it.
@@ -91,7 +90,7 @@ impl Work<'_> {
         }
         for level in &asked.wanted.levels {
             let loaded = border(*level)?;
-            let cells = chunked(&spots, asked.until, |spot| codes_at(&loaded, spot))?;
+            let cells = column(&spots, asked.budget, |spot| codes_at(&loaded, spot))?;
             found.columns.push((format!("socle_{level}"), cells));
         }
         self.properties(&spots, asked, store, &mut found)?;
@@ -112,9 +111,10 @@ impl Work<'_> {
         store: &Arc<dyn Store>,
         found: &mut Found,
     ) -> Result<()> {
+        let kept = &self.resolver.kept;
         for property in &asked.wanted.properties {
-            let areas = self.resolver.kept.areas(&property.layer, property.field, store)?;
-            let cells = chunked(spots, asked.until, |spot| values_at(&areas, spot))?;
+            let areas = kept.areas(&property.layer, property.field, store, asked.budget)?;
+            let cells = column(spots, asked.budget, |spot| values_at(&areas, spot))?;
             found.columns.push((property.title.clone(), cells));
         }
         Ok(())
@@ -176,18 +176,30 @@ fn spots(sheet: &Sheet, (x, y): (usize, usize), crs: Option<&Crs>) -> Result<Vec
     Ok(spots)
 }
 
-/// One answer for each place, on all cores, while there is time.
-fn chunked<T: Send>(
+/// One answer for each place, on all cores, as far as the budget goes.
+fn each<T: Send>(
     spots: &[Spot],
-    until: Option<Instant>,
-    answer: impl Fn(Spot) -> T + Sync,
+    budget: &Budget,
+    answer: impl Fn(Spot) -> Result<T, Spent> + Sync,
 ) -> Result<Vec<T>> {
-    let mut all = Vec::with_capacity(spots.len());
-    for chunk in spots.chunks(STEP) {
-        in_time(until)?;
-        all.par_extend(chunk.par_iter().map(|spot| answer(*spot)));
-    }
-    Ok(all)
+    let answers = spots.par_iter().map(|spot| {
+        budget.step()?;
+        answer(*spot)
+    });
+    Ok(answers.collect::<Result<Vec<T>, Spent>>()?)
+}
+
+/// The cells of a column, which are held here and then in the table.
+fn column(
+    spots: &[Spot],
+    budget: &Budget,
+    answer: impl Fn(Spot) -> Cell + Sync,
+) -> Result<Vec<Cell>> {
+    each(spots, budget, |spot| {
+        let cell = answer(spot);
+        budget.cells(2, cell.held())?;
+        Ok(cell)
+    })
 }
 
 fn locate(communes: &BorderIndex, spot: Spot, near: Option<u32>) -> Located {

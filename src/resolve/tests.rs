@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs::File, io::Read, path::Path};
 
 async fn resolve(bytes: impl Into<Vec<u8>>, ask: Ask) -> Result<Resolved> {
     let resolver = Arc::new(Resolver::new(None));
-    let sent = Sent { bytes: bytes.into(), kind: None, charset: None };
+    let sent = Sent { bytes: bytes.into(), kind: None, charset: None, held: None };
     resolver.resolve(sent, ask, &Reference::builtin(), None).await
 }
 
@@ -92,4 +92,44 @@ async fn wishes_that_cannot_be_met_say_what_can() {
     assert!(matches!(resolve("code\n59350\n", half).await, Err(Error::Invalid(_))));
     let late = Ask { within: Some(Duration::ZERO), ..Ask::default() };
     assert!(matches!(resolve("code\n59350\n", late).await, Err(Error::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn a_table_takes_what_memory_it_may() {
+    let csv = format!("code\n{}", "59350\n".repeat(20_000));
+    let ask = |memory| Ask { memory: Some(memory), ..Ask::default() };
+    assert!(resolve(csv.clone(), ask(256 << 20)).await.is_ok());
+    let Err(Error::Invalid(said)) = resolve(csv, ask(12 << 20)).await else { panic!() };
+    assert!(said.fr.contains("12 Mio") && said.fr.contains("Coupez-la"), "{said}");
+}
+
+/// Work that goes on after its sender has left keeps its turn, and its share of what bodies may
+/// take up, until it has ended.
+#[test]
+fn the_turn_lasts_as_long_as_the_work() {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build();
+    runtime.unwrap().block_on(async {
+        // The only thread for such work is busy until it is told.
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let busy = tokio::task::spawn_blocking(move || wait.recv().is_ok());
+        let (ended, end) = tokio::sync::oneshot::channel::<()>();
+        let sent = Sent {
+            bytes: b"code\n59350\n".to_vec(),
+            kind: None,
+            charset: None,
+            held: Some(Box::new(ended)),
+        };
+        let resolver = Arc::new(Resolver::new(None));
+        let reference = Reference::builtin();
+        let mut work = Box::pin(resolver.resolve(sent, Ask::default(), &reference, None));
+        assert!(futures_util::poll!(&mut work).is_pending());
+        drop(work);
+        assert_eq!(resolver.turns.available_permits(), AT_ONCE - 1);
+        drop(go);
+        busy.await.unwrap();
+        // Dropped with the work.
+        assert!(end.await.is_err());
+        assert_eq!(resolver.turns.available_permits(), AT_ONCE);
+    });
 }

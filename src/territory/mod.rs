@@ -45,7 +45,7 @@ pub use gone::Dissolved;
 pub use own::LevelReport;
 pub use resolve::Resolved;
 pub use select::MOST_TERRITORIES;
-pub use sheet::{Add, Ask, By, CarriedSheet, Carrier, Located, Meeting, Plan, Row, in_time};
+pub use sheet::{Add, Ask, By, CarriedSheet, Carrier, Located, Meeting, Plan, Row};
 pub use units::{Unit, Units};
 pub use vintages::{Detected, FIRST_VINTAGE, Fate, Passage, Step, Verdict};
 

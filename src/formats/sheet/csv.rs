@@ -8,14 +8,14 @@ use crate::{
         csv::dialect_of,
         encoding::{self, Charset, Decoded},
     },
-    model::{Cell, Sheet},
+    model::{Budget, Cell, Sheet},
     text,
 };
 
 /// Bytes looked at to find the dialect.
 const HEAD: usize = 64 * 1024;
 
-pub(super) fn read(bytes: Vec<u8>, charset: Option<Charset>) -> Result<Table> {
+pub(super) fn read(bytes: Vec<u8>, charset: Option<Charset>, budget: &Budget) -> Result<Table> {
     let marked = bytes.starts_with(b"\xef\xbb\xbf");
     let Decoded { text, charset, mut notes } = encoding::decode(&bytes, charset);
     drop(bytes);
@@ -34,6 +34,7 @@ pub(super) fn read(bytes: Vec<u8>, charset: Option<Charset>) -> Result<Table> {
         let record = record.map_err(|e| unreadable(&e, skipped))?;
         let line = record.position().map_or(0, csv::Position::line) + skipped;
         if record.iter().all(|cell| cell.trim().is_empty()) {
+            budget.step()?;
             continue;
         }
         if sheet.header.is_empty() {
@@ -46,7 +47,7 @@ pub(super) fn read(bytes: Vec<u8>, charset: Option<Charset>) -> Result<Table> {
             }
             sheet.header = (1..=record.len()).map(|n| format!("col_{n}")).collect();
         }
-        sheet.rows.push(row(&record, line, sheet.header.len())?);
+        sheet.rows.push(row(&record, line, sheet.header.len(), budget)?);
         sheet.lines.push(line);
     }
     // A file that Excel wrote is for Excel to read: it knows UTF-8 by its mark only.
@@ -74,7 +75,12 @@ fn head_of(text: &str) -> &str {
     text.get(..end.unwrap_or_default()).unwrap_or_default()
 }
 
-fn row(record: &csv::StringRecord, line: u64, columns: usize) -> Result<Vec<Cell>> {
+fn row(
+    record: &csv::StringRecord,
+    line: u64,
+    columns: usize,
+    budget: &Budget,
+) -> Result<Vec<Cell>> {
     if record.iter().skip(columns).any(|cell| !cell.trim().is_empty()) {
         let found = record.len();
         return Err(Error::Invalid(text!(
@@ -82,8 +88,10 @@ fn row(record: &csv::StringRecord, line: u64, columns: usize) -> Result<Vec<Cell
             "Line {line}: {found} cells instead of {columns}."
         )));
     }
-    let mut row: Vec<Cell> =
-        record.iter().take(columns).map(|cell| Cell::from(cell.to_owned())).collect();
+    let texts = record.iter().take(columns);
+    budget.row(columns, texts.clone().map(|text| Budget::text(text.len())).sum())?;
+    let mut row = Vec::with_capacity(columns);
+    row.extend(texts.map(|text| Cell::from(text.to_owned())));
     row.resize(columns, Cell::Empty);
     Ok(row)
 }
@@ -93,7 +101,7 @@ fn unreadable(cause: &csv::Error, skipped: u64) -> Error {
     Error::Invalid(text!("Table illisible à la ligne {line}.", "Unreadable table at line {line}."))
 }
 
-pub(super) fn write(sheet: &Sheet, form: Form) -> Result<Vec<u8>> {
+pub(super) fn write(sheet: &Sheet, form: Form, budget: &Budget) -> Result<Vec<u8>> {
     let mut out = Vec::new();
     if form.bom {
         out.extend_from_slice("\u{feff}".as_bytes());
@@ -102,6 +110,7 @@ pub(super) fn write(sheet: &Sheet, form: Form) -> Result<Vec<u8>> {
     let fault = |e| Error::fault("writing a table", e);
     writer.write_record(&sheet.header).map_err(fault)?;
     for row in &sheet.rows {
+        budget.cells(0, row.len() + row.iter().map(Cell::held).sum::<usize>())?;
         for cell in row {
             writer.write_field(cell.text().as_bytes()).map_err(fault)?;
         }

@@ -9,7 +9,7 @@ mod xlsx;
 use super::encoding::Charset;
 use crate::{
     error::{Error, Result},
-    model::{Sheet, Text},
+    model::{Budget, Sheet, Text},
     text,
 };
 
@@ -99,18 +99,25 @@ pub struct Table {
 }
 
 /// Reads a table. Without a kind its bytes tell; `charset` is what whoever sent a CSV says of it.
+/// What it holds is taken from the budget: a small file may spell out a large table.
 ///
 /// # Errors
-/// [`Error::Invalid`], naming the line, when it is no such table, or an empty one.
-pub fn read(bytes: Vec<u8>, kind: Option<Kind>, charset: Option<Charset>) -> Result<Table> {
+/// [`Error::Invalid`], naming the line, when it is no such table, an empty one, or one that the
+/// budget has no room for; [`Error::Unavailable`] when the time is up.
+pub fn read(
+    bytes: Vec<u8>,
+    kind: Option<Kind>,
+    charset: Option<Charset>,
+    budget: &Budget,
+) -> Result<Table> {
     let kind = match kind {
         Some(kind) => kind,
         None => Kind::of(&bytes)?,
     };
     let table = match kind {
-        Kind::Csv => csv::read(bytes, charset)?,
-        Kind::Xlsx => xlsx::read(bytes)?,
-        Kind::Json => json::read(&bytes)?,
+        Kind::Csv => csv::read(bytes, charset, budget)?,
+        Kind::Xlsx => xlsx::read(bytes, budget)?,
+        Kind::Json => json::read(&bytes, budget)?,
     };
     if table.sheet.header.is_empty() || table.sheet.rows.is_empty() {
         return Err(Error::Invalid(text!(
@@ -125,12 +132,18 @@ pub fn read(bytes: Vec<u8>, kind: Option<Kind>, charset: Option<Charset>) -> Res
 /// the rows, as an array of objects.
 ///
 /// # Errors
-/// [`Error::Invalid`] when a sheet cannot hold it.
-pub fn write(sheet: &Sheet, form: Form, extra: &[(&str, Sheet)]) -> Result<Vec<u8>> {
+/// [`Error::Invalid`] when a sheet cannot hold it, or the budget has no room for what is written;
+/// [`Error::Unavailable`] when the time is up.
+pub fn write(
+    sheet: &Sheet,
+    form: Form,
+    extra: &[(&str, Sheet)],
+    budget: &Budget,
+) -> Result<Vec<u8>> {
     match form.kind {
-        Kind::Csv => csv::write(sheet, form),
-        Kind::Xlsx => xlsx::write(sheet, extra),
-        Kind::Json => json::rows(sheet),
+        Kind::Csv => csv::write(sheet, form, budget),
+        Kind::Xlsx => xlsx::write(sheet, extra, budget),
+        Kind::Json => json::rows(sheet, budget),
     }
 }
 

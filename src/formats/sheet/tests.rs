@@ -1,6 +1,14 @@
-use super::*;
+use super::{read as read_within, write as write_within, *};
 use crate::model::Cell;
 use proptest::prelude::*;
+
+fn read(bytes: Vec<u8>, kind: Option<Kind>, charset: Option<Charset>) -> Result<Table> {
+    read_within(bytes, kind, charset, &Budget::default())
+}
+
+fn write(sheet: &Sheet, form: Form, extra: &[(&str, Sheet)]) -> Result<Vec<u8>> {
+    write_within(sheet, form, extra, &Budget::default())
+}
 
 fn table(bytes: &[u8]) -> Table {
     read(bytes.to_vec(), None, None).unwrap_or_else(|e| panic!("{e}"))
@@ -96,6 +104,11 @@ fn workbooks_keep_texts_numbers_dates_and_truth() {
 
 /// A workbook whose one sheet has this content.
 fn book(data: &str) -> Vec<u8> {
+    book_with(data, &[])
+}
+
+/// The same, with more parts.
+fn book_with(data: &str, more: &[(&str, String)]) -> Vec<u8> {
     use std::io::Write;
     let parts = [
         ("[Content_Types].xml", "<Types xmlns=\"http://schemas.openxmlformats.org/package/2006/content-types\"/>".to_owned()),
@@ -105,8 +118,8 @@ fn book(data: &str) -> Vec<u8> {
         ("xl/worksheets/sheet1.xml", format!("<worksheet xmlns=\"http://schemas.openxmlformats.org/spreadsheetml/2006/main\"><sheetData>{data}</sheetData></worksheet>")),
     ];
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    for (name, content) in parts {
-        zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+    for (name, content) in parts.iter().chain(more) {
+        zip.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
         zip.write_all(content.as_bytes()).unwrap();
     }
     zip.finish().unwrap().into_inner()
@@ -124,6 +137,96 @@ fn a_workbook_that_claims_a_huge_sheet_costs_what_it_holds() {
         "<row r=\"1\"><c r=\"A1\"><v>1</v></c></row><row r=\"2\"><c r=\"C2\"><v>2</v></c></row>",
     );
     assert!(refusal(&beyond).contains("Ligne 2"));
+}
+
+/// What a budget of so many MiB says of a table; `None`: it is read.
+fn beyond(bytes: &[u8], mib: usize) -> Option<String> {
+    match read_within(bytes.to_vec(), None, None, &Budget::new(Some(mib << 20), None)) {
+        Ok(_) => None,
+        Err(Error::Invalid(text)) => Some(text.fr),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A small file that spells out a large table costs what it holds, and is refused before it does.
+#[test]
+fn a_table_has_the_memory_it_is_given_and_no_more() {
+    let wide = format!("{}x", "x;".repeat(4000));
+    let csv = format!("{wide}\n{}", "1\n".repeat(9000));
+    assert!(csv.len() < 30_000);
+    let names: Vec<String> = (0..4000).map(|n| format!("\"a{n}\":0")).collect();
+    let json = format!("[{{{}}}{}]", names.join(","), ",{}".repeat(9000));
+    let cells: String = (2..9000)
+        .map(|row| format!("<row r=\"{row}\"><c r=\"A{row}\"><v>1</v></c></row>"))
+        .collect();
+    let first = "<row r=\"1\"><c r=\"A1\"><v>1</v></c><c r=\"EWV1\"><v>2</v></c></row>";
+    let padded = book(&format!("{first}{cells}"));
+    for (table, kind) in [(csv.as_bytes(), "csv"), (json.as_bytes(), "json"), (&padded, "xlsx")] {
+        let said = beyond(table, 64).unwrap_or_else(|| panic!("{kind} was read"));
+        assert!(said.contains("plus de 64 Mio") && said.contains("Coupez-la"), "{kind}: {said}");
+    }
+    let long = "é".repeat(1 << 19);
+    let shared = format!(
+        "<sst xmlns=\"http://schemas.openxmlformats.org/spreadsheetml/2006/main\"><si><t>{long}</t></si></sst>"
+    );
+    let cells: String = (1..200)
+        .map(|row| format!("<row r=\"{row}\"><c r=\"A{row}\" t=\"s\"><v>0</v></c></row>"))
+        .collect();
+    let shared = book_with(&cells, &[("xl/sharedStrings.xml", shared)]);
+    assert!(shared.len() < 30_000);
+    assert!(beyond(&shared, 64).is_some_and(|said| said.contains("64 Mio")));
+    assert_eq!(beyond(&shared, 512), None);
+    // What is written counts too: each object spells out the names.
+    let sheet = Sheet {
+        header: vec!["n".repeat(10_000)],
+        rows: vec![vec![Cell::Bool(true)]; 200],
+        lines: (1..=200).collect(),
+    };
+    let budget = Budget::new(Some(1 << 20), None);
+    let written = write_within(&sheet, Form::usual(Kind::Json), &[], &budget);
+    assert!(matches!(written, Err(Error::Invalid(_))));
+    assert!(
+        write_within(&sheet, Form::usual(Kind::Csv), &[], &Budget::new(Some(1 << 20), None))
+            .is_ok()
+    );
+}
+
+#[test]
+fn reading_and_writing_end_when_the_time_is_up() {
+    let late = || Budget::new(None, Some(std::time::Instant::now()));
+    for table in [
+        &b"code\n01001\n"[..],
+        b"[{\"code\":\"01001\"}]",
+        &book("<row r=\"1\"><c r=\"A1\"><v>1</v></c></row>"),
+    ] {
+        let read = read_within(table.to_vec(), None, None, &late());
+        assert!(matches!(read, Err(Error::Unavailable(_))), "{read:?}");
+    }
+    let sheet = table(b"code\n01001\n").sheet;
+    for kind in Kind::ALL {
+        let written = write_within(&sheet, Form::usual(kind), &[], &late());
+        assert!(matches!(written, Err(Error::Unavailable(_))), "{kind:?}");
+    }
+}
+
+#[test]
+fn a_text_that_a_form_cannot_hold_is_refused_where_it_is() {
+    let half = refusal(b"[{\"code\":\"01001\"},{\"code\":\"01004\",\"nom\":\"a\\ud800b\"}]");
+    assert!(half.contains("Objet 2") && half.contains("nom"), "{half}");
+    let pair = table(b"[{\"nom\":\"\\ud83d\\ude00\"}]");
+    assert_eq!(pair.sheet.rows[0][0], text("\u{1f600}"));
+    let of = |long: String| Sheet {
+        header: vec!["code".into(), "note".into()],
+        rows: vec![vec![text("01001"), Cell::Empty], vec![text("01004"), text(&long)]],
+        lines: vec![2, 5],
+    };
+    let xlsx = Form::usual(Kind::Xlsx);
+    let most = write(&of("é".repeat(32_767)), xlsx, &[]).unwrap();
+    assert_eq!(table(&most).sheet.cell(1, 1).text().chars().count(), 32_767);
+    let Err(Error::Invalid(said)) = write(&of("é".repeat(32_768)), xlsx, &[]) else { panic!() };
+    for words in ["Ligne 5", "« note »", "32768", "f=csv"] {
+        assert!(said.fr.contains(words), "{said}");
+    }
 }
 
 #[test]

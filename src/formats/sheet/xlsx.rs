@@ -8,7 +8,7 @@
 use super::{COLUMNS, Form, Kind, Table, too_wide};
 use crate::{
     error::{Error, Result},
-    model::{Cell, Sheet},
+    model::{Budget, Cell, Sheet},
     text,
 };
 use calamine::{DataRef, Reader, Xlsx, XlsxError};
@@ -17,25 +17,31 @@ use std::io::{Cursor, Read};
 
 /// Most bytes that a workbook unpacks to.
 const UNPACKED: u64 = 512 << 20;
+/// Bytes unpacked between two looks at what is left.
+const PIECE: u64 = 1 << 20;
+/// Most bytes of memory that a byte of the texts that cells share takes once they are read.
+const HELD: usize = 8;
 /// Characters of a cell.
 const CELL: usize = 32_767;
 /// Rows of a sheet.
 const ROWS: usize = 1_048_576;
 
-pub(super) fn read(bytes: Vec<u8>) -> Result<Table> {
-    weigh(&bytes)?;
+pub(super) fn read(bytes: Vec<u8>, budget: &Budget) -> Result<Table> {
+    weigh(&bytes, budget)?;
     let mut book: Xlsx<_> = Xlsx::new(Cursor::new(bytes)).map_err(|e| unreadable(&e))?;
     let first = book.sheet_names().first().cloned();
     let first = first.ok_or_else(|| unreadable(&"no sheet"))?;
     let others = book.sheet_names().len() - 1;
     let from_1904 = book.has_1904_epoch();
     let mut cells = book.worksheet_cells_reader(&first).map_err(|e| unreadable(&e))?;
-    let mut rows = Rows::default();
+    let mut rows = Rows { sheet: Sheet::default(), at: 0, cells: Vec::new(), budget };
     while let Some(cell) = cells.next_cell().map_err(|e: XlsxError| unreadable(&e))? {
         let (row, column) = cell.get_position();
+        // A text that many cells share is theirs each.
+        budget.cells(0, shared(cell.get_value()))?;
         rows.add(row, column, value(cell.get_value(), from_1904))?;
     }
-    rows.end_row();
+    rows.end_row()?;
     let mut notes = Vec::new();
     if others > 0 {
         notes.push(text!(
@@ -46,23 +52,48 @@ pub(super) fn read(bytes: Vec<u8>) -> Result<Table> {
     Ok(Table { sheet: rows.sheet, form: Form::usual(Kind::Xlsx), notes })
 }
 
-/// Refuses an archive that unpacks to too much, whatever it declares.
-fn weigh(bytes: &[u8]) -> Result<()> {
+/// What the text of a cell will take.
+fn shared(value: &DataRef<'_>) -> usize {
+    match value {
+        DataRef::SharedString(text) => Budget::text(text.len()),
+        DataRef::String(text) | DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => {
+            Budget::text(text.len())
+        }
+        _ => 0,
+    }
+}
+
+/// Refuses an archive that unpacks to too much, whatever it declares. Sheets are read piece by
+/// piece; other parts (the texts that cells share) are held, and taken from the budget.
+fn weigh(bytes: &[u8], budget: &Budget) -> Result<()> {
     let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(|e| unreadable(&e))?;
     let mut left = UNPACKED;
     for at in 0..archive.len() {
-        let entry = archive.by_index(at).map_err(|e| unreadable(&e))?;
-        let read = std::io::copy(&mut entry.take(left + 1), &mut std::io::sink());
-        let read = read.map_err(|e| unreadable(&e))?;
-        left = left.checked_sub(read).ok_or_else(|| {
-            let most = UNPACKED >> 20;
-            Error::Invalid(text!(
-                "Classeur trop gros une fois décompressé : {most} Mio au plus.",
-                "Workbook too large once unpacked: at most {most} MiB."
-            ))
-        })?;
+        let mut entry = archive.by_index(at).map_err(|e| unreadable(&e))?;
+        let name = entry.name().map_err(|e| unreadable(&e))?.to_ascii_lowercase();
+        let held = !name.contains("worksheets/") && !name.contains("media/");
+        loop {
+            budget.look()?;
+            let piece = std::io::copy(&mut entry.by_ref().take(PIECE), &mut std::io::sink());
+            let piece = piece.map_err(|e| unreadable(&e))?;
+            if piece == 0 {
+                break;
+            }
+            left = left.checked_sub(piece).ok_or_else(too_much)?;
+            if held {
+                budget.take((piece as usize).saturating_mul(HELD))?;
+            }
+        }
     }
     Ok(())
+}
+
+fn too_much() -> Error {
+    let most = UNPACKED >> 20;
+    Error::Invalid(text!(
+        "Classeur trop gros une fois décompressé : {most} Mio au plus.",
+        "Workbook too large once unpacked: at most {most} MiB."
+    ))
 }
 
 fn unreadable(cause: &dyn std::fmt::Display) -> Error {
@@ -107,18 +138,18 @@ fn moment_text(serial: f64) -> String {
 }
 
 /// Rows while cells come in.
-#[derive(Default)]
-struct Rows {
+struct Rows<'a> {
     sheet: Sheet,
     /// The row at hand, from 0.
     at: u32,
     cells: Vec<Cell>,
+    budget: &'a Budget,
 }
 
-impl Rows {
+impl Rows<'_> {
     fn add(&mut self, row: u32, column: u32, value: Cell) -> Result<()> {
         if row != self.at {
-            self.end_row();
+            self.end_row()?;
             self.at = row;
         }
         let column = column as usize;
@@ -137,6 +168,9 @@ impl Rows {
             )));
         }
         if self.cells.len() <= column {
+            if self.cells.is_empty() {
+                self.cells.reserve_exact(width.max(column + 1));
+            }
             self.cells.resize(column + 1, Cell::Empty);
         }
         if let Some(held) = self.cells.get_mut(column) {
@@ -145,27 +179,31 @@ impl Rows {
         Ok(())
     }
 
-    fn end_row(&mut self) {
+    fn end_row(&mut self) -> Result<()> {
         let mut cells = std::mem::take(&mut self.cells);
         if cells.is_empty() {
-            return;
+            return Ok(());
         }
         if self.sheet.header.is_empty() {
             self.sheet.header = cells.iter().map(|c| c.text().trim().to_owned()).collect();
-            return;
+            return Ok(());
         }
-        cells.resize(self.sheet.header.len(), Cell::Empty);
+        let width = self.sheet.header.len();
+        self.budget.row(width, 0)?;
+        cells.resize(width, Cell::Empty);
         self.sheet.rows.push(cells);
         self.sheet.lines.push(u64::from(self.at) + 1);
+        Ok(())
     }
 }
 
-pub(super) fn write(sheet: &Sheet, extra: &[(&str, Sheet)]) -> Result<Vec<u8>> {
+pub(super) fn write(sheet: &Sheet, extra: &[(&str, Sheet)], budget: &Budget) -> Result<Vec<u8>> {
     let mut book = Workbook::new();
-    add(&mut book, "Table", sheet)?;
+    add(&mut book, "Table", sheet, budget)?;
     for (name, sheet) in extra {
-        add(&mut book, name, sheet)?;
+        add(&mut book, name, sheet, budget)?;
     }
+    budget.look()?;
     book.save_to_buffer().map_err(fault)
 }
 
@@ -173,7 +211,7 @@ fn fault(cause: WriteError) -> Error {
     Error::fault("writing a workbook", cause)
 }
 
-fn add(book: &mut Workbook, name: &str, sheet: &Sheet) -> Result<()> {
+fn add(book: &mut Workbook, name: &str, sheet: &Sheet, budget: &Budget) -> Result<()> {
     if sheet.rows.len() >= ROWS {
         let rows = sheet.rows.len();
         return Err(Error::Invalid(text!(
@@ -187,10 +225,16 @@ fn add(book: &mut Workbook, name: &str, sheet: &Sheet) -> Result<()> {
     page.set_name(name).map_err(fault)?;
     page.set_freeze_panes(1, 0).map_err(fault)?;
     for (column, title) in (0u16..).zip(&sheet.header) {
+        fits(sheet, None, column, title)?;
         page.write_string_with_format(0, column, title, &titles).map_err(fault)?;
     }
     for (row, cells) in (1u32..).zip(&sheet.rows) {
+        let filled = cells.iter().filter(|cell| !cell.is_blank()).count();
+        budget.cells(filled, cells.iter().map(Cell::held).sum())?;
         for (column, cell) in (0u16..).zip(cells) {
+            if let Cell::Text(text) | Cell::Json(text) = cell {
+                fits(sheet, Some(row), column, text)?;
+            }
             put(page, row, column, cell, [&date, &instant]).map_err(fault)?;
         }
     }
@@ -214,14 +258,25 @@ fn put(
         }
         Cell::Json(raw) => match raw.parse::<f64>() {
             Ok(n) if n.is_finite() && n.abs() < 9e15 => drop(page.write_number(row, column, n)?),
-            _ => drop(page.write_string(row, column, cut(raw))?),
+            _ => drop(page.write_string(row, column, raw)?),
         },
-        Cell::Text(text) => drop(page.write_string(row, column, cut(text))?),
+        Cell::Text(text) => drop(page.write_string(row, column, text)?),
     }
     Ok(())
 }
 
-/// A text that a cell holds.
-fn cut(text: &str) -> String {
-    if text.len() <= CELL { text.to_owned() } else { text.chars().take(CELL).collect() }
+/// Refuses a text that no cell holds: cut, it would say something else.
+fn fits(sheet: &Sheet, row: Option<u32>, column: u16, text: &str) -> Result<()> {
+    // In UTF-16, as Excel counts.
+    if text.len() <= CELL || text.encode_utf16().count() <= CELL {
+        return Ok(());
+    }
+    let title = sheet.header.get(usize::from(column)).map(String::as_str).unwrap_or_default();
+    let title: String = title.chars().take(60).collect();
+    let line = row.and_then(|row| sheet.lines.get(row as usize - 1)).copied().unwrap_or(1);
+    let long = text.chars().count();
+    Err(Error::Invalid(text!(
+        "Ligne {line}, colonne « {title} » : un texte de {long} caractères, où une cellule d'Excel en tient {CELL}. Demandez du CSV ou du JSON (f=csv, f=json).",
+        "Line {line}, column \"{title}\": a text of {long} characters, where a cell of Excel holds {CELL}. Ask for CSV or JSON (f=csv, f=json)."
+    )))
 }

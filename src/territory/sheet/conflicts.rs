@@ -3,10 +3,12 @@
 //! rows meet nowhere.
 
 use super::{
+    Ask,
     columns::names_places,
     judge::{Row, whole},
 };
 use crate::{
+    error::Result,
     model::{Cell, Sheet, TerritoryCode},
     territory::Reference,
 };
@@ -30,33 +32,41 @@ pub struct Meeting {
 }
 
 /// The meetings of a table whose column `column` holds the codes; the rows concerned are told.
+///
+/// # Errors
+/// [`Error::Unavailable`](crate::error::Error::Unavailable) when there was not time enough.
 pub(super) fn find(
     reference: &Reference,
     sheet: &Sheet,
     column: usize,
-    place: Option<(usize, usize)>,
+    ask: &Ask,
     rows: &mut [Row],
-) -> Vec<Meeting> {
+) -> Result<Vec<Meeting>> {
     let codes: Vec<Cow<'_, str>> = sheet.column(column).collect();
     let mut met: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
     let mut seen: FxHashSet<Cow<'_, str>> = FxHashSet::default();
     for (at, (row, code)) in rows.iter().zip(&codes).enumerate() {
         let Some(rank) = row.fate.main else { continue };
         if !seen.insert(whole(code).0) {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         met.entry(rank).or_default().push(at);
     }
     met.retain(|_, at| at.len() > 1);
     if met.is_empty() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
-    let of_place = |at: usize| place.is_some_and(|(x, y)| at == x || at == y);
-    let values: Vec<usize> = (0..sheet.header.len())
-        .filter(|at| *at != column && !of_place(*at) && !names(sheet, *at))
-        .collect();
+    let of_place = |at: usize| ask.place.is_some_and(|(x, y)| at == x || at == y);
+    let mut values: Vec<usize> = Vec::new();
+    for at in 0..sheet.header.len() {
+        ask.budget.look()?;
+        if at != column && !of_place(at) && !names(sheet, at) {
+            values.push(at);
+        }
+    }
     let mut meetings = Vec::new();
     for (rank, at) in met {
+        ask.budget.step()?;
         let Some(commune) = reference.commune(rank) else { continue };
         let [first, others @ ..] = at.as_slice() else { continue };
         let differ = |column: &&usize| {
@@ -82,7 +92,7 @@ pub(super) fn find(
         }
         meetings.push(Meeting { commune, codes: list, rows: at, columns });
     }
-    meetings
+    Ok(meetings)
 }
 
 fn same(a: &Cell, b: &Cell) -> bool {

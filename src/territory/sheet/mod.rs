@@ -25,19 +25,12 @@ pub use judge::{Located, Row};
 
 use super::{Detected, Passage, Reference, Verdict};
 use crate::{
-    error::{Error, Result},
-    model::{Cell, Lang, Level, Sheet, Text},
+    error::Result,
+    model::{Budget, Cell, Lang, Level, Sheet, Text},
     text,
 };
 use judge::Judge;
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
-
-/// Rows between two looks at the clock.
-const STEP: usize = 1024;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// What to do with a table.
 #[derive(Debug, Clone, Default)]
@@ -59,8 +52,8 @@ pub struct Ask {
     pub add: Vec<Add>,
     /// The language of notes.
     pub lang: Lang,
-    /// When to give up.
-    pub until: Option<Instant>,
+    /// What the work may take.
+    pub budget: Arc<Budget>,
 }
 
 /// A column to add that follows from a row's commune.
@@ -121,7 +114,7 @@ impl Carrier {
     /// where no place is asked.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when there was not time enough.
+    /// [`Error::Unavailable`](crate::error::Error::Unavailable) when there was not time enough.
     pub fn carry(
         &self,
         sheet: Sheet,
@@ -144,17 +137,13 @@ impl Carrier {
         let mut rows = Vec::with_capacity(sheet.rows.len());
         let mut counts = BTreeMap::new();
         for at in 0..sheet.rows.len() {
-            if at % STEP == 0 {
-                in_time(ask.until)?;
-            }
+            ask.budget.step()?;
             let row = judge.row(&sheet, at, located.get(at));
             *counts.entry(row.fate.verdict).or_default() += 1;
             rows.push(row);
         }
         let conflicts = match plan.by {
-            By::Code(column) => {
-                conflicts::find(&self.reference, &sheet, column, ask.place, &mut rows)
-            }
+            By::Code(column) => conflicts::find(&self.reference, &sheet, column, ask, &mut rows)?,
             _ => Vec::new(),
         };
         Ok(CarriedSheet { sheet, rows, counts, detected, vintage, conflicts, notes })
@@ -185,47 +174,69 @@ impl Carrier {
     /// The table with columns added at its end: commune, name, what was asked for, `more` (columns
     /// of the caller's, name and cells), verdict, candidates, conflict, note. A column of that name
     /// that the table already has stays what it is, and the new one gets a number.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`](crate::error::Error::Invalid) when the budget has no room for what is
+    /// added, `more` left aside; [`Error::Unavailable`](crate::error::Error::Unavailable) when there
+    /// was not time enough.
     pub fn widen(
         &self,
         done: &mut CarriedSheet,
-        add: &[Add],
+        ask: &Ask,
         more: Vec<(String, Vec<Cell>)>,
-        lang: Lang,
-    ) {
+    ) -> Result<()> {
         let mut titles: Vec<String> = vec!["socle_com".into(), "socle_com_nom".into()];
-        titles.extend(add.iter().map(|add| add.title()));
+        titles.extend(ask.add.iter().map(|add| add.title()));
         let (names, mut columns): (Vec<String>, Vec<_>) =
             more.into_iter().map(|(name, cells)| (name, cells.into_iter())).unzip();
         titles.extend(names);
         titles.extend(["verdict", "candidats", "conflit", "note"].map(|n| format!("socle_{n}")));
+        let added = titles.len();
         for title in titles {
             let title = free_name(&done.sheet.header, title);
             done.sheet.header.push(title);
         }
         for (cells, row) in done.sheet.rows.iter_mut().zip(&done.rows) {
-            let commune = row.fate.main.and_then(|rank| self.reference.commune(rank));
-            let territory = commune.as_ref().and_then(|code| self.reference.get(code));
-            cells.push(commune.map(|c| c.code.to_string()).unwrap_or_default().into());
-            cells.push(territory.as_ref().map(|t| t.name.clone()).unwrap_or_default().into());
-            for add in add {
-                let (Add::Code(level) | Add::Name(level)) = add;
-                let of =
-                    territory.as_ref().and_then(|t| t.parents.iter().find(|p| p.level == *level));
-                let text = of.map(|code| match add {
-                    Add::Code(_) => code.code.to_string(),
-                    Add::Name(_) => self.reference.name(code),
-                });
-                cells.push(text.unwrap_or_default().into());
-            }
+            let (first, last) = (self.of_commune(row, &ask.add), of_row(row, ask.lang));
+            let text: usize = first.iter().chain(&last).map(Cell::held).sum();
+            ask.budget.cells(first.len() + last.len(), text)?;
+            cells.reserve_exact(added);
+            cells.extend(first);
             cells.extend(columns.iter_mut().map(|column| column.next().unwrap_or_default()));
-            cells.push(Cell::Text(row.fate.verdict.id().to_owned()));
-            let candidates: Vec<String> = row.candidates.iter().map(ToString::to_string).collect();
-            cells.push(candidates.join(" ").into());
-            cells.push(row.conflict.clone().unwrap_or_default().into());
-            cells
-                .push(row.note.as_ref().map(|n| n.get(lang).to_owned()).unwrap_or_default().into());
+            cells.extend(last);
         }
+        Ok(())
     }
+
+    /// A row's commune, its name, and what follows from it.
+    fn of_commune(&self, row: &Row, add: &[Add]) -> Vec<Cell> {
+        let commune = row.fate.main.and_then(|rank| self.reference.commune(rank));
+        let territory = commune.as_ref().and_then(|code| self.reference.get(code));
+        let mut cells = Vec::with_capacity(add.len() + 2);
+        cells.push(commune.map(|c| c.code.to_string()).unwrap_or_default().into());
+        cells.push(territory.as_ref().map(|t| t.name.clone()).unwrap_or_default().into());
+        for add in add {
+            let (Add::Code(level) | Add::Name(level)) = add;
+            let of = territory.as_ref().and_then(|t| t.parents.iter().find(|p| p.level == *level));
+            let text = of.map(|code| match add {
+                Add::Code(_) => code.code.to_string(),
+                Add::Name(_) => self.reference.name(code),
+            });
+            cells.push(text.unwrap_or_default().into());
+        }
+        cells
+    }
+}
+
+/// What was found of a row: verdict, candidates, conflict, note.
+fn of_row(row: &Row, lang: Lang) -> [Cell; 4] {
+    let candidates: Vec<String> = row.candidates.iter().map(ToString::to_string).collect();
+    [
+        Cell::Text(row.fate.verdict.id().to_owned()),
+        candidates.join(" ").into(),
+        row.conflict.clone().unwrap_or_default().into(),
+        row.note.as_ref().map(|n| n.get(lang).to_owned()).unwrap_or_default().into(),
+    ]
 }
 
 /// A name that no column bears yet.
@@ -233,22 +244,6 @@ fn free_name(header: &[String], name: String) -> String {
     let taken = |name: &String| header.contains(name);
     let numbered = (2..).map(|n| format!("{name}_{n}"));
     std::iter::once(name.clone()).chain(numbered).find(|name| !taken(name)).unwrap_or(name)
-}
-
-/// Whether there is time left.
-///
-/// # Errors
-/// [`Error::Unavailable`] when there is none.
-pub fn in_time(until: Option<Instant>) -> Result<()> {
-    let late = until
-        .is_some_and(|until| until.saturating_duration_since(Instant::now()) == Duration::ZERO);
-    if !late {
-        return Ok(());
-    }
-    Err(Error::Unavailable(text!(
-        "La table n'a pas pu être traitée à temps : coupez-la en plusieurs, ou utilisez « socle carry ».",
-        "The table could not be worked through in time: cut it into several, or use \"socle carry\"."
-    )))
 }
 
 #[cfg(test)]

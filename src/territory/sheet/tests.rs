@@ -1,13 +1,25 @@
 use super::*;
-use crate::formats::sheet::read;
+use crate::{
+    error::{Error, Result},
+    formats::{encoding::Charset, sheet},
+};
 use proptest::prelude::*;
+use std::time::Instant;
+
+fn read(
+    bytes: Vec<u8>,
+    kind: Option<sheet::Kind>,
+    charset: Option<Charset>,
+) -> Result<sheet::Table> {
+    sheet::read(bytes, kind, charset, &Budget::default())
+}
 
 fn carried_as(csv: &str, ask: &Ask, located: &[Located]) -> CarriedSheet {
     let sheet = read(csv.as_bytes().to_vec(), None, None).unwrap().sheet;
     let carrier = Carrier::new(Reference::builtin());
     let plan = carrier.plan(&sheet, ask).unwrap();
     let mut done = carrier.carry(sheet, &plan, ask, located).unwrap();
-    carrier.widen(&mut done, &ask.add, Vec::new(), ask.lang);
+    carrier.widen(&mut done, ask, Vec::new()).unwrap();
     done
 }
 
@@ -65,6 +77,43 @@ fn names_need_their_departement_when_several_bear_them() {
     assert_eq!(com(8), "75056");
     assert_eq!(cell(&out, 9, "socle_verdict"), "unknown");
     assert_eq!(com(10), "01053");
+}
+
+#[test]
+fn namesakes_that_are_one_commune_today_are_that_one() {
+    // Gadancourt had a code in Seine-et-Oise, then one in the Val-d'Oise.
+    let out = carried("commune;dep\nGadancourt;\nGadancourt;95\n", &Ask::default());
+    for row in [0, 1] {
+        assert_eq!(cell(&out, row, "socle_com"), "95040", "{}", cell(&out, row, "socle_note"));
+        assert_eq!(cell(&out, row, "socle_verdict"), "carried");
+    }
+    assert_eq!(cell(&out, 0, "socle_candidats"), "");
+    // Whatever the name, nothing is a candidate twice.
+    let reference = Reference::builtin();
+    let table = &reference.table;
+    let old: Vec<&str> = (0..table.old.len() as u32).map(|at| table.old_names.get(at)).collect();
+    let out = carried(&format!("commune\n{}\n", old.join("\n")), &Ask::default());
+    for (row, name) in out.rows.iter().zip(old) {
+        let mut once = row.candidates.clone();
+        once.sort();
+        once.dedup();
+        assert_eq!(once.len(), row.candidates.len(), "{name}: {:?}", row.candidates);
+        assert!(row.fate.verdict != Verdict::Undecidable || once.len() > 1, "{name}");
+    }
+}
+
+#[test]
+fn what_is_added_counts() {
+    let sheet = read(format!("code\n{}", "59350\n".repeat(500)).into(), None, None).unwrap().sheet;
+    let carrier = Carrier::new(Reference::builtin());
+    let budget = Arc::new(Budget::new(Some(200_000), None));
+    let mut ask = Ask { budget, ..Ask::default() };
+    let plan = carrier.plan(&sheet, &ask).unwrap();
+    let mut done = carrier.carry(sheet, &plan, &ask, &[]).unwrap();
+    assert!(carrier.widen(&mut done.clone(), &ask, Vec::new()).is_ok());
+    ask.budget = Arc::new(Budget::new(Some(200_000), None));
+    ask.add = vec![Add::Name(Level::Epci); 50];
+    assert!(matches!(carrier.widen(&mut done, &ask, Vec::new()), Err(Error::Invalid(_))));
 }
 
 #[test]
@@ -146,7 +195,8 @@ fn columns_already_there_stay() {
 fn there_is_an_end_to_patience() {
     let sheet = read(b"code\n59350\n".to_vec(), None, None).unwrap().sheet;
     let carrier = Carrier::new(Reference::builtin());
-    let ask = Ask { until: Some(Instant::now()), ..Ask::default() };
+    let budget = Arc::new(Budget::new(None, Some(Instant::now())));
+    let ask = Ask { budget, ..Ask::default() };
     let plan = carrier.plan(&sheet, &ask).unwrap();
     assert!(matches!(carrier.carry(sheet, &plan, &ask, &[]), Err(Error::Unavailable(_))));
 }
@@ -159,7 +209,7 @@ proptest! {
         let rows = table.sheet.rows.len();
         let Ok(plan) = carrier.plan(&table.sheet, &Ask::default()) else { return Ok(()) };
         let mut out = carrier.carry(table.sheet, &plan, &Ask::default(), &[]).unwrap();
-        carrier.widen(&mut out, &[], Vec::new(), Lang::Fr);
+        carrier.widen(&mut out, &Ask::default(), Vec::new()).unwrap();
         prop_assert_eq!(out.sheet.rows.len(), rows);
         prop_assert!(out.sheet.rows.iter().all(|row| row.len() == out.sheet.header.len()));
     }
