@@ -12,7 +12,7 @@ use crate::{
 use socle::{
     catalog::Outline,
     formats::geojson,
-    items::{Items, PageQuery, System, View},
+    items::{Form, Items, PageQuery, System, View},
     model::{Level, Mode, TerritoryCode},
     query::{Filter, Start},
     store::border::Borders,
@@ -49,6 +49,7 @@ pub fn run(site: &Site, report: &mut Report) {
                 limit: 10_000,
                 system: System::default(),
                 view: View::default(),
+                form: Form::default(),
             };
             // A layer of one region has no border for the others.
             let Ok(page) = runtime.block_on(items.cut_page(&layer, query, &outline(code))) else {

@@ -9,7 +9,7 @@ use socle::{
     catalog::{Catalog, Layer},
     config::Settings,
     formats::geojson::FeatureWriter,
-    items::{Items, PageQuery, System, View},
+    items::{Form, Items, PageQuery, System, View},
     query::{Filter, Scan, Start},
     store::{Store, embedded::EmbeddedStore},
 };
@@ -45,6 +45,7 @@ pub fn run(site: &Site, report: &mut Report) {
                 limit: 1_000,
                 system: System::default(),
                 view: View::default(),
+                form: Form::default(),
             };
             let page = runtime.block_on(items.page(&layer, query)).expect("a page");
             assert_eq!(page.returned, 1_000);

@@ -73,7 +73,9 @@ impl App {
             catalog,
             blobs,
             exports,
-            items: Items::new(store.clone()).sharing(borders.clone()),
+            items: Items::new(store.clone())
+                .sharing(borders.clone())
+                .spooling(settings.exports.path.clone()),
             stats: Stats::new(store.clone()).sharing(borders.clone()),
             borders,
             tiles,

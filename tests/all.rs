@@ -43,6 +43,7 @@ mod news;
 mod odd;
 mod operations;
 mod own_levels;
+mod pages;
 mod postgis;
 mod proxy;
 mod qgis;

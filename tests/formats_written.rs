@@ -359,7 +359,7 @@ fn shapefiles_say_what_they_could_not_hold() {
 #[test]
 fn csv_for_french_desktops() {
     let dir = tempfile::tempdir().unwrap();
-    let options = Options { decimal_comma: true, place: Place::Point };
+    let options = Options { decimal_comma: true, place: Place::Point, ..Options::default() };
     let heads = [head("zones", GeometryKind::Point, 2154)];
     let path = write(kind("csv"), &heads, options, dir.path());
     let text = fs::read_to_string(&path).unwrap();
@@ -376,7 +376,7 @@ fn csv_for_french_desktops() {
     assert_eq!(&rows[1][1], "'=SOMME(A1)\n\"deux lignes\"");
     assert_eq!(&rows[1][2], "9007199254740993");
     assert_eq!((&rows[2][1], &rows[2][8]), ("", ""));
-    let wkt = Options { decimal_comma: false, place: Place::Wkt };
+    let wkt = Options { place: Place::Wkt, ..Options::default() };
     let heads = [head("zones", GeometryKind::MultiPolygon, 2154)];
     let path = write(kind("csv"), &heads, wkt, dir.path());
     if has("ogr2ogr") {

@@ -185,7 +185,7 @@ fn options(args: &Args) -> Options {
         "point" => Place::Point,
         _ => Place::None,
     };
-    Options { decimal_comma: args.decimal == "comma", place }
+    Options { decimal_comma: args.decimal == "comma", place, ..Options::default() }
 }
 
 /// The mode, and whether features are cut.

@@ -77,25 +77,8 @@ fn system(crs: &Crs) -> Result<System> {
 
 fn facts(order: &Order, part: &Part, border: Option<&Border>) -> Result<Vec<Fact>> {
     let (def, version) = (&part.layer.def, &part.layer.at()?.version);
-    let mut facts = Vec::new();
-    let mut add = |key, label, value: Option<String>| {
-        if let Some(value) = value.filter(|v| !v.is_empty()) {
-            facts.push(Fact { key, label, value });
-        }
-    };
-    add("producer", "Producteur", Some(def.producer.clone()));
-    add("contact", "Contact", def.contact.clone());
-    add("licence", "Licence", Some(def.licence.title.clone()));
-    add("licence_url", "Texte de la licence", def.licence.url.clone());
-    add("attribution", "Mention à reprendre", Some(def.attribution.clone()));
-    add("source", "Source", Some(version.source.origin.clone()));
-    add("page", "Jeu de données", def.page.clone());
-    add("described", "État au", def.described_at.map(|d| d.to_string()));
-    add("published", "Publié le", version.published(def));
-    add("fetched", "Récupéré le", Some(version.source.fetched_at.to_string()));
-    add("checked", "Vérifié le", Some(version.source.checked_at.to_string()));
-    add("version", "Version", Some(version.id.to_string()));
-    add("sha256", "SHA-256 de la source", Some(version.source.sha256.clone()));
+    let mut facts = Fact::of_layer(def, version);
+    let mut add = |key, label, value| facts.extend(Fact::of(key, label, value));
     add("vintage", "Code officiel géographique", Some(order.vintage.to_string()));
     add("territory", "Territoire", order.extent.as_ref().map(|e| e.words.get(Lang::Fr).to_owned()));
     add("cut", "Découpage", part.outline.as_ref().map(cut));

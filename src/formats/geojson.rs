@@ -10,6 +10,8 @@ use std::io::Write as _;
 
 /// Decimals of a degree that are written unless told otherwise: 0.1 mm.
 pub const DECIMALS: u8 = 9;
+/// The same of a metre.
+pub const METRE_DECIMALS: u8 = 4;
 
 /// Writes rows as `Feature` objects straight from the store's bytes, without a tree of JSON
 /// values in between.

@@ -2,6 +2,7 @@
 
 use super::{
     Answer,
+    items::form,
     links::{Link, media, rel},
     negotiate::Format,
     pages,
@@ -153,6 +154,10 @@ fn collection_links(visit: &Visit, def: &LayerDef, in_list: bool) -> Vec<Link> {
         Link::new("tilejson", media::JSON, url("/tilejson.json")),
         Link::new("version-history", media::JSON, url("/versions")),
     ]);
+    links.extend(form::files().map(|kind| {
+        let href = url(&format!("/items?f={}", kind.id));
+        Link::new("items", kind.media, href).titled(kind.title)
+    }));
     links.extend(FORMATS.iter().map(|kind| {
         let href = url(&format!("/export?f={}", kind.id));
         Link::new("enclosure", kind.media, href).titled(kind.title)

@@ -12,6 +12,7 @@ use super::{
     params::name,
     range,
     reply::Document,
+    stats,
     visit::Visit,
 };
 use crate::{
@@ -20,6 +21,7 @@ use crate::{
     exports::{Estimate, Extent, FORMATS, Options, Order, Part, Place, legal_crs},
     model::{BBox, LayerId},
     query::Filter,
+    stats::CsvForm,
     text,
 };
 use axum::{
@@ -33,7 +35,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// Parameters of an export, besides the layer's own properties.
-pub const KNOWN: [&str; 14] = [
+pub const KNOWN: [&str; 16] = [
     name::F,
     name::CRS,
     name::BBOX,
@@ -45,14 +47,16 @@ pub const KNOWN: [&str; 14] = [
     name::FILTER_LANG,
     name::FILTER_CRS,
     name::DATETIME,
-    DECIMAL,
+    stats::DECIMAL,
+    stats::SEPARATOR,
+    stats::BOM,
     GEOMETRY,
     name::COLLECTIONS,
 ];
 /// The format of kits.
 const KIT: &str = "kit";
-const DECIMAL: &str = "decimal";
-const GEOMETRY: &str = "geometry";
+/// How tables show where a feature lies.
+pub(super) const GEOMETRY: &str = "geometry";
 
 /// An order and what its answer says beside.
 struct Asked {
@@ -220,26 +224,22 @@ fn order(visit: &Visit, parts: Vec<Part>, format: &str) -> Result<Asked> {
     Ok(Asked { order: Order { parts, kind, crs, options, extent, vintage, service }, notice })
 }
 
-fn options(visit: &Visit) -> Result<Options> {
-    let wrong = |name: &str, value: &str, allowed: &str| {
-        let shown: String = value.chars().take(40).collect();
-        Error::Invalid(text!(
-            "Paramètre « {name} » : « {shown} ». Valeurs possibles : {allowed}.",
-            "Parameter \"{name}\": \"{shown}\". Possible values: {allowed}."
-        ))
-    };
-    let decimal_comma = match visit.params.get(DECIMAL) {
-        None | Some("point" | ".") => false,
-        Some("comma" | "virgule" | ",") => true,
-        Some(other) => return Err(wrong(DECIMAL, other, "point, comma")),
-    };
+/// What is asked of tables: separator, byte order mark and decimal mark of CSV, place of features.
+pub(super) fn options(visit: &Visit) -> Result<Options> {
+    let CsvForm { separator, bom, comma: decimal_comma } = stats::csv_form(visit)?;
     let place = match visit.params.get(GEOMETRY) {
         None | Some("none") => Place::None,
         Some("wkt") => Place::Wkt,
         Some("point" | "lonlat") => Place::Point,
-        Some(other) => return Err(wrong(GEOMETRY, other, "none, wkt, point")),
+        Some(other) => {
+            let shown: String = other.chars().take(40).collect();
+            return Err(Error::Invalid(text!(
+                "Paramètre « {GEOMETRY} » : « {shown} ». Valeurs possibles : none, wkt, point.",
+                "Parameter \"{GEOMETRY}\": \"{shown}\". Possible values: none, wkt, point."
+            )));
+        }
     };
-    Ok(Options { decimal_comma, place })
+    Ok(Options { decimal_comma, place, separator, bom })
 }
 
 /// The file, or where it will be.

@@ -1,22 +1,26 @@
-//! Features: pages of them and one alone, as GeoJSON and as tables. Written as bytes around what
-//! the service gives; no tree of JSON values in between.
+//! Features: pages of them and one alone, as GeoJSON, as tables and as files. Written as bytes
+//! around what the service gives; no tree of JSON values in between.
+
+pub mod form;
 
 use super::{
     Answer,
     access::TERRITORY_NOTICE,
-    filter,
+    exports, filter,
     links::{Link, media},
     negotiate::Format,
     pages,
     params::{self, name},
     reply::Document,
     scope::Scope,
+    spooled::Spooled,
+    stats,
     visit::Visit,
 };
 use crate::{
     catalog::{Layer, Outline},
     error::{Error, Result},
-    items::{Page, PageQuery, System, View},
+    items::{PageQuery, Spool, System, View},
     model::{BBox, Schema, Text},
     query::{Cursor, DEFAULT_LIMIT, Equals, Filter, Sort, Start, parse_limit, typed_value},
     text,
@@ -25,10 +29,11 @@ use axum::{
     extract::Path,
     http::{HeaderName, header},
 };
+use form::Asked;
 use std::sync::Arc;
 
 /// Parameters of `…/items`, besides the layer's own properties.
-pub const KNOWN: [&str; 19] = [
+pub const KNOWN: [&str; 23] = [
     name::BBOX,
     name::BBOX_CRS,
     name::CRS,
@@ -48,6 +53,10 @@ pub const KNOWN: [&str; 19] = [
     name::MODE,
     name::VINTAGE,
     RESULT_TYPE,
+    exports::GEOMETRY,
+    stats::BOM,
+    stats::DECIMAL,
+    stats::SEPARATOR,
 ];
 const RESULT_TYPE: &str = "resultType";
 /// Rows of a table in a page, when no limit is asked for.
@@ -75,44 +84,46 @@ pub struct Request {
 
 /// `GET /collections/{id}/items`
 pub async fn page(Path(id): Path<String>, visit: Visit) -> Answer {
-    let format = visit.format()?;
+    let form = Asked::read(&visit)?;
     let cursor = visit.params.get(name::CURSOR).map(Cursor::parse).transpose()?;
     let layer = as_of(&visit, visit.layer(&id)?, cursor.as_ref()).await?;
     let at = layer.at()?;
-    let request = read(&visit, &layer, format, cursor.as_ref())?;
+    let request = read(&visit, &layer, form, cursor.as_ref())?;
     let (state, key) = (at.key(), request.query.filter.key());
     let border = request.outline.as_ref().map_or("", |o| o.key.as_str());
     let tag = visit
-        .tag(&["items", &state, &key, border, &request.query.limit.to_string()])
+        .tag(&["items", form.id(), &state, &key, border, &request.query.limit.to_string()])
         .of(&layer.def);
     if let Some(unchanged) = visit.unchanged(&tag) {
         return Ok(unchanged);
     }
-    let limit = request.query.limit;
-    let start = request.query.start;
+    let (limit, start) = (request.query.limit, request.query.start);
     let items = &visit.site.app.items;
     let page = match (request.hits, &request.outline) {
-        (true, outline) => {
-            let filter = &request.query.filter;
-            let matched = match outline {
-                None => items.count(&layer, filter).await?,
-                Some(outline) => items.cut_count(&layer, filter, outline).await?,
-            };
-            Page { features: Vec::new(), returned: 0, matched, next: None }
-        }
+        (true, outline) => items.hits(&layer, request.query, outline.as_ref()).await?,
         (false, None) => items.page(&layer, request.query).await?,
         (false, Some(outline)) => items.cut_page(&layer, request.query, outline).await?,
     };
-    let links = page_links(&visit, &id, &page, start, limit);
-    let mut document = match format {
-        Format::Json => Document::new(media::GEOJSON, geojson(&page, &links)),
-        Format::Html => Document::html(pages::items::page(&visit, &layer, &page, &links)?),
+    let around = Around { returned: page.returned, matched: page.matched, next: page.next };
+    let links = page_links(&visit, &id, form, &around, (start, limit));
+    let mut document = match form {
+        Asked::Document(Format::Json) => {
+            Document::spooled(media::GEOJSON, geojson(page.body, &around, &links))
+        }
+        Asked::Document(Format::Html) => {
+            let features = page.body.into_bytes()?;
+            Document::html(pages::items::page(&visit, &layer, &features, &around, &links)?)
+        }
+        Asked::File(kind) => {
+            let file = format!("attachment; filename=\"socle_{id}.{}\"", kind.extension);
+            Document::spooled(kind.media, page.body).with(header::CONTENT_DISPOSITION, file)
+        }
     };
-    if let Some(matched) = page.matched {
+    if let Some(matched) = around.matched {
         document = document.with(NUMBER_MATCHED, matched.to_string());
     }
     document = document
-        .with(NUMBER_RETURNED, page.returned.to_string())
+        .with(NUMBER_RETURNED, around.returned.to_string())
         .with(CONTENT_CRS_NAME, format!("<{}>", request.system.uri()))
         .with(header::LINK, links.iter().map(Link::header).collect::<Vec<_>>().join(", "));
     if let Some(outline) = &request.outline {
@@ -132,7 +143,7 @@ pub async fn feature(Path((id, fid)): Path<(String, String)>, visit: Visit) -> A
     visit.params.check(&[name::F, name::CRS], &[])?;
     let format = visit.format()?;
     let layer = visit.layer(&id)?;
-    let system = system(&visit, format, layer.at()?.version.bbox.as_ref())?;
+    let system = system(&visit, format == Format::Html, layer.at()?.version.bbox.as_ref())?;
     let tag = visit.tag(&["feature", &layer.at()?.key()]).of(&layer.def);
     // `*` asks whether there is one at all: that takes the look-up below.
     let any = visit.header(header::IF_NONE_MATCH).is_some_and(|h| h.contains('*'));
@@ -186,13 +197,13 @@ pub async fn feature(Path((id, fid)): Path<(String, String)>, visit: Visit) -> A
 }
 
 /// Reads all parameters of a page request.
-fn read(visit: &Visit, layer: &Layer, format: Format, cursor: Option<&Cursor>) -> Result<Request> {
+fn read(visit: &Visit, layer: &Layer, form: Asked, cursor: Option<&Cursor>) -> Result<Request> {
     let at = layer.at()?;
     let schema = &at.version.schema;
     let fields: Vec<&str> = schema.fields.iter().map(|f| f.name.as_str()).collect();
     visit.params.check(&KNOWN, &fields)?;
     let extent = at.version.bbox.as_ref();
-    let system = system(visit, format, extent)?;
+    let system = system(visit, form.is_page(), extent)?;
     let hits = match visit.params.get(RESULT_TYPE) {
         None | Some("results") => false,
         Some("hits") => true,
@@ -204,20 +215,23 @@ fn read(visit: &Visit, layer: &Layer, format: Format, cursor: Option<&Cursor>) -
             )));
         }
     };
-    let default = if format == Format::Html { TABLE_LIMIT } else { DEFAULT_LIMIT };
+    let default = if form.is_page() { TABLE_LIMIT } else { DEFAULT_LIMIT };
     let limit = visit.params.get(name::LIMIT).map_or(Ok(default), parse_limit)?;
     let asked = visit.asked_territory()?;
     let filter = selected(visit, layer, &Wanted { known: &KNOWN, asked: asked.as_ref() })?;
     let start = start(visit, cursor)?;
     let outline = visit.outline(asked.as_ref())?;
-    let view = view(visit, schema)?;
+    let mut view = view(visit, schema)?;
+    // Tables for people show none.
+    view.no_geometry |= form.is_page();
     if cursor.is_some_and(|cursor| cursor.sort != view.sort_key()) {
         return Err(Error::Invalid(text!(
             "« cursor » suit un autre « sortby » : gardez celui de la première page.",
             "\"cursor\" follows another \"sortby\": keep that of the first page."
         )));
     }
-    let query = PageQuery { filter, start, limit, system: system.clone(), view };
+    let query =
+        PageQuery { filter, start, limit, system: system.clone(), view, form: form.form(visit)? };
     Ok(Request { query, system, asked, outline, hits })
 }
 
@@ -302,12 +316,12 @@ async fn as_of(visit: &Visit, layer: Arc<Layer>, cursor: Option<&Cursor>) -> Res
 }
 
 /// The system asked for by `crs`. Pages for people show degrees.
-fn system(visit: &Visit, format: Format, extent: Option<&BBox>) -> Result<System> {
+fn system(visit: &Visit, page: bool, extent: Option<&BBox>) -> Result<System> {
     let read = |name| visit.params.get(name).map(|crs| System::read(name, crs, extent));
     let asked = read(name::CRS).transpose()?;
     // A wrong one is wrong without a box as well.
     read(name::BBOX_CRS).transpose()?;
-    Ok(asked.filter(|_| format == Format::Json).unwrap_or_default())
+    Ok(asked.filter(|_| !page).unwrap_or_default())
 }
 
 /// The box asked for, in the system of `bbox-crs`.
@@ -317,16 +331,30 @@ fn bbox(visit: &Visit, value: &str) -> Result<BBox> {
     system.transpose()?.unwrap_or_default().bbox(value)
 }
 
-fn page_links(visit: &Visit, id: &str, page: &Page, start: Start, limit: u64) -> Vec<Link> {
-    let mut links = visit.own_links(media::GEOJSON);
-    let limit_text = limit.to_string();
-    let kind = match visit.format() {
-        Ok(Format::Html) => media::HTML,
-        _ => media::GEOJSON,
-    };
+/// What stands around the features of a page.
+pub struct Around {
+    /// How many there are.
+    pub returned: u64,
+    /// How many match in all, where that is known.
+    pub matched: Option<u64>,
+    next: Option<Cursor>,
+}
+
+fn page_links(
+    visit: &Visit,
+    id: &str,
+    form: Asked,
+    page: &Around,
+    (start, limit): (Start, u64),
+) -> Vec<Link> {
+    let mut links = form.links(visit);
+    let (limit_text, kind) = (limit.to_string(), form.media());
+    // Who asked by `Accept` may follow links without it.
+    let named = matches!(form, Asked::File(_)).then_some((name::F, form.id()));
     if let Some(next) = &page.next {
         let cursor = next.to_text();
         let with = [(name::LIMIT, limit_text.as_str()), (name::CURSOR, cursor.as_str())];
+        let with: Vec<_> = named.into_iter().chain(with).collect();
         links.push(Link::new("next", kind, visit.address(&[name::OFFSET], &with)));
     }
     if let Start::Offset(offset) = start
@@ -334,6 +362,7 @@ fn page_links(visit: &Visit, id: &str, page: &Page, start: Start, limit: u64) ->
     {
         let before = offset.saturating_sub(limit).to_string();
         let with = [(name::LIMIT, limit_text.as_str()), (name::OFFSET, before.as_str())];
+        let with: Vec<_> = named.into_iter().chain(with).collect();
         links.push(Link::new("prev", kind, visit.address(&[], &with)));
     }
     links.push(Link::new("collection", media::JSON, visit.url(&format!("collections/{id}"))));
@@ -341,8 +370,8 @@ fn page_links(visit: &Visit, id: &str, page: &Page, start: Start, limit: u64) ->
 }
 
 /// The `FeatureCollection` around the features' bytes.
-fn geojson(page: &Page, links: &[Link]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(page.features.len() + 2048);
+fn geojson(features: Spool, page: &Around, links: &[Link]) -> Spooled {
+    let mut out = Vec::with_capacity(2048);
     out.extend_from_slice(b"{\"type\":\"FeatureCollection\",\"timeStamp\":\"");
     let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     out.extend_from_slice(now.as_bytes());
@@ -353,9 +382,7 @@ fn geojson(page: &Page, links: &[Link]) -> Vec<u8> {
     out.extend_from_slice(format!("\"numberReturned\":{},\"links\":", page.returned).as_bytes());
     out.extend_from_slice(&json_bytes(links));
     out.extend_from_slice(b",\"features\":[\n");
-    out.extend_from_slice(&page.features);
-    out.extend_from_slice(b"\n]}");
-    out
+    Spooled { before: out, spool: features, after: b"\n]}".to_vec() }
 }
 
 fn json_bytes(links: &[Link]) -> Vec<u8> {

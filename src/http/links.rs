@@ -14,6 +14,8 @@ pub mod media {
     pub const GEOJSON: &str = "application/geo+json";
     /// Comma- (or semicolon-) separated values; the charset is said, for spreadsheets.
     pub const CSV: &str = "text/csv; charset=utf-8";
+    /// FlatGeobuf.
+    pub const FGB: &str = "application/flatgeobuf";
     /// Workbooks.
     pub const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
     /// Atom feeds, as answers carry it.

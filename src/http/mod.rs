@@ -36,6 +36,7 @@ pub mod router;
 mod schema;
 mod scope;
 mod server;
+mod spooled;
 mod stats;
 mod styles;
 mod table;

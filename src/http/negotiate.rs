@@ -101,6 +101,23 @@ pub fn format(accept: Option<&str>) -> Option<Format> {
     }
 }
 
+/// The position of the first of the formats, each with its media types, that an `Accept` header
+/// names and prefers strictly to JSON and to pages. What is only covered by a wildcard is not
+/// named.
+pub fn special(accept: Option<&str>, formats: &[&[&str]]) -> Option<usize> {
+    let (mut best, mut usual) = ((None, 0.0f32), 0.0f32);
+    for Weighed { value, q } in weighed(accept?) {
+        let is = |media: &&str| value.eq_ignore_ascii_case(media);
+        match formats.iter().position(|types| types.iter().any(is)) {
+            Some(at) if q > best.1 => best = (Some(at), q),
+            Some(_) => {}
+            None if value != "*/*" && format(Some(value)).is_some() => usual = usual.max(q),
+            None => {}
+        }
+    }
+    best.0.filter(|_| best.1 > usual)
+}
+
 /// The language an `Accept-Language` header prefers; French when it names neither.
 pub fn lang(accept: Option<&str>) -> Lang {
     let mut best = (Lang::Fr, 0.0);
@@ -186,6 +203,25 @@ mod tests {
         assert_eq!(format(Some("text/html;q=0, application/json;q=0")), None);
         // A refused type stays refused whatever the wildcard says.
         assert_eq!(format(Some("text/html;q=0, */*")), Some(Format::Json));
+    }
+
+    #[test]
+    fn formats_with_a_name_are_given_to_those_who_name_them() {
+        let formats: [&[&str]; 2] = [&["text/csv"], &["application/flatgeobuf", "application/fgb"]];
+        for (accept, expected) in [
+            ("text/csv", Some(0)),
+            ("application/FGB, */*;q=0.1", Some(1)),
+            ("text/csv;q=0.5, application/flatgeobuf", Some(1)),
+            ("text/csv, */*", Some(0)),
+            ("text/csv, application/geo+json", None),
+            ("text/csv;q=0.9, text/html", None),
+            ("text/csv;q=0", None),
+            ("text/*", None),
+            ("*/*", None),
+        ] {
+            assert_eq!(special(Some(accept), &formats), expected, "{accept}");
+        }
+        assert_eq!(special(None, &formats), None);
     }
 
     #[test]

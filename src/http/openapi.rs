@@ -19,7 +19,7 @@ use super::{
 };
 use crate::catalog::{Layer, Snapshot};
 use components::{HEADERS, all_parameters, headers, problem_response, query_parameter, schemas};
-use operations::{GEO, OPERATIONS, PAGE};
+use operations::{FEATURES, OPERATIONS, PAGE};
 use rustc_hash::FxHashMap;
 use serde_json::{Map, Value, json};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -129,8 +129,10 @@ fn operation(id: &str, summary: &str, template: &str, refs: &[&[&str]], types: &
                 }
                 media::GEOJSON => "featureCollectionGeoJSON",
                 media::HTML => "text",
-                media::MVT | media::ZIP | "application/octet-stream" => "binary",
-                media::QLR => "text",
+                media::MVT | media::ZIP | media::FGB | media::XLSX => "binary",
+                "application/octet-stream" => "binary",
+                media::QLR | media::CSV => "text",
+                other if is_lines(other) => "text",
                 _ => "document",
             };
             (
@@ -154,6 +156,11 @@ fn operation(id: &str, summary: &str, template: &str, refs: &[&[&str]], types: &
             "default": { "$ref": "#/components/responses/problem" },
         },
     })
+}
+
+/// Whether a media type is one JSON text after the other.
+fn is_lines(media: &str) -> bool {
+    matches!(media, "application/geo+json-seq" | "application/x-ndjson")
 }
 
 fn tag(template: &str) -> &'static str {
@@ -191,7 +198,7 @@ fn of_layer(visit: &Visit, layer: &Layer, paths: &mut Map<String, Value>) {
     let id = layer.def.id.as_str();
     let title = visit.say(&layer.def.title);
     let literal = path::ITEMS.replace("{id}", id);
-    let mut features = operation(&format!("{id}.getFeatures"), title, &literal, PAGE, GEO);
+    let mut features = operation(&format!("{id}.getFeatures"), title, &literal, PAGE, FEATURES);
     if let Some(parameters) = features.get_mut("parameters").and_then(Value::as_array_mut) {
         let fields = at.version.schema.fields.iter();
         let free = |name: &str| !items::KNOWN.contains(&name) && !SECRETS.contains(&name);

@@ -1,7 +1,7 @@
 //! Answers: entity tags, `304` before any work, one compression, caching and `Vary`. Handlers say
 //! what a representation depends on; headers are written here only.
 
-use super::{Answer, links::media, negotiate, visit::Visit};
+use super::{Answer, links::media, negotiate, spooled::Spooled, visit::Visit};
 use crate::{
     error::Error,
     model::{Lang, LayerDef},
@@ -46,16 +46,36 @@ impl Tag {
 pub struct Document {
     /// Media type.
     pub media: &'static str,
-    /// Bytes.
-    pub bytes: Vec<u8>,
+    /// Its body.
+    pub content: Content,
     /// Further headers.
     pub headers: Vec<(HeaderName, String)>,
+}
+
+/// The body of a document.
+pub enum Content {
+    /// In memory.
+    Bytes(Vec<u8>),
+    /// Aside, until it is sent.
+    Spooled(Spooled),
+}
+
+impl From<Spooled> for Content {
+    fn from(spooled: Spooled) -> Self {
+        // Most are small.
+        spooled.into_memory().map_or_else(Self::Spooled, Self::Bytes)
+    }
 }
 
 impl Document {
     /// Bytes of a media type.
     pub fn new(media: &'static str, bytes: impl Into<Vec<u8>>) -> Self {
-        Self { media, bytes: bytes.into(), headers: Vec::new() }
+        Self { media, content: Content::Bytes(bytes.into()), headers: Vec::new() }
+    }
+
+    /// What waits aside, of a media type.
+    pub fn spooled(media: &'static str, spooled: impl Into<Spooled>) -> Self {
+        Self { media, content: spooled.into().into(), headers: Vec::new() }
     }
 
     /// A JSON value.
@@ -120,12 +140,18 @@ impl Visit {
 
     /// Sends a document, compressed when that is accepted and worth it.
     pub async fn send(&self, tag: &Tag, document: Document) -> Answer {
-        let Document { media, mut bytes, headers } = document;
-        let gzip = self.gzip() && bytes.len() >= WORTH_COMPRESSING;
-        if gzip {
-            bytes = compress(bytes).await?;
-        }
-        let mut response = Response::new(Body::from(bytes));
+        let Document { media, content, headers } = document;
+        let worth = match &content {
+            Content::Bytes(bytes) => bytes.len() >= WORTH_COMPRESSING,
+            Content::Spooled(_) => true,
+        };
+        let gzip = self.gzip() && worth;
+        let body = match content {
+            Content::Bytes(bytes) if gzip => Body::from(compress(bytes).await?),
+            Content::Bytes(bytes) => Body::from(bytes),
+            Content::Spooled(spooled) => spooled.into_body(gzip),
+        };
+        let mut response = Response::new(body);
         let content = match media {
             media::HTML => "text/html; charset=utf-8",
             other => other,

@@ -210,8 +210,8 @@ pub fn csv_form(visit: &Visit) -> Result<CsvForm> {
         Some(other) => return Err(wrong(BOM, other, "true, false", "true, false")),
     };
     let comma = match get(DECIMAL) {
-        None | Some("point") => false,
-        Some("comma") => true,
+        None | Some("point" | ".") => false,
+        Some("comma" | "virgule" | ",") => true,
         Some(other) => return Err(wrong(DECIMAL, other, "point, comma", "point, comma")),
     };
     Ok(CsvForm { separator, bom, comma })

@@ -1,7 +1,10 @@
 //! Features cut at a border: pages of them, one alone, their number and extent. What the border
 //! leaves out is not there: no page shows it, no number counts it.
 
-use super::{COUNTING, FeatureWriter, Items, Page, PageQuery, System, View, Written};
+use super::{
+    COUNTING, Form, Items, Page, PageQuery, System, View, finish,
+    paper::{Paper, Sheet},
+};
 use crate::{
     catalog::Layer,
     error::{Error, Result},
@@ -36,42 +39,27 @@ impl Items {
             Start::Offset(skip) => (skip, Start::Ordinal(0)),
             start => (0, start),
         };
-        let work = Arc::new(Mutex::new(PageWork {
-            writer: FeatureWriter::showing(
-                &knife.schema,
-                query.system.clone(),
-                query.view.clone(),
-                at.version.schema.fields.len(),
-            ),
+        let work = Arc::new(Mutex::new(Some(PageWork {
+            paper: self.paper(layer, &knife.schema, &query)?,
             knife,
             skip,
             limit: query.limit,
-            out: Written::with_capacity(256 * 1024),
             returned: 0,
             next: None,
-            fault: None,
-        }));
-        let inner = work.clone();
-        let sink: RowSink =
-            Box::new(move |row| inner.lock().unwrap_or_else(PoisonError::into_inner).row(row));
+        })));
         let scan = Scan { filter: query.filter.clone(), start, limit: None };
         // What is cut is looked at whether it is shown or not.
         let view = View { no_geometry: false, ..query.view.clone() };
-        self.viewed(at, scan, &view, sink).await?;
-        let (features, returned, next) = {
-            let mut work = work.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(fault) = work.fault.take() {
-                return Err(fault);
-            }
-            (std::mem::take(&mut work.out).into_bytes()?, work.returned, work.next)
-        };
+        self.viewed(at, scan, &view, cutting(work.clone())).await?;
+        let PageWork { paper, returned, next, .. } = done(&work)?;
+        let body = finish(paper).await?;
         let matched = match next {
             None if matches!(query.start, Start::Offset(0)) => Some(returned),
             _ => self.cut_count(layer, &query.filter, outline).await?,
         };
         let sort = query.view.sort_key();
         let next = next.map(|ordinal| Cursor { state: at.key(), ordinal, sort });
-        Ok(Page { features, returned, matched, next })
+        Ok(Page { body, returned, matched, next })
     }
 
     /// As [`Items::feature_within`], cut; `None` too when the border leaves nothing of it.
@@ -94,26 +82,20 @@ impl Items {
         }
         let filter = Filter { selection, ..Filter::default() };
         let knife = self.knife(layer, &filter, outline).await?;
-        let work = Arc::new(Mutex::new(PageWork {
-            writer: FeatureWriter::new(&knife.schema, system),
+        let (form, view) = (Form::Features, View::default());
+        let sheet = Sheet { layer, schema: &knife.schema, form, system, view };
+        let work = Arc::new(Mutex::new(Some(PageWork {
+            paper: Paper::new(sheet, &self.scratch)?,
             knife,
             skip: 0,
             limit: 1,
-            out: Written::default(),
             returned: 0,
             next: None,
-            fault: None,
-        }));
-        let inner = work.clone();
-        let sink: RowSink =
-            Box::new(move |row| inner.lock().unwrap_or_else(PoisonError::into_inner).row(row));
-        self.store.feature(at, id, sink).await?;
-        let mut work = work.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(fault) = work.fault.take() {
-            return Err(fault);
-        }
-        let found = work.returned > 0;
-        std::mem::take(&mut work.out).into_bytes().map(|bytes| found.then_some(bytes))
+        })));
+        self.store.feature(at, id, cutting(work.clone())).await?;
+        let PageWork { paper, returned, .. } = done(&work)?;
+        let bytes = finish(paper).await?.into_bytes()?;
+        Ok((returned > 0).then_some(bytes))
     }
 
     /// As [`Items::count`], cut: exact where only a territory filters, else counted soon enough.
@@ -215,15 +197,13 @@ impl Knife {
 
 /// A page being written.
 struct PageWork {
-    writer: FeatureWriter,
+    paper: Paper,
     knife: Knife,
     skip: u64,
     limit: u64,
-    out: Written,
     returned: u64,
     /// Ordinal of the first match beyond the page.
     next: Option<u64>,
-    fault: Option<Error>,
 }
 
 impl PageWork {
@@ -231,10 +211,7 @@ impl PageWork {
         let left = match self.knife.left(row) {
             Ok(Some(left)) => left,
             Ok(None) => return ControlFlow::Continue(()),
-            Err(e) => {
-                self.fault = Some(e);
-                return ControlFlow::Break(());
-            }
+            Err(e) => return self.paper.fail(e),
         };
         if self.skip > 0 {
             self.skip -= 1;
@@ -248,6 +225,20 @@ impl PageWork {
         values.resize(self.knife.schema.fields.len() - 1, ValueRef::Null);
         values.push(ValueRef::Float(left.share));
         self.returned += 1;
-        self.out.add(&mut self.writer, row.id, &values, left.wkb.as_deref().or(row.wkb))
+        self.paper.add(row.id, &values, left.wkb.as_deref().or(row.wkb))
     }
+}
+
+/// A sink that cuts rows and writes what is left of them.
+fn cutting(work: Arc<Mutex<Option<PageWork>>>) -> RowSink {
+    Box::new(move |row| match work.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+        Some(work) => work.row(row),
+        None => ControlFlow::Break(()),
+    })
+}
+
+/// The work, when its scan is over.
+fn done(work: &Mutex<Option<PageWork>>) -> Result<PageWork> {
+    let work = work.lock().unwrap_or_else(PoisonError::into_inner).take();
+    work.ok_or_else(|| Error::broken("a page lost its paper"))
 }

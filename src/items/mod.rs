@@ -1,26 +1,36 @@
-//! Answers a query with a page of features. Knows limits, cursors and counts; knows no URL and
-//! no media type: `http` adds links and headers around what it gives.
+//! Answers a query with a page of features, as GeoJSON or as a file of another format. Knows limits,
+//! cursors and counts; knows no URL: `http` adds links and headers around what it gives.
 
 mod cut;
 mod frame;
+mod paper;
 mod system;
 mod view;
 
+pub use crate::formats::write::Spool;
 pub use frame::Frame;
+pub use paper::Form;
 pub use system::System;
 pub use view::View;
 
 use crate::{
     catalog::Layer,
     error::{Error, Result},
-    formats::geojson,
-    model::{BBox, Schema, Selection, ValueRef},
+    model::{BBox, Schema, Selection},
     query::{Cursor, Filter, Scan, Start},
-    store::{At, RowSink, ScanEnd, Store, border::Borders},
+    store::{
+        At, RowSink, ScanEnd, Store,
+        border::{Borders, Outline, cut_schema},
+    },
 };
+use paper::{Paper, Sheet};
 use std::{
     ops::ControlFlow,
-    sync::{Arc, Mutex, PoisonError},
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -40,13 +50,15 @@ pub struct PageQuery {
     pub system: System,
     /// What is shown of them, and in which order.
     pub view: View,
+    /// How they are written.
+    pub form: Form,
 }
 
-/// A page of features, its GeoJSON already written.
+/// A page of features, written.
 #[derive(Debug)]
 pub struct Page {
-    /// The features, comma-separated GeoJSON `Feature` objects without the enclosing brackets.
-    pub features: Vec<u8>,
+    /// A file, or comma-separated GeoJSON `Feature` objects without the enclosing brackets.
+    pub body: Spool,
     /// How many.
     pub returned: u64,
     /// How many match in all, when that is cheap to know.
@@ -59,12 +71,21 @@ pub struct Page {
 pub struct Items {
     store: Arc<dyn Store>,
     borders: Arc<Borders>,
+    /// Where large pages wait until they are sent.
+    scratch: PathBuf,
 }
 
 impl Items {
     /// Over a store.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { borders: Arc::new(Borders::new(store.clone())), store }
+        let scratch = std::env::temp_dir();
+        Self { borders: Arc::new(Borders::new(store.clone())), store, scratch }
+    }
+
+    /// The same with another folder for large pages until they are sent.
+    #[must_use]
+    pub fn spooling(self, scratch: PathBuf) -> Self {
+        Self { scratch, ..self }
     }
 
     /// The same with borders that others use as well.
@@ -73,18 +94,16 @@ impl Items {
         Self { borders, ..self }
     }
 
-    /// One page as GeoJSON.
+    /// One page.
     pub async fn page(&self, layer: &Layer, query: PageQuery) -> Result<Page> {
         let at = layer.at()?;
-        let written = Arc::new(Mutex::new(Written::with_capacity(256 * 1024)));
-        let (schema, own) = (&at.version.schema, at.version.schema.fields.len());
-        let writer = FeatureWriter::showing(schema, query.system, query.view.clone(), own);
-        let sink = collect(writer, written.clone());
+        let paper = Arc::new(Mutex::new(Some(self.paper(layer, &at.version.schema, &query)?)));
+        let sink = collect(paper.clone());
         let known = self.store.count(at, &query.filter).await?;
         let filter = query.filter.clone();
         let scan = Scan { filter: query.filter, start: query.start, limit: Some(query.limit) };
         let end = self.viewed(at, scan, &query.view, sink).await?;
-        let features = Written::take(&written)?;
+        let body = finished(&paper).await?;
         let whole = end.next.is_none() && matches!(query.start, Start::Offset(0));
         let matched = match known {
             None if whole => Some(end.returned),
@@ -96,11 +115,38 @@ impl Items {
             ordinal,
             sort: query.view.sort_key(),
         });
-        Ok(Page { features, returned: end.returned, matched, next })
+        Ok(Page { body, returned: end.returned, matched, next })
+    }
+
+    /// The page without a feature that says how many match; cut at a border where one is given.
+    ///
+    /// # Errors
+    /// As [`Items::count`] and [`Items::cut_count`].
+    pub async fn hits(
+        &self,
+        layer: &Layer,
+        query: PageQuery,
+        outline: Option<&Outline>,
+    ) -> Result<Page> {
+        let own = &layer.at()?.version.schema;
+        let (matched, schema) = match outline {
+            None => (self.count(layer, &query.filter).await?, own.clone()),
+            Some(outline) => {
+                (self.cut_count(layer, &query.filter, outline).await?, cut_schema(own))
+            }
+        };
+        let body = finish(self.paper(layer, &schema, &query)?).await?;
+        Ok(Page { body, returned: 0, matched, next: None })
+    }
+
+    fn paper(&self, layer: &Layer, schema: &Schema, query: &PageQuery) -> Result<Paper> {
+        let (system, view) = (query.system.clone(), query.view.clone());
+        Paper::new(Sheet { layer, schema, form: query.form, system, view }, &self.scratch)
     }
 
     /// Shows rows in the order of a view, without their geometry where it leaves that out.
     async fn viewed(&self, at: &At, scan: Scan, view: &View, sink: RowSink) -> Result<ScanEnd> {
+        let (_waiting, sink) = Waiting::on(sink);
         match (&view.sort, view.no_geometry) {
             (Some(sort), no_geometry) => {
                 self.store.scan_sorted(at, scan, sort.clone(), !no_geometry, sink).await
@@ -117,12 +163,12 @@ impl Items {
         id: &str,
         system: System,
     ) -> Result<Option<Vec<u8>>> {
-        let at = layer.at()?;
-        let written = Arc::new(Mutex::new(Written::default()));
-        let writer = FeatureWriter::new(&at.version.schema, system);
-        let found = self.store.feature(at, id, collect(writer, written.clone())).await?;
-        let bytes = Written::take(&written)?;
-        Ok(found.then_some(bytes))
+        let schema = &layer.at()?.version.schema;
+        let sheet = Sheet { layer, schema, form: Form::Features, system, view: View::default() };
+        let paper = Arc::new(Mutex::new(Some(Paper::new(sheet, &self.scratch)?)));
+        let found = self.store.feature(layer.at()?, id, collect(paper.clone())).await?;
+        let body = finished(&paper).await?;
+        found.then(|| body.into_bytes()).transpose()
     }
 
     /// The layer as it was in another state, by the state's name, as long as that is kept: pages
@@ -178,96 +224,68 @@ impl Items {
     }
 }
 
-/// What a sink has written, and why it stopped if it had to.
-#[derive(Default)]
-struct Written {
-    bytes: Vec<u8>,
-    fault: Option<Error>,
-}
-
-impl Written {
-    fn with_capacity(bytes: usize) -> Self {
-        Self { bytes: Vec::with_capacity(bytes), fault: None }
-    }
-
-    fn take(written: &Mutex<Self>) -> Result<Vec<u8>> {
-        std::mem::take(&mut *written.lock().unwrap_or_else(PoisonError::into_inner)).into_bytes()
-    }
-
-    /// The bytes; a geometry that cannot be shown fails, it is never a hole in the answer.
-    fn into_bytes(self) -> Result<Vec<u8>> {
-        match self.fault {
-            Some(fault) => Err(fault),
-            None => Ok(self.bytes),
-        }
-    }
-
-    /// Writes a feature, with a comma before it where it is not the first.
-    fn add(
-        &mut self,
-        writer: &mut FeatureWriter,
-        id: &str,
-        values: &[ValueRef<'_>],
-        wkb: Option<&[u8]>,
-    ) -> ControlFlow<()> {
-        if !self.bytes.is_empty() {
-            self.bytes.extend_from_slice(b",\n");
-        }
-        match writer.write(id, values, wkb, &mut self.bytes) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(fault) => {
-                self.fault = Some(fault);
-                ControlFlow::Break(())
-            }
-        }
-    }
-}
-
-/// Writes features as GeoJSON in a system.
-struct FeatureWriter {
-    inner: geojson::FeatureWriter,
-    system: System,
-    scratch: Vec<u8>,
-    view: View,
-    /// Fields of the layer itself; what stands behind them is always shown.
-    own: usize,
-}
-
-impl FeatureWriter {
-    fn new(schema: &Schema, system: System) -> Self {
-        Self::showing(schema, system, View::default(), schema.fields.len())
-    }
-
-    fn showing(schema: &Schema, system: System, view: View, own: usize) -> Self {
-        let inner = geojson::FeatureWriter::new(&view.schema(schema, own));
-        let inner = match system.decimals() {
-            Some(decimals) => inner.with_decimals(decimals),
-            None => inner,
-        };
-        Self { inner, system, scratch: Vec::new(), view, own }
-    }
-
-    fn write(
-        &mut self,
-        id: &str,
-        values: &[ValueRef<'_>],
-        wkb: Option<&[u8]>,
-        out: &mut Vec<u8>,
-    ) -> Result<()> {
-        let wkb = wkb.filter(|_| !self.view.no_geometry);
-        let shown = wkb.map(|wkb| self.system.show(wkb, &mut self.scratch)).transpose()?;
-        let picked = self.view.values(values, self.own);
-        let values = picked.as_deref().unwrap_or(values);
-        self.inner
-            .try_write(id, values, shown, out)
-            .map_err(|broken| Error::fault("a stored geometry cannot be read", broken))
-    }
-}
-
-/// A sink that writes rows one after the other, with commas between them.
-fn collect(mut writer: FeatureWriter, written: Arc<Mutex<Written>>) -> RowSink {
-    Box::new(move |row| {
-        let mut out = written.lock().unwrap_or_else(PoisonError::into_inner);
-        out.add(&mut writer, row.id, row.values, row.wkb)
+/// A sink that writes rows one after the other.
+fn collect(paper: Arc<Mutex<Option<Paper>>>) -> RowSink {
+    Box::new(move |row| match paper.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+        Some(paper) => paper.add(row.id, row.values, row.wkb),
+        None => ControlFlow::Break(()),
     })
+}
+
+/// What was written, finished aside.
+async fn finished(paper: &Mutex<Option<Paper>>) -> Result<Spool> {
+    let paper = paper.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let paper = paper.ok_or_else(|| Error::broken("a page lost its paper"))?;
+    finish(paper).await
+}
+
+async fn finish(paper: Paper) -> Result<Spool> {
+    if !paper.takes_time() {
+        return paper.finish();
+    }
+    let done = tokio::task::spawn_blocking(move || paper.finish()).await;
+    done.map_err(|e| Error::fault("a page stopped", e))?
+}
+
+/// Ends a scan whose rows nobody waits for any more: the request that asked for them is gone.
+struct Waiting(Arc<AtomicBool>);
+
+impl Waiting {
+    /// The sink, as long as this is kept.
+    fn on(mut sink: RowSink) -> (Self, RowSink) {
+        let gone = Arc::new(AtomicBool::new(false));
+        let waiting = Self(gone.clone());
+        let sink: RowSink = Box::new(move |row| match gone.load(Ordering::Relaxed) {
+            true => ControlFlow::Break(()),
+            false => sink(row),
+        });
+        (waiting, sink)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Row;
+
+    #[test]
+    fn who_left_is_shown_no_more_rows() {
+        let seen = Arc::new(Mutex::new(0));
+        let count = seen.clone();
+        let (waiting, mut sink) = Waiting::on(Box::new(move |_| {
+            *count.lock().unwrap() += 1;
+            ControlFlow::Continue(())
+        }));
+        let row = Row { ordinal: 0, id: "1", values: &[], wkb: None };
+        assert!(sink(&row).is_continue() && sink(&row).is_continue());
+        drop(waiting);
+        assert!(sink(&row).is_break());
+        assert_eq!(*seen.lock().unwrap(), 2);
+    }
 }

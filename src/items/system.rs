@@ -3,7 +3,11 @@
 
 use crate::{
     error::{Error, Result},
-    formats::wkb::{self, Unmapped},
+    formats::{
+        geojson::METRE_DECIMALS,
+        wkb::{self, Unmapped},
+        write,
+    },
     geometry::crs::{Crs, Outside},
     model::BBox,
     query::{bbox_numbers, parse_bbox},
@@ -11,21 +15,20 @@ use crate::{
 };
 use geo_types::Coord;
 
-/// Decimals of a metre that are written: 0.1 mm, as nine of a degree are.
-const METRE_DECIMALS: u8 = 4;
-
 /// A system of coordinates with its order of axes.
 #[derive(Debug, Clone)]
 pub struct System {
     /// `None`: CRS84, as the store has it.
     crs: Option<Crs>,
     uri: String,
+    /// Whether coordinates are given in the order of axes of the authority.
+    authority: bool,
 }
 
 impl Default for System {
     fn default() -> Self {
         let uri = Crs::crs84().uri().unwrap_or_default();
-        Self { crs: None, uri }
+        Self { crs: None, uri, authority: true }
     }
 }
 
@@ -52,7 +55,7 @@ impl System {
             )));
         };
         let crs84 = crs.is_crs84() && !crs.authority_is_lat_lon();
-        Ok(Self { crs: (!crs84).then_some(crs), uri })
+        Ok(Self { crs: (!crs84).then_some(crs), uri, authority: true })
     }
 
     /// The URIs of the systems that have coordinates for some part of an extent, or of all of them;
@@ -101,17 +104,47 @@ impl System {
         self.crs.as_ref().filter(|crs| !crs.is_geographic()).map(|_| METRE_DECIMALS)
     }
 
-    /// A stored geometry (2D little-endian WKB in CRS84) in this system; `scratch` is what it may
-    /// be written to.
+    /// The same system with x before y, as files have it whatever the authority says.
+    pub(super) fn with_x_first(self) -> Self {
+        Self { authority: false, ..self }
+    }
+
+    /// The system as files spell it.
+    pub(super) fn spelled(&self) -> Result<write::System> {
+        let crs = self.crs.clone().unwrap_or_else(Crs::crs84);
+        let unknown = || Error::broken(format!("no text of {}", crs.name()));
+        let d = crs.definition().ok_or_else(unknown)?;
+        Ok(write::System {
+            code: d.code,
+            geographic: crs.is_geographic(),
+            wkt: d.wkt,
+            esri: d.esri,
+            projjson: d.projjson,
+        })
+    }
+
+    /// A stored geometry (2D little-endian WKB in CRS84) in this system, a single one put into a
+    /// multi one where that is wanted; `scratch` is what it may be written to.
     ///
     /// # Errors
     /// [`Error::Conflict`] where the system has no coordinates; [`Error::Fault`] when the bytes are
     /// no geometry.
-    pub(super) fn show<'a>(&self, stored: &'a [u8], scratch: &'a mut Vec<u8>) -> Result<&'a [u8]> {
-        let Some(crs) = &self.crs else { return Ok(stored) };
+    pub(super) fn show<'a>(
+        &self,
+        stored: &'a [u8],
+        multi: bool,
+        scratch: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8]> {
+        if self.crs.is_none() && !multi {
+            return Ok(stored);
+        }
         scratch.clear();
         scratch.extend_from_slice(stored);
-        let swapped = crs.authority_is_lat_lon();
+        if multi {
+            wkb::promote(scratch);
+        }
+        let Some(crs) = &self.crs else { return Ok(scratch) };
+        let swapped = self.authority && crs.authority_is_lat_lon();
         let mapped = wkb::map_in_place(scratch, |c| -> std::result::Result<_, Outside> {
             let c = crs.point_from_crs84(c)?;
             Ok(if swapped { Coord { x: c.y, y: c.x } } else { c })

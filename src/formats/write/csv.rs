@@ -1,5 +1,6 @@
 //! CSV as French desktops open it: UTF-8 with a byte order mark, `;` between fields, lines ended
-//! by CR LF (RFC 4180 but for the separator), and a decimal comma on request.
+//! by CR LF (RFC 4180 but for the separator). Another separator, a decimal comma and no mark on
+//! request.
 //!
 //! Text that a spreadsheet would run as a formula (it begins with `=`, `+`, `-`, `@`, a tab or a
 //! carriage return, and is no number) gets an apostrophe before it. Text that looks like a number
@@ -37,7 +38,7 @@ struct Layer {
 impl Csv {
     fn separate(&mut self, first: bool) {
         if !first {
-            self.chunk.push(b';');
+            self.chunk.push(self.options.separator);
         }
     }
 
@@ -71,8 +72,11 @@ impl Csv {
 
     /// A number's text, with the decimal mark asked for.
     fn decimal(&mut self, digits: &[u8]) {
-        let comma = self.options.decimal_comma;
+        let comma = self.options.decimal_comma && digits.contains(&b'.');
+        let quote: &[u8] = if comma && self.options.separator == b',' { b"\"" } else { b"" };
+        self.chunk.extend_from_slice(quote);
         self.chunk.extend(digits.iter().map(|b| if comma && *b == b'.' { b',' } else { *b }));
+        self.chunk.extend_from_slice(quote);
     }
 
     fn value(&mut self, value: ValueRef<'_>) {
@@ -98,13 +102,13 @@ impl Writer for Csv {
         if self.layer.is_some() {
             return Err(one_layer_only());
         }
-        self.chunk.extend_from_slice("\u{feff}".as_bytes());
+        if self.options.bom {
+            self.chunk.extend_from_slice("\u{feff}".as_bytes());
+        }
         let extra = self.options.place.columns(head);
         let names = head.schema.fields.iter().map(|f| f.name.as_str()).chain(extra.iter().copied());
         for (i, name) in names.enumerate() {
-            if i > 0 {
-                self.chunk.push(b';');
-            }
+            self.separate(i == 0);
             cell(name, &mut self.chunk);
         }
         self.chunk.extend_from_slice(b"\r\n");

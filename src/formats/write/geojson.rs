@@ -1,10 +1,11 @@
 //! GeoJSON (RFC 7946): a feature collection, a text sequence (RFC 8142), or one feature a line.
-//! Coordinates are CRS84, whatever the head says elsewhere: the format knows no other.
+//! The format knows no system but CRS84: files have no other. A page of features may, where a
+//! header of its answer says so (OGC API Features part 2).
 
 use super::{Head, Options, Row, Target, Writer, broken, io, no_layer, one_layer_only};
 use crate::{
     error::Result,
-    formats::geojson::{FeatureWriter, write_string},
+    formats::geojson::{FeatureWriter, METRE_DECIMALS, write_string},
 };
 use std::io::Write;
 
@@ -56,7 +57,11 @@ impl Writer for GeoJson {
         if self.features.is_some() {
             return Err(one_layer_only());
         }
-        self.features = Some(FeatureWriter::new(&head.schema));
+        let features = FeatureWriter::new(&head.schema);
+        self.features = Some(match head.system.geographic {
+            true => features,
+            false => features.with_decimals(METRE_DECIMALS),
+        });
         if self.form == Form::Collection {
             let out = &mut self.chunk;
             out.extend_from_slice(b"{\"type\":\"FeatureCollection\",\"name\":");

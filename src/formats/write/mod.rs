@@ -12,6 +12,7 @@
 
 mod archive;
 mod csv;
+mod facts;
 mod flatgeobuf;
 mod geojson;
 mod kit;
@@ -151,12 +152,23 @@ pub struct Target {
 }
 
 /// What may be asked of a format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// Whether tables (CSV) have a decimal comma.
     pub decimal_comma: bool,
     /// How tables (CSV, XLSX) show where a feature lies.
     pub place: Place,
+    /// What stands between the fields of CSV.
+    pub separator: u8,
+    /// Whether CSV begins with a byte order mark.
+    pub bom: bool,
+}
+
+impl Default for Options {
+    /// As spreadsheets in French expect.
+    fn default() -> Self {
+        Self { decimal_comma: false, place: Place::default(), separator: b';', bom: true }
+    }
 }
 
 /// A format that files are written in.

@@ -1,13 +1,14 @@
 //! Bytes that wait until a file can be written: in memory while they are few, then in a file of
-//! the scratch folder.
+//! the scratch folder. The file has no name once it is open (where the system allows it): nothing
+//! of it outlives the program.
 
 use super::io as fault;
 use crate::error::Result;
 use std::{
     fs::{File, OpenOptions},
+    hash::{BuildHasher, Hasher},
     io::{self, Read, Seek, SeekFrom, Write},
     path::Path,
-    sync::atomic::{AtomicU64, Ordering},
 };
 
 /// Bytes kept in memory.
@@ -23,14 +24,22 @@ pub struct Spool {
     /// Bytes in the file.
     filed: u64,
     path: std::path::PathBuf,
+    /// Bytes kept in memory.
+    memory: usize,
 }
 
 impl Spool {
     /// An empty one; makes no file before it must.
     pub fn new(scratch: &Path) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let name = format!("spool-{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        Self { tail: Vec::new(), file: None, filed: 0, path: scratch.join(name) }
+        Self::holding(scratch, MEMORY)
+    }
+
+    /// The same with so many bytes in memory.
+    pub fn holding(scratch: &Path, memory: usize) -> Self {
+        // Drawn: processes may share the folder.
+        let drawn = std::hash::RandomState::new().build_hasher().finish();
+        let path = scratch.join(format!(".socle-spool-{drawn:016x}"));
+        Self { tail: Vec::new(), file: None, filed: 0, path, memory }
     }
 
     /// Bytes in all.
@@ -45,20 +54,49 @@ impl Spool {
 
     /// Adds bytes.
     pub fn push(&mut self, bytes: &[u8]) -> Result<()> {
-        self.tail.extend_from_slice(bytes);
-        if self.tail.len() >= MEMORY { self.spill() } else { Ok(()) }
+        self.grow(|tail| {
+            tail.extend_from_slice(bytes);
+            Ok(())
+        })
+    }
+
+    /// Lets `write` add bytes at the end of what it is shown.
+    pub fn grow(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<()>) -> Result<()> {
+        write(&mut self.tail)?;
+        if self.tail.len() >= self.memory { self.spill() } else { Ok(()) }
+    }
+
+    /// All of it, where it never left memory.
+    ///
+    /// # Errors
+    /// The spool as it was, where it did.
+    pub fn into_memory(mut self) -> std::result::Result<Vec<u8>, Self> {
+        if self.file.is_some() { Err(self) } else { Ok(std::mem::take(&mut self.tail)) }
+    }
+
+    /// All of it, read into memory; after [`Spool::seal`].
+    pub fn into_bytes(self) -> Result<Vec<u8>> {
+        self.into_memory().or_else(|mut filed| {
+            let mut bytes = Vec::new();
+            filed.copy(&mut bytes).map(|()| bytes)
+        })
     }
 
     fn spill(&mut self) -> Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
             none => {
-                let file = OpenOptions::new()
-                    .read(true)
-                    .write(true)
-                    .create_new(true)
-                    .open(&self.path)
-                    .map_err(fault)?;
+                let open =
+                    || OpenOptions::new().read(true).write(true).create_new(true).open(&self.path);
+                let file = open().or_else(|e| match (e.kind(), self.path.parent()) {
+                    (io::ErrorKind::NotFound, Some(folder)) => {
+                        std::fs::create_dir_all(folder).and_then(|()| open())
+                    }
+                    _ => Err(e),
+                });
+                let file = file.map_err(fault)?;
+                #[cfg(unix)]
+                std::fs::remove_file(&self.path).map_err(fault)?;
                 none.insert(file)
             }
         };
@@ -122,6 +160,7 @@ fn read_at(mut file: &File, at: u64, into: &mut [u8]) -> io::Result<()> {
     file.read_exact(into)
 }
 
+#[cfg(not(unix))]
 impl Drop for Spool {
     fn drop(&mut self) {
         if self.file.take().is_some() {
@@ -151,8 +190,14 @@ mod tests {
             out.clear();
             spool.copy(&mut out).unwrap();
             assert_eq!(out.len() as u64, chunks * 1000);
-            assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), usize::from(chunks > 1000));
+            assert_eq!(spool.file.is_some(), chunks > 1000);
+            let left = std::fs::read_dir(dir.path()).unwrap().count();
+            assert_eq!(left, 0, "nothing is left behind, however the program ends");
+            assert_eq!(spool.into_bytes().unwrap(), out);
         }
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is left behind");
+        let mut far = Spool::holding(&dir.path().join("made/when/needed"), 4);
+        far.push(b"12345").unwrap();
+        far.seal().unwrap();
+        assert_eq!(far.into_memory().unwrap_err().into_bytes().unwrap(), b"12345");
     }
 }

@@ -1,8 +1,8 @@
 //! What operations share: parameters, headers, schemas, the problem.
 
 use super::super::{
-    collections::CRS84, links::media, params::name, problem::KINDS, scope, territories,
-    visit::Visit,
+    collections::CRS84, items::form, links::media, params::name, problem::KINDS, scope,
+    territories, visit::Visit,
 };
 use crate::{
     exports::FORMATS,
@@ -101,12 +101,13 @@ fn parameters(visit: &Visit) -> Value {
     })
 }
 
-/// What is shown of features, and in which order.
+/// What is shown of features, in which order and format.
 fn of_views(visit: &Visit) -> Value {
     let p = |name: &str, fr: &'static str, en: &'static str, schema: Value| {
         query_parameter(name, visit.words(fr, en), schema)
     };
     json!({
+        "items-f": p(name::F, "Format de la page ; GeoJSON sans lui, ou celui que « Accept » préfère", "Format of the page; GeoJSON without it, or the one that \"Accept\" prefers", json!({ "type": "string", "enum": form::names() })),
         "properties": p(name::PROPERTIES, "Champs montrés, séparés par des virgules ; tous sans ce paramètre", "Properties shown, separated by commas; all without it", json!({ "type": "array", "items": { "type": "string" } })),
         "skipGeometry": p(name::SKIP_GEOMETRY, "Sans géométrie", "Without geometry", json!({ "type": "boolean", "default": false })),
         "sortby": p(name::SORTBY, "Champs de tri, chacun précédé de « - » pour l'ordre décroissant", "Properties to sort by, each after \"-\" for descending order", json!({ "type": "array", "minItems": 1, "maxItems": 4, "items": { "type": "string" } })),

@@ -15,7 +15,18 @@ pub(super) struct Operation {
 
 const JSON_HTML: &[&str] = &[media::JSON, media::HTML];
 const SCHEMA_HTML: &[&str] = &[media::SCHEMA, media::HTML];
-pub(super) const GEO: &[&str] = &[media::GEOJSON, media::HTML];
+const GEO: &[&str] = &[media::GEOJSON, media::HTML];
+/// What pages of features may be, besides [`GEO`].
+pub(super) const FEATURES: &[&str] = &[
+    media::GEOJSON,
+    media::HTML,
+    "application/geo+json-seq",
+    "application/x-ndjson",
+    media::FGB,
+    media::CSV,
+];
+/// How CSV is written.
+const CSV: Group = &["separator", "bom", "decimal"];
 /// Names of shared parameters that go together.
 type Group = &'static [&'static str];
 /// Which territory, and how features are bound to it.
@@ -29,15 +40,17 @@ pub(super) const PAGE: &[Group] = &[
     &["limit", "bbox", "crs", "bbox-crs", "offset", "cursor"],
     TERRITORY,
     FILTER,
-    &["properties", "skipGeometry", "sortby", "resultType", "f"],
+    &["properties", "skipGeometry", "sortby", "resultType", "items-f", "geometry"],
+    CSV,
 ];
 const EXPORT: &[Group] =
-    &[&["export-format"], TERRITORY, FILTER, &["export-crs", "bbox", "decimal", "geometry"]];
+    &[&["export-format"], TERRITORY, FILTER, &["export-crs", "bbox", "geometry"], CSV];
 const EXPORT_ALL: &[Group] = &[
     &["export-format", "collections"],
     TERRITORY,
     FILTER,
-    &["export-crs", "bbox", "decimal", "geometry"],
+    &["export-crs", "bbox", "geometry"],
+    CSV,
 ];
 const KIT: &[Group] = &[&["collections"], TERRITORY, &["export-crs", "bbox"]];
 /// What an export may be; `application/octet-stream` stands for those without a common name.
@@ -50,13 +63,13 @@ pub(super) const OPERATIONS: [Operation; 44] = [
     Operation { path: path::API, id: "getApi", fr: "Cette définition", en: "This definition", refs: &[&["f"]], types: &[media::OPENAPI, media::HTML] },
     Operation { path: path::COLLECTIONS, id: "getCollections", fr: "Les couches", en: "The layers", refs: &[&["f"]], types: JSON_HTML },
     Operation { path: path::COLLECTION, id: "describeCollection", fr: "Une couche", en: "A layer", refs: &[&["f"]], types: JSON_HTML },
-    Operation { path: path::ITEMS, id: "getFeatures", fr: "Entités d'une couche", en: "Features of a layer", refs: PAGE, types: GEO },
+    Operation { path: path::ITEMS, id: "getFeatures", fr: "Entités d'une couche", en: "Features of a layer", refs: PAGE, types: FEATURES },
     Operation { path: path::ITEM, id: "getFeature", fr: "Une entité", en: "A feature", refs: &[&["f", "crs"]], types: GEO },
     Operation { path: path::FUNCTIONS, id: "getFunctions", fr: "Fonctions des filtres", en: "Functions of filters", refs: &[&["f"]], types: JSON_HTML },
     Operation { path: path::QUERYABLES, id: "getQueryables", fr: "Champs interrogeables", en: "Queryables", refs: &[&["f"]], types: SCHEMA_HTML },
     Operation { path: path::SORTABLES, id: "getSortables", fr: "Champs de tri", en: "Sortables", refs: &[&["f"]], types: SCHEMA_HTML },
     Operation { path: path::SCHEMA, id: "getSchema", fr: "Champs", en: "Fields", refs: &[&["f"]], types: SCHEMA_HTML },
-    Operation { path: path::STATS, id: "getStats", fr: "Chiffres par territoire", en: "Figures by territory", refs: &[&["by", "metric", "share"], TERRITORY, &["bbox"], FILTER, &["sort", "separator", "bom", "decimal", "stats-f"]], types: &[media::JSON, media::CSV, media::GEOJSON, media::HTML] },
+    Operation { path: path::STATS, id: "getStats", fr: "Chiffres par territoire", en: "Figures by territory", refs: &[&["by", "metric", "share"], TERRITORY, &["bbox"], FILTER, &["sort", "stats-f"], CSV], types: &[media::JSON, media::CSV, media::GEOJSON, media::HTML] },
     Operation { path: path::TILESETS, id: "collection.vector.getTileSetsList", fr: "Jeux de tuiles", en: "Tilesets", refs: &[&["f"]], types: JSON_HTML },
     Operation { path: path::TILESET, id: "collection.vector.getTileSet", fr: "Un jeu de tuiles", en: "A tileset", refs: &[&["f"]], types: JSON_HTML },
     Operation { path: path::TILE, id: "collection.vector.getTile", fr: "Une tuile (matrice, ligne, colonne)", en: "A tile (matrix, row, column)", refs: TILE, types: &[media::MVT] },
@@ -82,7 +95,7 @@ pub(super) const OPERATIONS: [Operation; 44] = [
     Operation { path: path::STYLES, id: "getStyles", fr: "Styles", en: "Styles", refs: &[&["f"]], types: JSON_HTML },
     Operation { path: path::STYLE, id: "getStyle", fr: "Un style MapLibre", en: "A MapLibre style", refs: &[], types: &[media::JSON] },
     Operation { path: path::TERRITORIES, id: "searchTerritories", fr: "Recherche de territoires", en: "Search for territories", refs: &[&["q", "level", "territories-limit", "f"]], types: JSON_HTML },
-    Operation { path: path::TABLE, id: "getTable", fr: "Un tableau : une ligne par territoire, une colonne par couche", en: "A table: one row per territory, one column per layer", refs: &[&["level", "columns", "show"], TERRITORY, FILTER, &["separator", "bom", "decimal", "table-f"]], types: &[media::JSON, media::CSV, media::XLSX, media::HTML] },
+    Operation { path: path::TABLE, id: "getTable", fr: "Un tableau : une ligne par territoire, une colonne par couche", en: "A table: one row per territory, one column per layer", refs: &[&["level", "columns", "show"], TERRITORY, FILTER, &["table-f"], CSV], types: &[media::JSON, media::CSV, media::XLSX, media::HTML] },
     Operation { path: path::FEED, id: "getFeed", fr: "Ce qui a changé, publication après publication (Atom)", en: "What changed, publication after publication (Atom)", refs: &[&["page"]], types: &[media::ATOM_TYPE] },
     Operation { path: path::RESOLVE, id: "describeResolve", fr: "Porter une table sur les territoires d'aujourd'hui : le formulaire", en: "Putting a table on today's territories: the form", refs: &[&["f"]], types: JSON_HTML },
     Operation { path: path::TERRITORY, id: "getTerritory", fr: "Un territoire", en: "A territory", refs: &[&["vintage", "territory-f"]], types: &[media::JSON, media::GEOJSON, media::HTML] },

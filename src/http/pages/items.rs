@@ -4,8 +4,13 @@ use super::trail;
 use crate::{
     catalog::Layer,
     error::{Error, Result},
-    http::{links::Link, params::encode, reply::number, visit::Visit},
-    items::Page,
+    http::{
+        items::{Around, form},
+        links::Link,
+        params::encode,
+        reply::number,
+        visit::Visit,
+    },
 };
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -21,11 +26,14 @@ struct Row {
 }
 
 /// `/collections/{id}/items`
-pub fn page(visit: &Visit, layer: &Layer, page: &Page, links: &[Link]) -> Result<String> {
-    let mut json = Vec::with_capacity(page.features.len() + 2);
-    json.push(b'[');
-    json.extend_from_slice(&page.features);
-    json.push(b']');
+pub fn page(
+    visit: &Visit,
+    layer: &Layer,
+    features: &[u8],
+    page: &Around,
+    links: &[Link],
+) -> Result<String> {
+    let json = [b"[", features, b"]"].concat();
     let rows: Vec<Row> =
         serde_json::from_slice(&json).map_err(|e| Error::fault("reading features back", e))?;
     let fields = &layer.at()?.version.schema.fields;
@@ -41,6 +49,9 @@ pub fn page(visit: &Visit, layer: &Layer, page: &Page, links: &[Link]) -> Result
                 None => { (number(page.returned, visit.lang())) " " (visit.words("entités sur cette page", "features on this page")) }
             }
             " · " a href=(visit.address(&["f"], &[("f", "json")])) { "GeoJSON" }
+            @for kind in form::files() {
+                " · " a href=(visit.address(&["f"], &[("f", kind.id)])) type=(kind.media) { (kind.title) }
+            }
         }
         div.table tabindex="0" role="region" aria-label=(title) {
             table {
