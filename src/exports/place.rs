@@ -5,7 +5,7 @@
 use super::{
     Exports, Inner, busy,
     order::Order,
-    results::{Beat, Ready},
+    results::{self, Beat, Ready, Taken},
     run::{Run, Still, Watch, given_up},
     scratch::Scratch,
 };
@@ -25,6 +25,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
+use tokio::sync::Notify;
 
 /// How often replicas are told of the progress.
 const BEAT: Duration = Duration::from_secs(1);
@@ -68,6 +69,8 @@ pub struct Ticket {
 
 /// An order that this process works on, or has.
 pub(super) struct Job {
+    /// Names this work on it.
+    who: String,
     watch: Arc<Watch>,
     of: AtomicU64,
     state: Mutex<State>,
@@ -84,7 +87,8 @@ enum State {
 
 impl Job {
     fn new(of: u64) -> Self {
-        Self { watch: Arc::default(), of: AtomicU64::new(of), state: Mutex::new(State::Waiting) }
+        let (of, state) = (AtomicU64::new(of), Mutex::new(State::Waiting));
+        Self { who: results::name(), watch: Arc::default(), of, state }
     }
 
     fn state(&self) -> State {
@@ -98,6 +102,7 @@ impl Job {
     /// How far it is, for the other replicas.
     fn beat(&self) -> Beat {
         Beat {
+            who: self.who.clone(),
             rows: self.watch.rows(),
             of: self.of.load(Ordering::Relaxed),
             bytes: self.watch.bytes(),
@@ -160,9 +165,13 @@ impl Exports {
             job
         };
         match self.0.results.take(&id, &job.beat()).await {
-            Ok(true) => {}
-            // Another replica was faster, or is done by now.
-            Ok(false) => {
+            Ok(Taken::Ours) => {}
+            Ok(Taken::Done(ready)) => {
+                self.drop_job(&id);
+                return Ok(Ticket { id, status: Status::Done(ready) });
+            }
+            // Another replica was faster.
+            Ok(Taken::Theirs) => {
                 self.drop_job(&id);
                 let status = self.standing(&id).await?.unwrap_or(Status::Waiting);
                 return Ok(Ticket { id, status });
@@ -222,6 +231,8 @@ impl Exports {
         if let Some(job) = self.job(id).filter(|job| job.is_under_way()) {
             job.watch.give_up();
             job.set(State::Cancelled(Instant::now()));
+            // The other replicas are not to wait for it.
+            self.0.results.leave(id, &job.who).await;
             return Ok(());
         }
         if self.0.results.ready(id).await?.is_some() {
@@ -267,11 +278,14 @@ pub(super) fn unknown() -> Error {
 /// Works on an order until it is finished, fails or is given up.
 async fn work(inner: Arc<Inner>, id: String, order: Order, job: Arc<Job>) {
     let begun = Instant::now();
-    let done = tokio::select! {
-        done = in_turn(&inner, &id, &order, &job) => done,
-        () = tell(&inner, &id, &job) => Err(given_up()),
+    let over = Notify::new();
+    let done = async {
+        let done = in_turn(&inner, &id, &order, &job).await;
+        over.notify_one();
+        done
     };
-    inner.results.forget(&id, "state").await;
+    let (done, ()) = tokio::join!(done, tell(&inner, &id, &job, &over));
+    inner.results.leave(&id, &job.who).await;
     let seconds = begun.elapsed().as_secs_f64();
     let outcome = match &done {
         Ok(_) => "done",
@@ -297,13 +311,14 @@ async fn work(inner: Arc<Inner>, id: String, order: Order, job: Arc<Job>) {
 
 /// Waits for its turn, then writes.
 async fn in_turn(inner: &Arc<Inner>, id: &str, order: &Order, job: &Arc<Job>) -> Result<Ready> {
-    match inner.workers.clone().acquire_owned().await {
-        Ok(_place) if !job.watch.is_given_up() => {
-            job.set(State::Running);
-            write(inner, id, order, job).await
-        }
-        _ => Err(given_up()),
-    }
+    let place = tokio::select! {
+        biased;
+        () = job.watch.gave_up() => return Err(given_up()),
+        place = inner.workers.clone().acquire_owned() => place,
+    };
+    let _place = place.map_err(|_| given_up())?;
+    job.set(State::Running);
+    write(inner, id, order, job).await
 }
 
 async fn write(inner: &Arc<Inner>, id: &str, order: &Order, job: &Arc<Job>) -> Result<Ready> {
@@ -319,17 +334,89 @@ async fn write(inner: &Arc<Inner>, id: &str, order: &Order, job: &Arc<Job>) -> R
     inner.results.keep(draft, id, order, written.rows).await
 }
 
-/// Tells the other replicas of the progress until one of them asks for the end, and waits for the
-/// writer to hear of it.
-async fn tell(inner: &Inner, id: &str, job: &Job) {
+/// Tells the other replicas of the progress until the work is over. It is given up when one of them
+/// asks for the end, or has taken it over; nothing more is told then.
+async fn tell(inner: &Inner, id: &str, job: &Job, over: &Notify) {
+    let work = over.notified();
+    let mut work = std::pin::pin!(work);
     loop {
-        tokio::time::sleep(BEAT).await;
-        if let Err(error) = inner.results.beat(id, &job.beat()).await {
-            tracing::debug!(cause = error.chain(), "an export's progress is not told");
+        tokio::select! {
+            () = &mut work => return,
+            () = tokio::time::sleep(BEAT) => {}
+        }
+        if job.watch.is_given_up() {
+            return;
+        }
+        match inner.results.beat(id, &job.beat()).await {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::warn!(order = id, "another replica took an export over");
+                job.watch.give_up();
+            }
+            Err(error) => {
+                tracing::debug!(cause = error.chain(), "an export's progress is not told");
+            }
         }
         if inner.results.is_stopped(id).await {
             job.watch.give_up();
-            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        blobs::Blobs,
+        config::{BlobSettings, ExportSettings},
+        formats::write::Options,
+        geometry::crs::Crs,
+        store::{border::Borders, embedded::EmbeddedStore},
+    };
+    use std::path::Path;
+
+    fn exports(dir: &Path) -> Exports {
+        let store: Arc<dyn crate::store::Store> = Arc::new(EmbeddedStore::open(dir).unwrap());
+        let borders = Arc::new(Borders::new(store.clone()));
+        let blobs = BlobSettings { path: dir.join("blobs"), s3: None };
+        let settings = ExportSettings { workers: 1, ..ExportSettings::default_in(dir) };
+        Exports::new(store, borders, Blobs::open(&blobs).unwrap(), settings, dir.to_owned())
+    }
+
+    fn order() -> Order {
+        Order {
+            parts: Vec::new(),
+            kind: Order::kind("csv").unwrap(),
+            crs: Crs::crs84(),
+            options: Options::default(),
+            extent: None,
+            vintage: 2025,
+            service: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_waiting_order_that_is_given_up_is_silent_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let exports = exports(dir.path());
+        let others = self::exports(dir.path());
+        let turn = exports.0.workers.clone().acquire_owned().await.unwrap();
+        let id = exports.place(order(), 0).await.unwrap().id;
+        assert!(matches!(others.status(&id).await, Ok(Status::Running { .. })));
+        exports.cancel(&id).await.unwrap();
+        assert!(matches!(exports.status(&id).await, Ok(Status::Cancelled)));
+        // Its turn never comes, yet nobody waits for it: here, elsewhere, however often its heart
+        // would have beaten since.
+        for _ in 0..2 {
+            assert!(matches!(others.status(&id).await, Err(Error::NotFound(_))));
+            tokio::time::sleep(BEAT + BEAT / 4).await;
+        }
+        assert_eq!(exports.0.workers.available_permits(), 0);
+        drop(turn);
+        // Asked for again, it is made.
+        others.place(order(), 0).await.unwrap();
+        while !matches!(others.status(&id).await.unwrap(), Status::Failed(_) | Status::Done(_)) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Finished exports among the shared files, and what replicas tell each other of those under way:
 //! `exports/<order>/file`, `…/about` (what the file is; written last), `…/state` (who works on it,
-//! how far), `…/stop` (somebody gave it up).
+//! how far), `…/stop` (somebody gave it up), `…/after-<who>` (who took it over from one that fell
+//! silent).
 
 use super::order::Order;
 use crate::{
@@ -11,12 +12,18 @@ use bytes::Bytes;
 use futures_util::Stream;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{ops::Range, time::Duration};
+use std::{
+    hash::{BuildHasher, Hasher, RandomState},
+    ops::Range,
+    time::Duration,
+};
 
 /// Bytes of a description.
 const SMALL: u64 = 64 << 10;
 /// A replica that says nothing of its work for so long has stopped.
 const SILENCE: Duration = Duration::from_secs(15);
+/// How many may have died one after the other while they took an order over.
+const HEIRS: usize = 8;
 
 /// A finished export.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,12 +45,40 @@ pub struct Ready {
 }
 
 /// How far an order is, as the replica that works on it says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Beat {
+    /// Names the work, among all that was ever begun on the order.
+    #[serde(default)]
+    pub(super) who: String,
     pub(super) rows: u64,
     pub(super) of: u64,
     pub(super) bytes: u64,
     pub(super) at: Timestamp,
+}
+
+impl Beat {
+    /// Whether whoever says so still works on it.
+    fn is_heard(&self) -> bool {
+        let silence = jiff::SignedDuration::try_from(SILENCE).unwrap_or_default();
+        Timestamp::now().duration_since(self.at) < silence
+    }
+}
+
+/// A name for a work that no other has.
+pub(super) fn name() -> String {
+    let half = || RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", half(), half())
+}
+
+/// What came of taking an order.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// It is this replica's to work on.
+    Ours,
+    /// Another one has it.
+    Theirs,
+    /// It was finished meanwhile.
+    Done(Ready),
 }
 
 /// The shared files of exports.
@@ -84,7 +119,6 @@ impl Results {
             until: made_at.checked_add(keep).unwrap_or(Timestamp::MAX),
         };
         self.put(id, "about", &ready).await?;
-        self.forget(id, "state").await;
         Ok(ready)
     }
 
@@ -101,35 +135,84 @@ impl Results {
         self.blobs.read(&key(id, "file")?, range).await
     }
 
-    /// Takes an order for this replica: `false` when another one has it. Where several try at once,
-    /// one has it; what a replica that fell silent had is free again.
+    /// Takes an order for this replica. Where several try at once, one has it; what a replica that
+    /// fell silent had is free again, for one.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the shared files are out of reach.
-    pub(super) async fn take(&self, id: &str, beat: &Beat) -> Result<bool> {
-        if !self.put_new(id, "state", beat).await? {
-            if self.heard(id).await?.is_some() {
-                return Ok(false);
+    pub(super) async fn take(&self, id: &str, beat: &Beat) -> Result<Taken> {
+        let ours = match self.put_new(id, "state", beat).await? {
+            true => true,
+            false => match self.state(id).await? {
+                Some(held) if held.is_heard() => false,
+                Some(silent) => self.succeed(id, silent, beat).await?,
+                // Forgotten just now: finished, or given up.
+                None => self.put_new(id, "state", beat).await?,
+            },
+        };
+        // Finished between the last look at it and now: whoever was, forgot its state only after.
+        if let Some(ready) = self.ready(id).await? {
+            if ours {
+                self.leave(id, &beat.who).await;
             }
-            self.forget(id, "state").await;
-            if !self.put_new(id, "state", beat).await? {
-                return Ok(false);
-            }
+            return Ok(Taken::Done(ready));
+        }
+        if !ours {
+            return Ok(Taken::Theirs);
         }
         self.forget(id, "stop").await;
+        Ok(Taken::Ours)
+    }
+
+    /// Takes an order over from a work that fell silent; `false` when another one did. Each work
+    /// has one heir, for good: files that say so are left to age.
+    async fn succeed(&self, id: &str, silent: Beat, beat: &Beat) -> Result<bool> {
+        let mut who = silent.who;
+        for _ in 0..HEIRS {
+            if self.put_new(id, &after(&who), beat).await? {
+                self.put(id, "state", beat).await?;
+                return Ok(true);
+            }
+            let heir: Option<Beat> = self.get(id, &after(&who)).await?;
+            // An heir tells of its progress where all do; one that is silent there too never came
+            // so far, or is gone as well.
+            let heard = self.state(id).await?.is_some_and(|s| s.is_heard());
+            match heir.filter(|heir| !heard && !heir.is_heard()) {
+                Some(silent) => who = silent.who,
+                None => return Ok(false),
+            }
+        }
+        Ok(false)
+    }
+
+    /// Tells the other replicas how far it is; `false` when one of them took the order over, this
+    /// one having been silent for too long.
+    pub(super) async fn beat(&self, id: &str, beat: &Beat) -> Result<bool> {
+        if self.blobs.stat(&key(id, &after(&beat.who))?).await?.is_some() {
+            return Ok(false);
+        }
+        self.put(id, "state", beat).await?;
         Ok(true)
     }
 
-    /// Tells the other replicas how far it is.
-    pub(super) async fn beat(&self, id: &str, beat: &Beat) -> Result<()> {
-        self.put(id, "state", beat).await
+    /// Says no more of a work, unless another one goes by the order's name by now.
+    pub(super) async fn leave(&self, id: &str, who: &str) {
+        match self.state(id).await {
+            Ok(Some(held)) if held.who != who => {}
+            _ => self.forget(id, "state").await,
+        }
     }
 
     /// How far another replica is that is still at it.
     pub(super) async fn heard(&self, id: &str) -> Result<Option<Beat>> {
-        let beat: Option<Beat> = self.get(id, "state").await?;
-        let silence = jiff::SignedDuration::try_from(SILENCE).unwrap_or_default();
-        Ok(beat.filter(|b| Timestamp::now().duration_since(b.at) < silence))
+        Ok(self.state(id).await?.filter(Beat::is_heard))
+    }
+
+    /// What was said last of the work on an order. Words of another release of the program are
+    /// those of nobody, long silent.
+    async fn state(&self, id: &str) -> Result<Option<Beat>> {
+        let text = self.text(id, "state").await?;
+        Ok(text.map(|text| serde_json::from_slice(&text).unwrap_or_default()))
     }
 
     /// Asks the replica that works on an order to give it up.
@@ -174,24 +257,35 @@ impl Results {
     }
 
     async fn put(&self, id: &str, name: &str, value: &impl Serialize) -> Result<()> {
-        self.blobs.put(&key(id, name)?, text(value)?, SMALL).await.map(drop)
+        self.blobs.put(&key(id, name)?, written(value)?, SMALL).await.map(drop)
     }
 
     /// Puts what is not there yet; `false` when it is.
     async fn put_new(&self, id: &str, name: &str, value: &impl Serialize) -> Result<bool> {
-        let put = self.blobs.put_new(&key(id, name)?, text(value)?, SMALL).await?;
+        let put = self.blobs.put_new(&key(id, name)?, written(value)?, SMALL).await?;
         Ok(put.is_some())
     }
 
     async fn get<T: DeserializeOwned>(&self, id: &str, name: &str) -> Result<Option<T>> {
-        let Some(reader) = self.blobs.read(&key(id, name)?, None).await? else { return Ok(None) };
         // One of another release of the program is as if it were not there.
-        Ok(serde_json::from_slice(&reader.bytes().await?).ok())
+        Ok(self.text(id, name).await?.and_then(|text| serde_json::from_slice(&text).ok()))
+    }
+
+    async fn text(&self, id: &str, name: &str) -> Result<Option<Vec<u8>>> {
+        match self.blobs.read(&key(id, name)?, None).await? {
+            Some(reader) => reader.bytes().await.map(Some),
+            None => Ok(None),
+        }
     }
 }
 
+/// The file that names the heir of a work.
+fn after(who: &str) -> String {
+    format!("after-{who}")
+}
+
 /// A value as a stream of one piece of JSON.
-fn text<V: Serialize>(value: &V) -> Result<impl Stream<Item = Result<Bytes>> + use<V>> {
+fn written<V: Serialize>(value: &V) -> Result<impl Stream<Item = Result<Bytes>> + use<V>> {
     let text = serde_json::to_vec(value).map_err(|e| Error::fault("an export's state", e))?;
     Ok(futures_util::stream::iter([Ok(Bytes::from(text))]))
 }
@@ -203,4 +297,108 @@ fn key(id: &str, name: &str) -> Result<Key> {
         return Err(super::place::unknown());
     }
     format!("exports/{id}/{name}").parse().map_err(|_| Error::broken("a key of an export"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::BlobSettings;
+    use std::sync::Arc;
+
+    const ID: &str = "0a1b";
+
+    fn results(dir: &std::path::Path) -> Arc<Results> {
+        let blobs = Blobs::open(&BlobSettings { path: dir.to_path_buf(), s3: None }).unwrap();
+        Arc::new(Results::new(blobs, Duration::from_secs(3600), 1 << 20))
+    }
+
+    fn beat(at: Timestamp) -> Beat {
+        Beat { who: name(), at, ..Beat::default() }
+    }
+
+    fn silent() -> Beat {
+        beat(Timestamp::now() - 2 * SILENCE)
+    }
+
+    /// Many take at once, each with a replica's own view of the files.
+    async fn takers(dir: &std::path::Path) -> usize {
+        let gate = Arc::new(tokio::sync::Barrier::new(8));
+        let tasks: Vec<_> = (0..8)
+            .map(|_| {
+                let (results, gate) = (results(dir), gate.clone());
+                tokio::spawn(async move {
+                    gate.wait().await;
+                    results.take(ID, &beat(Timestamp::now())).await.unwrap() == Taken::Ours
+                })
+            })
+            .collect();
+        let mut ours = 0;
+        for task in tasks {
+            ours += usize::from(task.await.unwrap());
+        }
+        ours
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn one_of_many_takes_what_a_dead_replica_had() {
+        for round in 0..40 {
+            let dir = tempfile::tempdir().unwrap();
+            let files = results(dir.path());
+            if round % 2 == 0 {
+                files.put(ID, "state", &silent()).await.unwrap();
+            }
+            assert_eq!(takers(dir.path()).await, 1, "round {round}");
+            // It is heard of: nobody else takes it.
+            assert_eq!(takers(dir.path()).await, 0, "round {round}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_replica_that_dies_while_it_takes_over_is_followed_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = results(dir.path());
+        let (first, second) = (silent(), silent());
+        files.put(ID, "state", &first).await.unwrap();
+        files.put(ID, &after(&first.who), &second).await.unwrap();
+        let third = beat(Timestamp::now());
+        assert_eq!(files.take(ID, &third).await.unwrap(), Taken::Ours);
+        // Those before it hear of that when they come back, and leave its state alone.
+        assert!(!files.beat(ID, &first).await.unwrap());
+        assert!(!files.beat(ID, &second).await.unwrap());
+        files.leave(ID, &first.who).await;
+        assert_eq!(files.heard(ID).await.unwrap(), Some(third.clone()));
+        assert!(files.beat(ID, &third).await.unwrap());
+        files.leave(ID, &third.who).await;
+        assert_eq!(files.heard(ID).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn words_of_another_release_are_taken_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = results(dir.path());
+        files.put(ID, "state", &serde_json::json!({ "other": 1 })).await.unwrap();
+        assert_eq!(takers(dir.path()).await, 1);
+    }
+
+    #[tokio::test]
+    async fn what_was_finished_between_a_look_and_taking_it_is_not_made_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = results(dir.path());
+        assert_eq!(files.ready(ID).await.unwrap(), None);
+        // Now the other replica ends: the file, what it is, its state gone.
+        files.put(ID, "file", &"abc").await.unwrap();
+        let now = Timestamp::now();
+        let ready = Ready {
+            id: ID.to_owned(),
+            name: "a.csv".to_owned(),
+            media: "text/csv".to_owned(),
+            bytes: 5,
+            rows: 1,
+            made_at: now,
+            until: now + SILENCE,
+        };
+        files.put(ID, "about", &ready).await.unwrap();
+        assert_eq!(files.take(ID, &beat(now)).await.unwrap(), Taken::Done(ready));
+        assert_eq!(files.heard(ID).await.unwrap(), None);
+    }
 }

@@ -26,6 +26,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
+use tokio::sync::Notify;
 
 /// Rows read at a time.
 const BATCH: u64 = 5_000;
@@ -36,6 +37,7 @@ pub struct Watch {
     rows: AtomicU64,
     bytes: AtomicU64,
     given_up: AtomicBool,
+    told: Notify,
 }
 
 impl Watch {
@@ -51,12 +53,22 @@ impl Watch {
 
     /// Asks for the end.
     pub fn give_up(&self) {
-        self.given_up.store(true, Ordering::Relaxed);
+        self.given_up.store(true, Ordering::Release);
+        self.told.notify_waiters();
+    }
+
+    /// Ready once the end was asked for.
+    pub(super) async fn gave_up(&self) {
+        let told = self.told.notified();
+        // Notified from here on: what was asked before this line is seen by the next.
+        if !self.is_given_up() {
+            told.await;
+        }
     }
 
     /// Whether the end was asked for.
     pub fn is_given_up(&self) -> bool {
-        self.given_up.load(Ordering::Relaxed)
+        self.given_up.load(Ordering::Acquire)
     }
 }
 
