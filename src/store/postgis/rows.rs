@@ -269,7 +269,7 @@ impl<'a> Shower<'a> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::{
         model::{
@@ -281,7 +281,7 @@ mod tests {
     use std::sync::Arc;
 
     /// A version whose fields bear the given names.
-    fn open(names: &[String]) -> OpenVersion {
+    pub(in super::super) fn version(names: &[String]) -> Version {
         let now = jiff::Timestamp::UNIX_EPOCH;
         let source = Harvested {
             path: "".into(),
@@ -296,7 +296,7 @@ mod tests {
             checked_at: now,
         };
         let field = |n: &String| Field { name: n.clone(), kind: FieldKind::Text };
-        let version = Version {
+        Version {
             id: VersionId::new(now, "0"),
             source,
             options_hash: String::new(),
@@ -312,7 +312,11 @@ mod tests {
             report: Report::default(),
             temporal: None,
             live: None,
-        };
+        }
+    }
+
+    /// The same, open.
+    fn open(names: &[String]) -> OpenVersion {
         let storage = Storage {
             format: FORMAT,
             id: Column::Text,
@@ -321,7 +325,7 @@ mod tests {
             without_geometry: 0,
             bands: vec![12],
         };
-        OpenVersion::new(7, 8, 0, Arc::new(version), storage)
+        OpenVersion::new(7, 8, 0, Arc::new(version(names)), storage)
     }
 
     /// Every text that reading such a version, or making its table, sends to the server.

@@ -19,6 +19,7 @@ mod form;
 mod judge;
 mod look;
 mod placed;
+mod reaches;
 mod select;
 mod shape;
 mod tile;
@@ -48,6 +49,7 @@ use crate::{
 use figures::Figures;
 use form::Form;
 use moka::sync::Cache;
+use reaches::Reaches;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{
@@ -74,9 +76,7 @@ pub(super) struct Tables {
     defs: BTreeMap<LayerId, LayerDef>,
     forms: Mutex<HashMap<LayerId, Vec<Arc<Form>>>>,
     refused: Mutex<HashMap<LayerId, Text>>,
-    /// Serials of the attachments in force, by layer and name; and of those before, for answers
-    /// under way.
-    reaches: Mutex<[HashMap<(LayerId, String), i64>; 2]>,
+    reaches: Reaches,
     /// Raised when this process sees another form: the store's generation does not say that.
     epoch: AtomicU64,
     wake: Notify,
@@ -96,7 +96,7 @@ impl Tables {
             defs: defs.iter().map(|def| (def.id.clone(), def.clone())).collect(),
             forms: Mutex::default(),
             refused: Mutex::default(),
-            reaches: Mutex::default(),
+            reaches: Reaches::default(),
             epoch: AtomicU64::new(0),
             wake: Notify::new(),
             looked: OnceCell::new(),
@@ -169,18 +169,9 @@ impl Tables {
         form
     }
 
+    /// The serial of a state's attachments.
     fn reach(&self, at: &At) -> Option<i64> {
-        let reaches = self.reaches.lock().unwrap_or_else(PoisonError::into_inner);
-        let name = (at.layer.clone(), at.reach.clone());
-        reaches.iter().find_map(|known| known.get(&name).copied())
-    }
-
-    /// Notes the attachments in force.
-    fn keep_reaches(&self, found: HashMap<(LayerId, String), i64>) {
-        let mut known = self.reaches.lock().unwrap_or_else(PoisonError::into_inner);
-        if known[0] != found {
-            known[1] = std::mem::replace(&mut known[0], found);
-        }
+        self.reaches.of(at)
     }
 }
 
@@ -253,7 +244,7 @@ pub(super) async fn current(inner: &Arc<Inner>, all: &mut BTreeMap<LayerId, At>)
             &[(&layers, Type::TEXT_ARRAY)],
         )
         .await?;
-    let mut reaches = HashMap::new();
+    let mut serials: HashMap<LayerId, i64> = HashMap::new();
     let mut found: BTreeMap<LayerId, (Live, i64, Figures, String)> = BTreeMap::new();
     for row in &rows {
         let Ok(layer) = cell::<&str>(row, 0)?.parse::<LayerId>() else { continue };
@@ -263,7 +254,7 @@ pub(super) async fn current(inner: &Arc<Inner>, all: &mut BTreeMap<LayerId, At>)
                 .map_err(|e| Error::fault("the figures of a table", e))?;
             let reach = cell::<Option<String>>(row, 6)?.unwrap_or_default();
             if let Some(serial) = cell::<Option<i64>>(row, 5)? {
-                reaches.insert((layer.clone(), reach.clone()), serial);
+                serials.insert(layer.clone(), serial);
             }
             let cells = Cells { base: number(2)?, ..Cells::default() };
             let live =
@@ -276,12 +267,14 @@ pub(super) async fn current(inner: &Arc<Inner>, all: &mut BTreeMap<LayerId, At>)
             live.cells.touched.insert((x.unsigned_abs(), y.unsigned_abs()), number(10)?);
         }
     }
+    let mut reaches = Vec::with_capacity(serials.len());
     for (layer, (live, changed, figures, reach)) in found {
         if let Some(at) = state(inner, &layer, live, changed, &figures, reach) {
+            reaches.extend(serials.get(&layer).map(|serial| (at.clone(), *serial)));
             all.insert(layer, at);
         }
     }
-    inner.tables.keep_reaches(reaches);
+    inner.tables.reaches.keep(&reaches);
     Ok(())
 }
 
