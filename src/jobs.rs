@@ -18,7 +18,11 @@ use crate::{
     text,
 };
 pub use reference::{Loaded, Preview};
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
 
 /// A delivery that keeps less than this share of the rows in force is held back (DESIGN §3.3).
 const SUSPICIOUS_SHARE: f64 = 0.5;
@@ -33,6 +37,8 @@ pub struct Jobs {
     pub store: Arc<dyn Store>,
     /// Reads, checks and attaches under the territory reference in force.
     pub importer: Arc<Importer>,
+    /// What keeps layers from being attached, as the log was told of it.
+    pub troubles: Mutex<BTreeMap<LayerId, String>>,
 }
 
 /// How to harvest.

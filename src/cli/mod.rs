@@ -145,5 +145,6 @@ fn jobs_over(
         importer: Importer::new(reference, settings.harvest.max_unpacked)
             .with_levels(settings.levels.clone())
             .into(),
+        troubles: std::sync::Mutex::default(),
     }
 }

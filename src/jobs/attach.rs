@@ -4,13 +4,13 @@
 
 use super::{Jobs, blocking};
 use crate::{
-    error::Result,
+    error::{Error, Result},
     import::Borders,
-    model::{LayerDef, Progress, live::reach_basis},
+    model::{LayerDef, LayerId, Progress, live::reach_basis},
     store::{At, Claim, Reach},
     text,
 };
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 impl Jobs {
     /// Attaches again the published tables that were edited since they last were, or whose
@@ -30,32 +30,59 @@ impl Jobs {
         let reference = self.importer.follow(&*self.store).await?;
         let borders = Arc::new(self.borders().await?);
         let mut current = self.store.current().await?;
+        // One layer's trouble keeps no other from being attached.
+        let mut trouble = None;
         for def in layers {
             let Some(at) = current.remove(&def.id) else { continue };
-            // A layer whose columns no longer fit its declaration waits for its next harvest.
-            let wanted = self.importer.reach_id(&at, def, &borders);
-            if wanted.as_ref().is_ok_and(|wanted| *wanted == at.reach) {
-                continue;
+            let done = async {
+                // A layer whose columns no longer fit its declaration waits for its next harvest.
+                let wanted = |at: &At| self.importer.reach_id(at, def, &borders);
+                if wanted(&at).is_ok_and(|wanted| wanted == at.reach) {
+                    return Ok(true);
+                }
+                let Some(claim) = self.store.claim(&def.id).await? else { return Ok(true) };
+                // Under another reference the borders mean something else: the next run begins anew.
+                if !Arc::ptr_eq(&reference, &self.importer.follow(&*self.store).await?) {
+                    return Ok(false);
+                }
+                // Another process may have done it since.
+                let mut current = self.store.current().await?;
+                let Some(at) = current.remove(&def.id) else { return Ok(true) };
+                if wanted(&at).is_ok_and(|wanted| wanted == at.reach) {
+                    return Ok(true);
+                }
+                let id = &def.id;
+                progress.stage(text!("Rattachement de {id}", "Attaching {id}"), None);
+                let done = self.attach_one(def, &claim, &at, &borders).await;
+                progress.finish();
+                done.map(|()| true)
+            };
+            let done = done.await;
+            match self.note_trouble(&def.id, done) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => trouble = trouble.or(Some(error)),
             }
-            let Some(claim) = self.store.claim(&def.id).await? else { continue };
-            // Under another reference the borders mean something else: the next run begins anew.
-            if !Arc::ptr_eq(&reference, &self.importer.follow(&*self.store).await?) {
-                return Ok(());
-            }
-            // Another process may have done it since.
-            let Some(at) = self.store.current().await?.remove(&def.id) else { continue };
-            if self.importer.reach_id(&at, def, &borders).is_ok_and(|wanted| wanted == at.reach) {
-                continue;
-            }
-            progress.stage(
-                text!("Rattachement de {fr}", "Attaching {en}", fr = def.id, en = def.id),
-                None,
-            );
-            let done = self.attach_one(def, &claim, &at, &borders).await;
-            progress.finish();
-            done?;
         }
-        Ok(())
+        trouble.map_or(Ok(()), Err)
+    }
+
+    /// Says a layer's trouble in the log, once for as long as it stays the same.
+    fn note_trouble<T>(&self, layer: &LayerId, done: Result<T>) -> Result<T> {
+        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        match &done {
+            Ok(_) => drop(troubles.remove(layer)),
+            // They pass.
+            Err(Error::Busy { .. } | Error::Unavailable(_)) => {}
+            Err(error) => {
+                let cause = error.chain();
+                if troubles.get(layer) != Some(&cause) {
+                    tracing::warn!(%layer, cause, "a layer is not attached");
+                    troubles.insert(layer.clone(), cause);
+                }
+            }
+        }
+        done
     }
 
     async fn attach_one(
@@ -98,7 +125,16 @@ impl Jobs {
         if at.reach.is_empty() || reach_basis(&wanted) != reach_basis(&at.reach) {
             return Ok(false);
         }
-        let Some(touched) = self.store.touched(at).await? else { return Ok(false) };
+        let touched = match self.store.touched(at).await {
+            Ok(Some(touched)) => touched,
+            Ok(None) => return Ok(false),
+            // Making all does not need what could not be read.
+            Err(error @ Error::Fault { .. }) => {
+                tracing::warn!(layer = %def.id, cause = error.chain(), "all rows are attached again");
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        };
         let touched = Arc::new(touched);
         let made = {
             let (store, importer, borders) =
