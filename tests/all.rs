@@ -20,6 +20,7 @@ macro_rules! over_both {
 }
 
 mod agree;
+mod announced;
 mod architecture;
 mod blobs;
 mod borders;

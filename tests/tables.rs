@@ -11,6 +11,7 @@ use proptest::{prelude::*, strategy::ValueTree};
 use serde_json::Value;
 use std::{
     fs,
+    process::{Child, Command},
     time::{Duration, Instant},
 };
 
@@ -29,7 +30,13 @@ impl Place {
     }
 
     /// Over the database at an address, with more keys of `[store]`.
-    fn over(server: &'static Postgres, url: &str, store: &str, sql: &str, tables: &str) -> Self {
+    pub fn over(
+        server: &'static Postgres,
+        url: &str,
+        store: &str,
+        sql: &str,
+        tables: &str,
+    ) -> Self {
         let database = url.rsplit('/').next().unwrap().to_owned();
         server.sql(&database, sql);
         let site = Site::over(url, &format!("lease_s = 1\n{store}"));
@@ -89,6 +96,24 @@ impl Place {
 
     pub fn sql(&self, sql: &str) -> String {
         self.server.sql(&self.database, sql)
+    }
+
+    /// A session that runs a statement, until it is dropped.
+    pub fn session(&self, sql: &str) -> Session {
+        let url = self.server.url(&self.database);
+        let run = Command::new("psql").args(["-X", "-q", "-d", &url, "-c", sql]).spawn();
+        Session(run.expect("psql runs"))
+    }
+}
+
+/// A session of the database; it ends with this.
+pub struct Session(Child);
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // Interrupted rather than killed: psql then cancels what it runs.
+        let _ = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status();
+        let _ = self.0.wait();
     }
 }
 

@@ -6,6 +6,7 @@ use crate::{
     support::{Server, send},
     tables::{MAIRIES, Place, SOON, ids},
 };
+use std::{cell::RefCell, collections::BTreeMap};
 
 /// Beside the town halls, attached by location: shops with a key of two columns and a code, edited
 /// without a word; and a view of them.
@@ -42,6 +43,8 @@ struct Pair {
     place: Place,
     replicas: [Server; 2],
     ports: [u16; 2],
+    /// Rows that have to be attached by now, by layer.
+    due: RefCell<BTreeMap<String, u64>>,
 }
 
 impl Pair {
@@ -53,7 +56,7 @@ impl Pair {
         let text = std::fs::read_to_string(&main).unwrap();
         std::fs::write(&main, text.replace(&ports[0].to_string(), &ports[1].to_string())).unwrap();
         let second = place.site.serve();
-        Self { place, replicas: [first, second], ports }
+        Self { place, replicas: [first, second], ports, due: RefCell::default() }
     }
 
     /// Rows of a layer attached so far, by both.
@@ -90,14 +93,16 @@ impl Pair {
         last
     }
 
-    /// Runs an edit, waits for its answer, and gives how many rows were attached for it.
-    fn edit(&self, layer: &str, sql: &str, territory: &str, wanted: &[&str]) -> u64 {
-        let before = self.attached(layer);
+    /// Runs an edit and waits for its answer, and until just so many rows were attached for it. One
+    /// too many that comes late is found by the edit after it.
+    fn edit(&self, layer: &str, sql: &str, territory: &str, wanted: &[&str], rows: u64) {
+        let mut due = self.due.borrow_mut();
+        let due = due.entry(layer.to_owned()).or_insert_with(|| self.attached(layer));
+        *due += rows;
         self.place.sql(sql);
         self.both_answer(layer, territory, wanted);
-        // Counted once they are in force.
-        std::thread::sleep(std::time::Duration::from_millis(100));
-        self.attached(layer) - before
+        let told = self.replicas[0].until(SOON, |_| self.attached(layer) == *due);
+        assert!(told, "{sql}: {} of {due}", self.attached(layer));
     }
 
     /// The attachments in force, as the database holds them; and again once all were made anew,
@@ -137,37 +142,40 @@ fn only_touched_rows_are_attached_again_and_a_lost_word_is_caught() {
 
 fn announced(pair: &Pair) {
     pair.settles("mairies");
-    let edit =
-        |sql: &str, territory: &str, wanted: &[&str]| pair.edit("mairies", sql, territory, wanted);
+    let edit = |sql: &str, territory: &str, wanted: &[&str], rows: u64| {
+        pair.edit("mairies", sql, territory, wanted, rows);
+    };
     // Moved, added, deleted; a row without a place gets one.
     let to_lens = "SET geom = (SELECT geom FROM gestion.mairies WHERE id = 2)";
     let moved = format!("UPDATE gestion.mairies {to_lens} WHERE id = 1");
-    assert_eq!(edit(&moved, "com:62498", &["1", "2"]), 1);
+    edit(&moved, "com:62498", &["1", "2"], 1);
     let added = "INSERT INTO gestion.mairies (id, nom, geom) SELECT 9, 'Lens 2', geom FROM gestion.mairies WHERE id = 2";
-    assert_eq!(edit(added, "com:62498", &["1", "2", "9"]), 1);
-    assert_eq!(edit("DELETE FROM gestion.mairies WHERE id = 2", "com:62498", &["1", "9"]), 0);
+    edit(added, "com:62498", &["1", "2", "9"], 1);
+    edit("DELETE FROM gestion.mairies WHERE id = 2", "com:62498", &["1", "9"], 0);
     let placed = "UPDATE gestion.mairies SET geom = (SELECT geom FROM gestion.mairies WHERE id = 9) WHERE id = 6";
-    assert_eq!(edit(placed, "com:62498", &["1", "6", "9"]), 1);
+    edit(placed, "com:62498", &["1", "6", "9"], 1);
     // Two statements, one of them on a key that changes.
     let rekeyed = "UPDATE gestion.mairies SET id = 10 WHERE id = 9; UPDATE gestion.mairies SET geom = NULL WHERE id = 6";
-    assert_eq!(edit(rekeyed, "com:62498", &["1", "10"]), 2);
+    edit(rekeyed, "com:62498", &["1", "10"], 2);
     // The cable was cut: replicas hear nothing, and look by themselves.
     pair.place.sql(
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
          WHERE datname = current_database() AND query LIKE 'LISTEN%'",
     );
-    assert_eq!(edit("DELETE FROM gestion.mairies WHERE id = 10", "com:62498", &["1"]), 0);
+    edit("DELETE FROM gestion.mairies WHERE id = 10", "com:62498", &["1"], 0);
     // Triggers that do not fire: the database's own count of rows gives the edit away.
     let silent = format!(
         "SET session_replication_role = replica; UPDATE gestion.mairies {} WHERE id = 3",
         to_lens.replace("id = 2", "id = 1")
     );
-    assert_eq!(edit(&silent, "com:62498", &["1", "3"]), 1);
+    edit(&silent, "com:62498", &["1", "3"], 1);
     // All gone, then some again.
-    assert_eq!(edit("TRUNCATE gestion.mairies", "fr", &[]), 0);
+    edit("TRUNCATE gestion.mairies", "fr", &[], 0);
     let again = "INSERT INTO gestion.mairies (id, nom, geom) VALUES (1, 'Lille',
         ST_Transform(ST_SetSRID(ST_MakePoint(3.0573, 50.6305), 4326), 2154)), (2, 'Nulle part', NULL)";
-    assert_eq!(edit(again, "com:59350", &["1"]), 2);
+    edit(again, "com:59350", &["1"], 2);
+    // Nothing was attached for nothing since.
+    assert_eq!(pair.settles("mairies"), pair.due.borrow()["mairies"]);
 }
 
 fn unannounced(pair: &Pair) {

@@ -19,6 +19,13 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 /// do not pile up on it.
 const MAX_AGE: Duration = Duration::from_secs(1800);
 
+/// How values become text on a connection, whatever the server, the database or the role say: ids
+/// are text, and triggers write them alike (`announce_edit`).
+const WRITTEN: &str = "SET \"TimeZone\" = 'UTC'; SET \"DateStyle\" = 'ISO, MDY'";
+/// The same of what a pooler in transaction mode does not keep to its client.
+const WRITTEN_ALONE: &str =
+    "SET \"IntervalStyle\" = 'postgres'; SET extra_float_digits = 1; SET bytea_output = 'hex'";
+
 /// Where to connect, checked.
 #[derive(Clone)]
 pub(super) struct Address {
@@ -83,9 +90,20 @@ impl Connections {
             // The connection used last is the warmest; the others may go idle and leave.
             queue_mode: QueueMode::Lifo,
         };
+        let written = match settings.pgbouncer {
+            true => WRITTEN.to_owned(),
+            false => format!("{WRITTEN}; {WRITTEN_ALONE}"),
+        };
         let pool = Pool::builder(manager)
             .config(config)
             .runtime(Runtime::Tokio1)
+            // Not as an option of the connection: poolers turn connections with options away.
+            .post_create(Hook::async_fn(move |object, _| {
+                let written = written.clone();
+                Box::pin(
+                    async move { object.batch_execute(&written).await.map_err(HookError::Backend) },
+                )
+            }))
             .pre_recycle(Hook::sync_fn(|_, metrics| {
                 if metrics.age() > MAX_AGE {
                     return Err(HookError::message("too old"));

@@ -73,6 +73,11 @@ impl Failed {
             || self.is(&tokio_postgres::error::SqlState::INVALID_PARAMETER_VALUE)
     }
 
+    /// Whether a value was none of the type it was to be of.
+    pub(super) fn is_of_data(&self) -> bool {
+        matches!(self, Self::Database(e) if e.code().is_some_and(|c| c.code().starts_with("22")))
+    }
+
     pub(super) fn is_lost(&self) -> bool {
         match self {
             Self::Database(e) => fault::is_lost(e),

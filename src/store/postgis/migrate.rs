@@ -22,6 +22,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0004_changes.sql"),
     include_str!("migrations/0005_touched.sql"),
     include_str!("migrations/0006_reference.sql"),
+    include_str!("migrations/0007_trusted.sql"),
 ];
 
 /// PostgreSQL's `server_version_num` of the oldest served.

@@ -44,29 +44,23 @@ pub(in super::super) async fn load_reach(
     let vintage = reach.vintage.map(i32::from);
     let mut link = inner.write_link().await?;
     let work = async {
+        // As long as nobody sees it nothing is locked: the claim is looked at last.
         link.begin(inner.role()).await?;
-        claims::assure(&mut link, names, claim).await?;
         let marked = names.sql(
-            "UPDATE {s}live_reaches SET id = $2, revision = $3, vintage = $4
-             WHERE layer = $1 AND id = '' AND revision = $3 AND serial = (
-               SELECT max(serial) FROM {s}live_reaches WHERE layer = $1) RETURNING serial",
+            "SELECT serial FROM {s}live_reaches WHERE layer = $1 AND id = '' AND revision = $2
+               AND serial = (SELECT max(serial) FROM {s}live_reaches WHERE layer = $1)",
         );
         let bare = names.sql(
-            "INSERT INTO {s}live_reaches (layer, id, revision, vintage)
-             VALUES ($1, $2, $3, $4) RETURNING serial",
+            "INSERT INTO {s}live_reaches (layer, id, revision) VALUES ($1, '', $2) RETURNING serial",
         );
         let layer = claim.layer.as_str();
-        let params: [Param<'_>; 4] = [
-            (&layer, Type::TEXT),
-            (&reach.id, Type::TEXT),
-            (&revision, Type::INT8),
-            (&vintage, Type::INT4),
-        ];
+        let params: [Param<'_>; 2] = [(&layer, Type::TEXT), (&revision, Type::INT8)];
         let serial: i64 = match link.row(&marked, &params).await? {
             Some(row) => cell(&row, 0)?,
             None => first(&mut link, &bare, &params).await?,
         };
         link.batch(&select::create(names, serial, held)).await?;
+        let id = reach.id.clone();
         write(&mut link, names, serial, held, Arc::new(reach)).await?;
         let (communes, others) = (select::attached(names, serial), select::other(names, serial));
         link.batch(&format!(
@@ -75,6 +69,11 @@ pub(in super::super) async fn load_reach(
              ANALYZE {communes}, {others}"
         ))
         .await?;
+        claims::assure(&mut link, names, claim).await?;
+        let named = names.sql("UPDATE {s}live_reaches SET id = $2, vintage = $3 WHERE serial = $1");
+        let params: [Param<'_>; 3] =
+            [(&serial, Type::INT8), (&id, Type::TEXT), (&vintage, Type::INT4)];
+        link.run(&named, &params).await?;
         link.commit().await
     };
     work.await.map_err(|e: Failed| e.meaning("loading the attachments of a table"))

@@ -159,6 +159,16 @@ pub(super) fn column(name: &str) -> String {
     format!("t.{}", quoted(name))
 }
 
+/// The id that the values of a key's columns make, as text.
+pub(super) fn written<'a>(columns: impl ExactSizeIterator<Item = &'a str>) -> String {
+    let single = columns.len() == 1;
+    let parts = columns.map(|column| match single {
+        true => format!("{column}::text"),
+        false => format!("replace(replace({column}::text, '~', '~0'), ',', '~1')"),
+    });
+    parts.collect::<Vec<_>>().join(" || ',' || ")
+}
+
 impl Form {
     /// What stands after `FROM`.
     pub(super) fn source(&self) -> String {
@@ -177,15 +187,7 @@ impl Form {
     /// The feature's id, as text.
     pub(super) fn id(&self) -> String {
         match &self.key {
-            Key::Columns(columns) => match columns.as_slice() {
-                [one] => format!("{}::text", one.column),
-                many => {
-                    let parts = many.iter().map(|c| {
-                        format!("replace(replace({}::text, '~', '~0'), ',', '~1')", c.column)
-                    });
-                    parts.collect::<Vec<_>>().join(" || ',' || ")
-                }
-            },
+            Key::Columns(columns) => written(columns.iter().map(|c| c.column.as_str())),
             Key::Row { hash, number } => {
                 let (hash, number) = (quoted(hash), quoted(number));
                 format!("t.{hash} || CASE WHEN t.{number} > 1 THEN '-' || t.{number} ELSE '' END")

@@ -12,9 +12,8 @@ use super::{
         names::Names,
     },
     attach::held_key,
-    form::{Form, Held},
-    meaning,
-    select::{self, Conditions},
+    form::{Form, Held, Key, KeyColumn, written},
+    meaning, select,
 };
 use crate::{
     error::{Error, Result},
@@ -23,7 +22,8 @@ use crate::{
 };
 use futures_util::TryStreamExt;
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
+    ops::ControlFlow,
     sync::Arc,
 };
 use tokio::sync::mpsc;
@@ -31,6 +31,8 @@ use tokio_postgres::types::Type;
 
 /// Rows touched beyond half of a table, or beyond this where it is small: then all are attached.
 const FEW: u64 = 1_000;
+/// Beyond this too, however large it is: what is touched is held in memory.
+const MANY: u64 = 200_000;
 /// Rows looked at by id at once.
 const IDS: usize = 2_000;
 /// Prints that travel together.
@@ -86,8 +88,9 @@ pub(in super::super) async fn mark(inner: &Arc<Inner>, claim: &Claim, at: &At) -
     // Read as whoever reads the table, written as whoever loads.
     let (mut reading, mut link) = (inner.primary.link().await?, inner.write_link().await?);
     let work = async {
+        // Nobody sees any of it before the end: only then is the claim looked at, and held for a
+        // moment. A whole table is read here, and who renews or takes a claim does not wait for it.
         link.begin(inner.role()).await?;
-        claims::assure(&mut link, names, claim).await?;
         let sql = names.sql(
             "INSERT INTO {s}live_reaches (layer, id, revision, prints)
              VALUES ($1, '', $2, true) RETURNING serial",
@@ -114,6 +117,7 @@ pub(in super::super) async fn mark(inner: &Arc<Inner>, claim: &Claim, at: &At) -
         written?;
         read?;
         link.batch(&format!("CREATE INDEX ON {table} (key); ANALYZE {table}")).await?;
+        claims::assure(&mut link, names, claim).await?;
         link.commit().await
     };
     work.await.map_err(|e: Failed| meaning(inner, "noting what rows hold", e))
@@ -138,6 +142,11 @@ async fn read(link: &mut Link, sql: &str, out: mpsc::Sender<Vec<(String, Print)>
     link.rollback().await
 }
 
+/// How many rows of a table may be attached again one by one.
+fn most(count: u64) -> u64 {
+    (count / 2).clamp(FEW, MANY)
+}
+
 /// The rows that were touched since the attachments in force; `None`: not known, or too many.
 pub(in super::super) async fn touched(inner: &Arc<Inner>, at: &At) -> Result<Option<Touched>> {
     let names = &inner.ready().await?.names;
@@ -147,7 +156,7 @@ pub(in super::super) async fn touched(inner: &Arc<Inner>, at: &At) -> Result<Opt
         return Ok(None);
     };
     let mut link = inner.primary.link().await?;
-    let most = (at.version.count / 2).max(FEW);
+    let most = most(at.version.count);
     let work = async {
         link.begin(None).await?;
         let sql = names.sql("SELECT vintage, prints FROM {s}live_reaches WHERE serial = $1");
@@ -164,7 +173,12 @@ pub(in super::super) async fn touched(inner: &Arc<Inner>, at: &At) -> Result<Opt
         let Some((ids, prints)) = found else { return Ok(None) };
         Ok(Some(Touched { ids, prints, vintage }))
     };
-    work.await.map_err(|e: Failed| meaning(inner, "looking for touched rows", e))
+    let found: Ran<Option<Touched>> = work.await;
+    match found {
+        // Ids that are none of this key: it was another one.
+        Err(e) if e.is_of_data() => Ok(None),
+        other => other.map_err(|e| meaning(inner, "looking for touched rows", e)),
+    }
 }
 
 /// The ids that edits announced since the attachments in force; `None` when some edit said none.
@@ -198,7 +212,8 @@ async fn announced(
 
 type Found = Option<(Vec<String>, Vec<Option<Print>>)>;
 
-/// The prints of named rows as they are now.
+/// The prints of named rows as they are now. Their ids are written anew from the values they name:
+/// a row is known by one text, whoever wrote it before, also when it is gone.
 async fn named(
     link: &mut Link,
     names: &Names,
@@ -206,26 +221,37 @@ async fn named(
     def: &LayerDef,
     ids: BTreeSet<String>,
 ) -> Ran<Found> {
+    let Key::Columns(columns) = &form.key else { return Ok(None) };
     let ids: Vec<String> = ids.into_iter().collect();
-    let mut prints: HashMap<String, Print> = HashMap::with_capacity(ids.len());
+    let each = |text: &dyn Fn(usize, &KeyColumn) -> String| {
+        columns.iter().enumerate().map(|(i, c)| text(i, c)).collect::<Vec<_>>()
+    };
+    let asked = each(&|i, _| format!("a.k{i}"));
+    let sql = format!(
+        "SELECT {}, s.print FROM unnest({}) AS a ({})
+         LEFT JOIN (SELECT {}, {} AS print FROM {}) s ON {}",
+        written(asked.iter().map(String::as_str)),
+        each(&|i, c| format!("${}::{}[]", i + 1, c.kind)).join(", "),
+        each(&|i, _| format!("k{i}")).join(", "),
+        each(&|i, c| format!("{} AS k{i}", c.column)).join(", "),
+        expression(form, def, names),
+        form.source(),
+        each(&|i, _| format!("s.k{i} = a.k{i}")).join(" AND "),
+    );
+    let mut prints: BTreeMap<String, Option<Print>> = BTreeMap::new();
     for some in ids.chunks(IDS) {
-        let mut conditions = Conditions::default();
-        conditions.ids(form, some);
-        let sql = format!(
-            "SELECT ({})::text, {} FROM {}{}",
-            form.id(),
-            expression(form, def, names),
-            form.source(),
-            conditions.text()
-        );
-        for row in &link.rows(&sql, &conditions.params()).await? {
-            if let Some(print) = read_print(row, 1)? {
-                prints.insert(cell(row, 0)?, print);
-            }
+        let mut parts: Vec<Vec<&str>> = vec![Vec::with_capacity(some.len()); columns.len()];
+        let split: Vec<Vec<String>> = some.iter().filter_map(|id| form.key_parts(id)).collect();
+        for id in &split {
+            parts.iter_mut().zip(id).for_each(|(part, value)| part.push(value));
+        }
+        let params: Vec<Param<'_>> =
+            parts.iter().map(|part| (part as _, Type::TEXT_ARRAY)).collect();
+        for row in &link.rows(&sql, &params).await? {
+            prints.insert(cell(row, 0)?, read_print(row, 1)?);
         }
     }
-    let prints = ids.iter().map(|id| prints.get(id).copied()).collect();
-    Ok(Some((ids, prints)))
+    Ok(Some(prints.into_iter().unzip()))
 }
 
 /// The rows whose print is not the one kept, those that came and those that left.
@@ -246,9 +272,21 @@ async fn compared(
         most + 1
     );
     let (mut ids, mut prints) = (Vec::new(), Vec::new());
-    for row in &link.rows(&sql, &[]).await? {
+    link.each(&sql, &[], |row| {
         ids.push(cell(row, 0)?);
         prints.push(read_print(row, 1)?);
-    }
+        Ok(ControlFlow::Continue(()))
+    })
+    .await?;
     Ok((ids.len() as u64 <= most).then_some((ids, prints)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_held_of_touched_rows_is_bounded() {
+        assert_eq!([10, 5_000, 60_000_000].map(most), [FEW, 2_500, MANY]);
+    }
 }

@@ -156,7 +156,10 @@ async fn table(
     if let (true, Some(known)) = (found, &known) {
         lowest = Some(bounds::lowest(link, names, def, &form, &known.figures, served).await?);
     }
-    let same = same && !missed && lowest == served;
+    // The configuration names another key: triggers are to go by it from now on. Noticed once, so
+    // that replicas which differ do not take turns.
+    let rekeyed = found && known.as_ref().is_some_and(|k| k.key != form.key_names());
+    let same = same && !missed && !rekeyed && lowest == served;
     if same && edits.is_empty() {
         return Ok(());
     }
@@ -178,7 +181,7 @@ async fn table(
     }
     let cells = cells(&edits, &mut figures);
     figures.told = told.after(taken, counters.announced, !same);
-    let keys = if same { keys(&edits) } else { None };
+    let keys = if same { keys(&edits, &form.key_names()) } else { None };
     let moved = Moved { whole: whole || cells.len() > MANY, fingerprint, figures, cells, keys };
     turn(inner, link, names, def, &form, known, &edits, moved).await
 }
@@ -188,6 +191,8 @@ struct Known {
     revision: i64,
     fingerprint: String,
     figures: Figures,
+    /// The key's columns that triggers go by.
+    key: Vec<String>,
     /// Nobody looked for a day: edits may have gone by unannounced.
     stale: bool,
 }
@@ -195,7 +200,7 @@ struct Known {
 async fn known(link: &mut Link, names: &Names, def: &LayerDef) -> Ran<Option<Known>> {
     let sql = names.sql(
         "SELECT revision, fingerprint, figures::text, seen < now() - interval '20 hours',
-           seen < now() - interval '1 hour' FROM {s}live WHERE layer = $1",
+           seen < now() - interval '1 hour', key FROM {s}live WHERE layer = $1",
     );
     let layer = def.id.as_str();
     let Some(row) = link.hot(&sql, &[(&layer, Type::TEXT)]).await?.into_iter().next() else {
@@ -208,7 +213,7 @@ async fn known(link: &mut Link, names: &Names, def: &LayerDef) -> Ran<Option<Kno
     let figures = serde_json::from_str(cell(&row, 2)?)
         .map_err(|e| Error::fault("the figures of a table", e))?;
     let (revision, fingerprint, stale) = (cell(&row, 0)?, cell(&row, 1)?, cell(&row, 3)?);
-    Ok(Some(Known { revision, fingerprint, figures, stale }))
+    Ok(Some(Known { revision, fingerprint, figures, key: cell(&row, 5)?, stale }))
 }
 
 /// An announced edit.
@@ -218,14 +223,17 @@ struct Edit {
     sides: Option<[f64; 4]>,
     /// The ids of the rows it touched; `None`: not known.
     keys: Option<Vec<String>>,
+    /// The key's columns that these were written from, where that is known.
+    key: Option<Vec<String>>,
     /// How many rows it touched.
     touched: i64,
 }
 
 /// The ids of all rows that edits touched; `None`: not known, or too many to name.
-fn keys(edits: &[Edit]) -> Option<BTreeSet<&str>> {
+fn keys<'a>(edits: &'a [Edit], key: &[&str]) -> Option<BTreeSet<&'a str>> {
     let mut all = BTreeSet::new();
     for edit in edits {
+        edit.key.as_ref().filter(|written| *written == key)?;
         all.extend(edit.keys.as_ref()?.iter().map(String::as_str));
     }
     (all.len() <= NAMED).then_some(all)
@@ -233,7 +241,7 @@ fn keys(edits: &[Edit]) -> Option<BTreeSet<&str>> {
 
 async fn edits(link: &mut Link, names: &Names, def: &LayerDef) -> Ran<Vec<Edit>> {
     let sql = names
-        .sql("SELECT id, west, south, east, north, keys, touched FROM {s}live_edits WHERE layer = $1 ORDER BY id");
+        .sql("SELECT id, west, south, east, north, keys, touched, key FROM {s}live_edits WHERE layer = $1 ORDER BY id");
     let layer = def.id.as_str();
     let mut all = Vec::new();
     for row in &link.hot(&sql, &[(&layer, Type::TEXT)]).await? {
@@ -243,7 +251,7 @@ async fn edits(link: &mut Link, names: &Names, def: &LayerDef) -> Ran<Vec<Edit>>
             _ => None,
         };
         let (id, keys, touched) = (cell(row, 0)?, cell(row, 5)?, cell(row, 6)?);
-        all.push(Edit { id, sides, keys, touched });
+        all.push(Edit { id, sides, keys, key: cell(row, 7)?, touched });
     }
     Ok(all)
 }
@@ -380,7 +388,7 @@ mod tests {
     #[test]
     fn an_edit_touches_the_cells_under_it() {
         let mut figures = Figures::default();
-        let edit = |sides| Edit { id: 1, sides, keys: None, touched: 1 };
+        let edit = |sides| Edit { id: 1, sides, keys: None, key: None, touched: 1 };
         // Lille; then a row without a place.
         let all = [edit(Some([3.05, 50.62, 3.06, 50.63])), edit(Some([f64::INFINITY; 4]))];
         let found = cells(&all, &mut figures);
@@ -390,5 +398,21 @@ mod tests {
         assert_eq!(figures.bbox, Some([3.05, 50.62, 3.06, 50.63]));
         let world = [edit(Some([-180.0, -90.0, 180.0, 90.0]))];
         assert!(cells(&world, &mut figures).len() > MANY);
+    }
+
+    #[test]
+    fn ids_written_from_another_key_name_no_rows() {
+        let edit = |key: Option<&[&str]>, ids: &[&str]| Edit {
+            id: 1,
+            sides: None,
+            keys: Some(ids.iter().map(|id| (*id).to_owned()).collect()),
+            key: key.map(|k| k.iter().map(|c| (*c).to_owned()).collect()),
+            touched: 1,
+        };
+        let all = [edit(Some(&["id"]), &["1", "2"]), edit(Some(&["id"]), &["2", "3"])];
+        assert_eq!(keys(&all, &["id"]).unwrap().into_iter().collect::<Vec<_>>(), ["1", "2", "3"]);
+        assert_eq!(keys(&all, &["code"]), None);
+        // A trigger of an earlier program does not say.
+        assert_eq!(keys(&[edit(None, &["1"])], &["id"]), None);
     }
 }
