@@ -110,6 +110,8 @@ fn moments() -> BoxedStrategy<String> {
     ];
     prop_oneof![
         (moment(), compare(), moment()).prop_map(|(a, c, b)| format!("{a} {c} {b}")),
+        (moment(), prop::collection::vec(moment(), 1..4))
+            .prop_map(|(a, l)| format!("{a} IN ({})", l.join(", "))),
         (select(relations), span(), span()).prop_map(|(op, a, b)| format!("T_{op}({a}, {b})")),
     ]
     .boxed()
@@ -156,6 +158,13 @@ fn others() -> BoxedStrategy<String> {
         "i + f IS NULL",
         "TERRITORY('x')",
         "TRUE",
+        // Lists whose values are of several classes.
+        "'true' IN (b, t)",
+        "'false' NOT IN (t, b)",
+        "'2020-01-05' IN (d, t)",
+        "'2020-01-05' IN (m, d)",
+        "3 IN (i, f)",
+        "i IN (3, f, 2.5)",
     ];
     prop_oneof![
         (select(vec!["EQUALS", "CONTAINS", "CONTAINEDBY", "OVERLAPS"]), select(lists))

@@ -26,7 +26,7 @@ mod tests;
 
 pub use arithmetic::{Overflow, calculate, overflow};
 pub use ast::{Arithmetic, ArrayRelation, Comparison, Kind, Node, Op, Temporal};
-pub use check::{Context, check};
+pub use check::{Context, MOST_PAIRS, check};
 pub use expr::{Class, Expr, Expression, List, Scalar, Shape, Territory};
 pub use fold::Fold;
 pub use functions::{Function, functions};

@@ -69,6 +69,13 @@ fn spellings_of_one_meaning_are_one_key() {
     same(&["nom = 'a' AND actif", "actif = TRUE AND nom = 'a'", "nom='a' and (actif and nom='a')"]);
     same(&["population BETWEEN 1 AND 2", "population >= 1 AND population <= 2"]);
     same(&["nom IN ('a','b')", "nom in ('b','a','a')"]);
+    // Each value of a list is compared with the left side as it would be alone.
+    let (day, time) = ("DATE('2024-01-01')", "TIMESTAMP('2025-01-31T00:00:00Z')");
+    let each = format!("cree = {day} OR cree = {time}");
+    let lists = [(day, time), (time, day)].map(|(a, b)| format!("cree IN ({a}, {b})"));
+    same(&[&each, &lists[0], &lists[1]]);
+    same(&["'true' IN (actif, nom)", "'true' IN (nom, actif)", "actif = TRUE OR nom = 'true'"]);
+    same(&["'2024-01-01' IN (vu, cree)", "cree = '2024-01-01' OR vu = '2024-01-01'"]);
     same(&["nom ILIKE 'A%'", "CASEI(nom) LIKE casei('a%')"]);
     same(&["S_CONTAINS(POINT(1 2), geometry)", "s_within(geom, POINT (1.0 2.0))"]);
     same(&["S_DISJOINT(geom, POINT(1 2))", "NOT S_INTERSECTS(geom, POINT(1 2))"]);

@@ -16,6 +16,7 @@ use crate::{
     text,
 };
 use geo_types::Geometry;
+pub use place::MOST_PAIRS;
 use std::sync::Arc;
 use value::{folded_literal, matched};
 
@@ -131,22 +132,25 @@ impl Checker<'_> {
         };
         let Some(left) = self.value(value)? else { return Ok(Expr::Constant(None)) };
         let mut among = Vec::with_capacity(items.len());
-        let mut left_now = left.clone();
+        let mut left_now: Option<Scalar> = None;
         for item in items {
             // A calculation without a result makes unknown what is not found among the others.
-            let Some(right) = self.value(item)? else {
-                let found = self.comparisons(value, items)?;
-                return Ok(expr::or(found));
-            };
+            let Some(right) = self.value(item)? else { return self.any_equal(value, items) };
             let (l, r) = matched(value, left.clone(), item, right)?;
-            left_now = l;
+            // A date among dates and instants is compared as one, then as the other.
+            if left_now.as_ref().is_some_and(|before| before.class() != l.class()) {
+                return self.any_equal(value, items);
+            }
+            left_now = Some(l);
             among.push(r);
         }
-        Ok(expr::within(left_now, among))
+        Ok(expr::within(left_now.unwrap_or(left), among))
     }
 
-    fn comparisons(&self, value: &Node, items: &[Node]) -> Result<Vec<Expr>> {
-        items.iter().map(|item| self.comparison(Comparison::Eq, value, item)).collect()
+    /// `IN` as what it abbreviates.
+    fn any_equal(&self, value: &Node, items: &[Node]) -> Result<Expr> {
+        let equal = |item| self.comparison(Comparison::Eq, value, item);
+        Ok(expr::or(items.iter().map(equal).collect::<Result<Vec<_>>>()?))
     }
 
     fn like(&self, value: &Node, pattern: &Node) -> Result<Expr> {

@@ -14,8 +14,8 @@ use crate::{
 use geo_types::Geometry;
 use std::sync::Arc;
 
-/// Most parts of two collections compared with each other.
-const MOST_PAIRS: usize = 2_000;
+/// Most pairs of parts of geometries in a filter that are compared with each other.
+pub const MOST_PAIRS: usize = 2_000;
 
 impl Checker<'_> {
     pub(super) fn is_geometry(&self, node: &Node) -> bool {
