@@ -1,14 +1,17 @@
 //! The CRS of the geometries inside a filter (`filter-crs`): their axes put right, brought to
 //! CRS84, found valid.
 
+use super::valid::is_valid;
 use crate::{
     error::{Error, Result},
     geometry::crs::Crs,
     model::BBox,
     text,
 };
-use geo::{MapCoordsInPlace, Validation};
-use geo_types::{Coord, Geometry, LineString, MultiPolygon, Point, Polygon};
+use geo::MapCoordsInPlace;
+use geo_types::{
+    Coord, Geometry, LineString, MultiLineString, MultiPoint, MultiPolygon, Point, Polygon,
+};
 
 /// Pieces of each side of a box whose sides are bent in degrees.
 const PIECES: u32 = 16;
@@ -50,13 +53,14 @@ impl Frame {
     /// A geometry in CRS84.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when it lies outside of the CRS or is not valid.
+    /// [`Error::Invalid`] when it lies outside of the CRS, is not valid or has too many parts to
+    /// find out.
     pub fn place(&self, mut geometry: Geometry<f64>) -> Result<Geometry<f64>> {
         if self.crs.authority_is_lat_lon() {
             geometry.map_coords_in_place(|c| Coord { x: c.y, y: c.x });
         }
         self.moved(&mut geometry)?;
-        match geometry.is_valid() {
+        match is_valid(&geometry)? {
             true => Ok(geometry),
             false => Err(Error::Invalid(text!(
                 "la géométrie n'est pas valide : un anneau se croise ou un trou sort de son polygone.",
@@ -80,21 +84,19 @@ impl Frame {
             )));
         }
         let geographic = self.crs.is_geographic();
-        let parts = BBox { west, south, east, north };
-        let parts = if west > east { parts.parts() } else { vec![parts] };
-        let mut polygons = Vec::new();
+        let whole = BBox { west, south, east, north };
+        let mut parts = if west > east { whole.parts() } else { vec![whole] };
+        // A side that lies on the antimeridian leaves nothing but a line beyond it.
+        if parts.iter().any(|part| part.west < part.east) {
+            parts.retain(|part| part.west < part.east);
+        }
+        let mut shapes = Vec::with_capacity(parts.len());
         for part in parts {
             let mut shape = outline(&part, if geographic { 1 } else { PIECES });
             self.moved(&mut shape)?;
-            match shape {
-                Geometry::Polygon(polygon) => polygons.push(polygon),
-                thin => return Ok(thin),
-            }
+            shapes.push(shape);
         }
-        Ok(match polygons.len() {
-            1 => polygons.remove(0).into(),
-            _ => MultiPolygon(polygons).into(),
-        })
+        Ok(together(shapes))
     }
 
     fn moved(&self, geometry: &mut Geometry<f64>) -> Result<()> {
@@ -102,6 +104,28 @@ impl Frame {
             let reason = e.text(&self.crs);
             Error::Invalid(text!("{fr}.", "{en}.", fr = reason.fr, en = reason.en))
         })
+    }
+}
+
+/// The one or two parts of a box as one geometry: both are of the same kind.
+fn together(mut shapes: Vec<Geometry<f64>>) -> Geometry<f64> {
+    if shapes.len() == 1 {
+        return shapes.remove(0);
+    }
+    let (mut points, mut lines, mut polygons) = (Vec::new(), Vec::new(), Vec::new());
+    for shape in shapes {
+        match shape {
+            Geometry::Point(point) => points.push(point),
+            Geometry::LineString(line) => lines.push(line),
+            Geometry::Polygon(polygon) => polygons.push(polygon),
+            // No outline is any of the others.
+            _ => {}
+        }
+    }
+    match (points.is_empty(), lines.is_empty()) {
+        (false, _) => MultiPoint(points).into(),
+        (_, false) => MultiLineString(lines).into(),
+        _ => MultiPolygon(polygons).into(),
     }
 }
 
@@ -146,6 +170,30 @@ mod tests {
         assert!((r.min().x - 3.0).abs() < 0.01 && r.max().x > 3.1, "{r:?}");
         assert!(matches!(lille(None, [150.0, -90.0, -150.0, 90.0]), Geometry::MultiPolygon(_)));
         assert!(matches!(lille(None, [1.0, 2.0, 1.0, 2.0]), Geometry::Point(_)));
+    }
+
+    #[test]
+    fn a_box_across_the_antimeridian_keeps_both_of_its_sides() {
+        let frame = Frame::parse(None).unwrap();
+        let place = |sides| frame.place_box(sides).unwrap();
+        // Where one side ends at 180°, the box is what lies on the other.
+        let west = place([160.0, -25.0, -180.0, -10.0]);
+        assert_eq!(west, place([160.0, -25.0, 180.0, -10.0]));
+        let east = place([180.0, -20.0, -170.0, 0.0]);
+        assert_eq!(east, place([-180.0, -20.0, -170.0, 0.0]));
+        // Without height it is two lines, without width two.
+        let lines = |sides| match place(sides) {
+            Geometry::MultiLineString(lines) => lines.0,
+            other => panic!("{other:?}"),
+        };
+        let flat = lines([170.0, 10.0, -170.0, 10.0]);
+        assert_eq!(flat[0], LineString::from(vec![(170.0, 10.0), (180.0, 10.0)]));
+        assert_eq!(flat[1], LineString::from(vec![(-180.0, 10.0), (-170.0, 10.0)]));
+        let thin = lines([180.0, 0.0, -180.0, 10.0]);
+        assert_eq!(thin[0], LineString::from(vec![(180.0, 0.0), (180.0, 10.0)]));
+        assert_eq!(thin[1], LineString::from(vec![(-180.0, 0.0), (-180.0, 10.0)]));
+        let points = place([180.0, 5.0, -180.0, 5.0]);
+        assert_eq!(points, MultiPoint::from(vec![(180.0, 5.0), (-180.0, 5.0)]).into());
     }
 
     #[test]

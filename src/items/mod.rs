@@ -5,6 +5,7 @@ mod cut;
 mod frame;
 mod paper;
 mod system;
+mod valid;
 mod view;
 
 pub use crate::formats::write::Spool;
