@@ -14,6 +14,9 @@ use jiff::{
     tz::TimeZone,
 };
 
+/// Microseconds of a day.
+const DAY: i64 = 86_400_000_000;
+
 /// What `datetime` asks for; an end that is open, or beyond what calendars hold (QGIS and GDAL
 /// send the years 0000 and 9999), is `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,15 +47,17 @@ impl Span {
             ))
         };
         let open = |end: &str| end.is_empty() || end == "..";
-        let Some((start, end)) = value.split_once('/') else {
-            let (moment, _) = moment(value).ok_or_else(bad)?;
+        let Some((start, stop)) = value.split_once('/') else {
+            let moment = end(value).ok_or_else(bad)?.moment;
             return Ok(Self { from: moment, to: moment });
         };
-        let read = |end: &str| if open(end) { Some(None) } else { moment(end).map(Some) };
-        match (read(start).ok_or_else(bad)?, read(end).ok_or_else(bad)?) {
+        let read = |text: &str| if open(text) { Some(None) } else { end(text).map(Some) };
+        match (read(start).ok_or_else(bad)?, read(stop).ok_or_else(bad)?) {
             (None, None) => Err(bad()),
-            (Some((_, from)), Some((_, to))) if from > to => Err(bad()),
-            (from, to) => Ok(Self { from: from.and_then(|f| f.0), to: to.and_then(|t| t.0) }),
+            (Some(from), Some(to)) if from.first > to.last => Err(bad()),
+            (from, to) => {
+                Ok(Self { from: from.and_then(|f| f.moment), to: to.and_then(|t| t.moment) })
+            }
         }
     }
 
@@ -133,8 +138,17 @@ fn unless_null((name, _): &(String, FieldKind), (comparison, value): (Comparison
     Node::new(Kind::Call(Op::Or, vec![null, Node::new(test)]))
 }
 
-/// An end, and its seconds on a proleptic scale; no end where calendars stop.
-fn moment(text: &str) -> Option<(Option<Moment>, i64)> {
+/// An end as it is written.
+struct End {
+    /// `None` where calendars stop.
+    moment: Option<Moment>,
+    /// Where it begins, in microseconds on a proleptic scale.
+    first: i64,
+    /// Where it is over: a day lasts.
+    last: i64,
+}
+
+fn end(text: &str) -> Option<End> {
     let text = text.to_ascii_uppercase();
     let (date, time) = text.split_once('T').unwrap_or((&text, ""));
     if date.len() != 10 {
@@ -143,34 +157,43 @@ fn moment(text: &str) -> Option<(Option<Moment>, i64)> {
     let day: Date = date.parse().ok()?;
     let days = i64::from(day.since((jiff::Unit::Day, civil::date(2000, 1, 1))).ok()?.get_days());
     let edge = day.year() <= 0 || day.year() >= 9999;
+    let first = days * DAY;
     if time.is_empty() {
-        return Some(((!edge).then_some(Moment::Day(day)), days * 86_400));
+        let moment = (!edge).then_some(Moment::Day(day));
+        return Some(End { moment, first, last: first + DAY - 1 });
     }
     let (clock, offset) = match time.strip_suffix('Z') {
         Some(clock) => (clock, 0),
         None => match time.rfind(['+', '-']) {
             Some(at) => {
                 let (clock, zone) = time.split_at(at);
-                let (hours, minutes) = zone.get(1..)?.split_once(':')?;
-                let (hours, minutes): (u8, u8) = (hours.parse().ok()?, minutes.parse().ok()?);
-                let seconds = i64::from(hours) * 3600 + i64::from(minutes) * 60;
-                (clock, if zone.starts_with('-') { -seconds } else { seconds })
+                (clock, offset(zone)?)
             }
             None => (time, 0),
         },
     };
     let clock: civil::Time = clock.parse().ok()?;
-    let second =
-        i64::from(clock.hour()) * 3600 + i64::from(clock.minute()) * 60 + i64::from(clock.second());
-    let seconds = days * 86_400 + second - offset;
+    let since = clock.duration_since(civil::Time::midnight());
+    let first = first + i64::try_from(since.as_micros()).ok()? - offset * 1_000_000;
     if edge {
-        return Some((None, seconds));
+        return Some(End { moment: None, first, last: first });
     }
     let at = TimeZone::UTC.to_timestamp(day.to_datetime(clock)).ok()?;
     // Filters compare microseconds, which is what the stores keep.
     let at = Timestamp::from_microsecond(at.as_microsecond()).ok()?;
     let at = at.checked_sub(jiff::SignedDuration::from_secs(offset)).ok()?;
-    Some((Some(Moment::Instant(at)), seconds))
+    Some(End { moment: Some(Moment::Instant(at)), first, last: first })
+}
+
+/// The seconds of an offset: a sign, two digits of hours, two of minutes (RFC 3339, 5.6).
+fn offset(zone: &str) -> Option<i64> {
+    let [sign, h, hh, b':', m, mm] = zone.as_bytes() else { return None };
+    let two = |tens: &u8, ones: &u8, most: u8| {
+        let digit = |d: &u8| d.is_ascii_digit().then(|| d - b'0');
+        Some(digit(tens)? * 10 + digit(ones)?).filter(|n| *n <= most).map(i64::from)
+    };
+    let seconds = two(h, hh, 23)? * 3600 + two(m, mm, 59)? * 60;
+    Some(if *sign == b'-' { -seconds } else { seconds })
 }
 
 #[cfg(test)]
@@ -191,6 +214,13 @@ mod tests {
             "2020-01-05T/..",
             "0000-01-01T00:00:00Z/2022-01-01T00:00:00Z",
             "2022-01-01T00:00:00Z/9999-12-31T00:00:00Z",
+            // A day ends where the next one begins.
+            "2024-03-01T12:00:00Z/2024-03-01",
+            "2024-03-01T23:59:59.999999Z/2024-03-01",
+            "2024-03-01/2024-03-01T00:00:00Z",
+            "2024-03-02T00:30:00+01:00/2024-03-01",
+            "2022-04-16T10:13:19-12:00",
+            "2022-04-16T10:13:19+23:59",
         ] {
             assert!(Span::parse(good).is_ok(), "{good}");
         }
@@ -204,6 +234,14 @@ mod tests {
             "2022-04-16T25:00:00Z",
             "2022/2021",
             "2022-02-02/2022-02-01",
+            "2024-03-02T00:00:00Z/2024-03-01",
+            "2024-03-02/2024-03-01T23:59:59Z",
+            "2024-03-01T12:00:00.5Z/2024-03-01T12:00:00.4Z",
+            "2022-01-01T00:00:00+255:99",
+            "2022-01-01T00:00:00+24:00",
+            "2022-01-01T00:00:00+01:60",
+            "2022-01-01T00:00:00+1:00",
+            "2022-01-01T00:00:00-+1:00",
             "2022-01-01/2022-01-02/2022-01-03",
             "2022-01-01T00:00:00+aa:00",
             "2022-01-01T00:00:00+99999999999999999:00",
