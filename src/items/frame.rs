@@ -28,9 +28,7 @@ impl Frame {
     /// [`Error::Invalid`] naming those that are known.
     pub fn parse(value: Option<&str>) -> Result<Self> {
         let Some(value) = value else { return Ok(Self { crs: Crs::crs84() }) };
-        // A safe CURIE is allowed, as for `crs` (part 2, recommendation 1).
-        let plain = value.strip_prefix('[').and_then(|v| v.strip_suffix(']')).unwrap_or(value);
-        let crs = Crs::parse(plain).map_err(|e| {
+        let crs = Crs::parse(value).map_err(|e| {
             let reason = e.text();
             Error::Invalid(text!(
                 "Paramètre « filter-crs » : {fr}.",

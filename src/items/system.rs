@@ -40,9 +40,7 @@ impl System {
     /// # Errors
     /// [`Error::Invalid`] with the list of what there is.
     pub fn read(parameter: &str, value: &str, extent: Option<&BBox>) -> Result<Self> {
-        // A safe CURIE is allowed (part 2, recommendation 1).
-        let plain = value.strip_prefix('[').and_then(|v| v.strip_suffix(']')).unwrap_or(value);
-        let known = Crs::parse(plain).ok();
+        let known = Crs::parse(value).ok();
         let known = known.filter(|crs| crs.definition().is_some() && used(crs, extent));
         let Some((crs, uri)) = known.and_then(|crs| crs.uri().map(|uri| (crs, uri))) else {
             let shown: String = value.chars().take(120).collect();

@@ -10,6 +10,7 @@ pub mod border;
 mod changes;
 pub mod copy;
 pub mod embedded;
+mod filter_chain;
 mod filter_cost;
 #[cfg(test)]
 mod filter_hostile;

@@ -124,11 +124,13 @@ impl Crs {
     }
 
     /// Reads any spelling: `EPSG:2154`, `2154`, `urn:ogc:def:crs:EPSG::2154`,
-    /// `http://www.opengis.net/def/crs/EPSG/0/2154`, the CRS84 ones, a known name such as
+    /// `http://www.opengis.net/def/crs/EPSG/0/2154`, the CRS84 ones, any of them as a safe CURIE
+    /// (`[EPSG:2154]`; OGC API Features part 2, recommendation 1), a known name such as
     /// `RGF93 v1 / CC49`, or a WKT 1, WKT 2 or ESRI definition. A WKT without a known code or
     /// name is taken by its parameters when its projection and ellipsoid are known.
     pub fn parse(text: &str) -> Result<Self, UnknownCrs> {
         let plain = text.trim().trim_start_matches('\u{feff}').trim();
+        let plain = plain.strip_prefix('[').and_then(|p| p.strip_suffix(']')).unwrap_or(plain);
         if let Some(crs) = Self::parse_code(plain) {
             return crs.ok_or_else(|| UnknownCrs::new(plain));
         }

@@ -138,6 +138,7 @@ fn every_spelling_of_a_code() {
         "RGF93 / Lambert-93",
         "RGF_1993_Lambert_93",
         "Lambert 93",
+        "[EPSG:2154]",
     ] {
         assert_eq!(Crs::parse(text).unwrap().epsg(), Some(2154), "{text}");
     }

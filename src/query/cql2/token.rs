@@ -45,6 +45,15 @@ const SIGNS: [(&str, &str); 16] = [
     ("^", "^"),
 ];
 
+/// Words that are no property unless they are quoted.
+const RESERVED: [&str; 12] =
+    ["AND", "OR", "NOT", "LIKE", "ILIKE", "BETWEEN", "IN", "IS", "NULL", "DIV", "TRUE", "FALSE"];
+
+/// Whether a word, in letters of either case, is no property unless it is quoted.
+pub(super) fn is_reserved(word: &str) -> bool {
+    RESERVED.iter().any(|r| r.eq_ignore_ascii_case(word))
+}
+
 /// Cuts a text into tokens.
 pub(super) fn tokens(text: &str) -> Result<Vec<Placed>> {
     let chars: Vec<char> = text.chars().collect();

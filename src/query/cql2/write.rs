@@ -2,7 +2,7 @@
 
 use super::{
     ast::{Arithmetic, Kind, Node, Op},
-    token::is_plain_name,
+    token::{is_plain_name, is_reserved},
 };
 use geo_types::{Coord, Geometry, LineString, Polygon};
 use std::fmt::Write;
@@ -24,7 +24,7 @@ fn write(node: &Node, out: &mut String) {
         Kind::Date(d) => write!(out, "DATE('{d}')"),
         Kind::Timestamp(t) => write!(out, "TIMESTAMP('{t}')"),
         Kind::Open => write!(out, "'..'"),
-        Kind::Property(name) => match is_plain_name(name) && !is_keyword(name) {
+        Kind::Property(name) => match is_plain_name(name) && !is_reserved(name) {
             true => write!(out, "{name}"),
             false => write!(out, "\"{}\"", name.replace('"', "\"\"")),
         },
@@ -47,14 +47,6 @@ fn write(node: &Node, out: &mut String) {
             Ok(())
         }
     };
-}
-
-fn is_keyword(name: &str) -> bool {
-    let words = [
-        "AND", "OR", "NOT", "LIKE", "ILIKE", "BETWEEN", "IN", "IS", "NULL", "DIV", "TRUE", "FALSE",
-        "Z",
-    ];
-    words.iter().any(|w| w.eq_ignore_ascii_case(name))
 }
 
 fn list(nodes: &[Node], out: &mut String) {

@@ -25,10 +25,6 @@ mod bind {
     pub(super) const POWER: u8 = 7;
 }
 
-/// Words that are no property unless they are quoted.
-const RESERVED: [&str; 11] =
-    ["AND", "OR", "NOT", "LIKE", "ILIKE", "BETWEEN", "IN", "IS", "NULL", "DIV", "TRUE"];
-
 /// Reads a text that the scan has passed.
 pub(super) fn parse(filter: &str) -> Result<Node> {
     let tokens = tokens(filter)?;
@@ -314,10 +310,6 @@ impl Parser {
 
 fn is_chain(op: Op) -> bool {
     matches!(op, Op::And | Op::Or)
-}
-
-fn is_reserved(word: &str) -> bool {
-    RESERVED.iter().chain(&["FALSE"]).any(|r| r.eq_ignore_ascii_case(word))
 }
 
 fn strength(a: Arithmetic) -> u8 {

@@ -1,6 +1,6 @@
 //! What stands between operators: literals, properties, functions, and what is in parentheses.
 
-use super::{Parser, Tree, is_reserved};
+use super::{super::token::is_reserved, Parser, Tree};
 use crate::{
     error::Result,
     query::cql2::{

@@ -6,6 +6,7 @@ use crate::{
     formats::wkb,
     model::{Relation, Selection, Value},
     query::cql2::{Class, Expr, List, Scalar, Shape},
+    store::{filter_chain, filter_list},
 };
 use geo::BoundingRect;
 use geo_types::Geometry;
@@ -48,8 +49,8 @@ impl<'a, S: Fn(&Selection) -> Result<RoaringBitmap>> Lowering<'a, S> {
             Expr::Constant(Some(true)) => "(1)".to_owned(),
             Expr::Constant(Some(false)) => "(0)".to_owned(),
             Expr::Constant(None) => "(NULL)".to_owned(),
-            Expr::And(all) => self.chain(all, " AND ")?,
-            Expr::Or(any) => self.chain(any, " OR ")?,
+            Expr::And(all) => filter_chain::joined(all, " AND ", &mut |e| self.condition(e))?,
+            Expr::Or(any) => filter_chain::joined(any, " OR ", &mut |e| self.condition(e))?,
             Expr::Not(inner) => format!("(NOT {})", self.condition(inner)?),
             Expr::Compare(c, a, b) => {
                 let (a, b) = self.sides(a, b)?;
@@ -89,18 +90,6 @@ impl<'a, S: Fn(&Selection) -> Result<RoaringBitmap>> Lowering<'a, S> {
                 format!("socle_has({set}, {})", quoted(self.d.fid))
             }
         })
-    }
-
-    /// Parts joined in halves: a long chain stays a shallow tree.
-    fn chain(&mut self, parts: &[Expr], joint: &str) -> Result<String> {
-        match parts {
-            [] => Ok("(NULL)".to_owned()),
-            [one] => self.condition(one),
-            many => {
-                let (a, b) = many.split_at(many.len() / 2);
-                Ok(format!("({}{joint}{})", self.chain(a, joint)?, self.chain(b, joint)?))
-            }
-        }
     }
 
     /// Two sides of a comparison; whole numbers beside others become doubles.
@@ -189,7 +178,7 @@ impl<'a, S: Fn(&Selection) -> Result<RoaringBitmap>> Lowering<'a, S> {
         match list {
             List::Field(index) => self.column(*index),
             List::Literal(values) => {
-                let text = crate::store::filter_list::json(values);
+                let text = filter_list::json(values);
                 Ok(self.bind(Sql::Text(text)))
             }
         }

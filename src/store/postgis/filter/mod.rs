@@ -13,7 +13,7 @@ use crate::{
     formats::wkb,
     model::{BBox, FieldKind, Relation, Selection, Value},
     query::cql2::{Arithmetic, ArrayRelation, Class, Comparison, Expr, List, Scalar, Shape},
-    store::filter_list,
+    store::{filter_chain, filter_list},
     text,
 };
 use geo::BoundingRect;
@@ -76,8 +76,8 @@ impl Lowering<'_> {
             Expr::Constant(Some(true)) => "true".to_owned(),
             Expr::Constant(Some(false)) => "false".to_owned(),
             Expr::Constant(None) => "NULL::boolean".to_owned(),
-            Expr::And(all) => self.chain(all, " AND ")?,
-            Expr::Or(any) => self.chain(any, " OR ")?,
+            Expr::And(all) => filter_chain::joined(all, " AND ", &mut |e| self.condition(e))?,
+            Expr::Or(any) => filter_chain::joined(any, " OR ", &mut |e| self.condition(e))?,
             Expr::Not(inner) => format!("(NOT {})", self.condition(inner)?),
             Expr::Compare(c, a, b) => self.comparison(*c, a, b)?,
             Expr::Like(value, pattern) => {
@@ -103,18 +103,6 @@ impl Lowering<'_> {
             Expr::Array(relation, a, b) => self.array(*relation, a, b)?,
             Expr::Territory(t) => self.target.territory(self.names, &t.0, self.to)?,
         })
-    }
-
-    /// Parts joined in halves: a long chain stays a shallow tree.
-    fn chain(&mut self, parts: &[Expr], joint: &str) -> Result<String> {
-        match parts {
-            [] => Ok("NULL::boolean".to_owned()),
-            [one] => self.condition(one),
-            many => {
-                let (a, b) = many.split_at(many.len() / 2);
-                Ok(format!("({}{joint}{})", self.chain(a, joint)?, self.chain(b, joint)?))
-            }
-        }
     }
 
     fn comparison(&mut self, c: Comparison, a: &Scalar, b: &Scalar) -> Result<String> {
