@@ -6,7 +6,7 @@ use crate::{
     model::{Level, Text},
     text,
 };
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 /// Faults told of one delivery; the rest is counted.
 const TOLD: usize = 20;
@@ -75,7 +75,12 @@ pub(super) struct Movement {
 /// All that files say.
 #[derive(Debug, Default)]
 pub(super) struct Given {
+    /// The year that files name.
     pub(super) vintage: Option<u16>,
+    /// The file that named it.
+    dated: String,
+    /// Which file gave which list.
+    lists: BTreeMap<&'static str, String>,
     pub(super) source: Vec<String>,
     /// Name and version of the package, when its own file is there.
     pub(super) package: Option<String>,
@@ -130,6 +135,47 @@ impl Faults {
 }
 
 impl Given {
+    /// Notes that a file gives a list.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when another gave it before: neither wins in silence.
+    pub(super) fn list(&mut self, list: &'static str, file: &str) -> Result<()> {
+        match self.lists.insert(list, file.to_owned()) {
+            None => Ok(()),
+            Some(other) => Err(broken(
+                file,
+                &text!(
+                    "« {other} » donne déjà cette liste ({list}) : n'en donnez qu'un",
+                    "\"{other}\" gives this list already ({list}): give one of them"
+                ),
+            )),
+        }
+    }
+
+    /// Notes the year that a file is of.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when another file is of another year.
+    pub(super) fn dated(&mut self, year: Option<u16>, file: &str) -> Result<()> {
+        let Some(year) = year else { return Ok(()) };
+        match self.vintage.replace(year).filter(|before| *before != year) {
+            None => {
+                file.clone_into(&mut self.dated);
+                Ok(())
+            }
+            Some(before) => {
+                let other = &self.dated;
+                Err(broken(
+                    file,
+                    &text!(
+                        "de {year}, alors que « {other} » est de {before} : donnez les fichiers d'une même année",
+                        "of {year}, while \"{other}\" is of {before}: give files of one year"
+                    ),
+                ))
+            }
+        }
+    }
+
     /// Reads files, each by what is in it.
     ///
     /// # Errors

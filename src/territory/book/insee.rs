@@ -83,20 +83,24 @@ impl Rows {
 pub(super) fn read(file: &CogFile, given: &mut Given) -> Result<()> {
     let rows = Rows::read(file)?;
     if rows.has(&["MOD", "DATE_EFF", "TYPECOM_AV", "COM_AV", "TYPECOM_AP", "COM_AP"]) {
+        given.list("mouvements", &file.name)?;
         given.moves = Some(movements(&rows, given));
         return Ok(());
     }
-    given.vintage = given.vintage.or(year_of(&file.name));
     if rows.has(&["TYPECOM", "COM", "LIBELLE", "COMPARENT"]) {
+        given.list("communes", &file.name)?;
         given.communes = Some(communes(&rows, given));
     } else if rows.has(&["ARR", "DEP", "LIBELLE"]) {
+        given.list("arrondissements", &file.name)?;
         given.arrs = Some(rows.groups("ARR", "DEP"));
     } else if rows.has(&["DEP", "REG", "LIBELLE"]) && !rows.has(&["CAN"]) && !rows.has(&["CTCD"]) {
+        given.list("départements", &file.name)?;
         given.deps = Some(rows.groups("DEP", "REG"));
     } else if rows.has(&["REG", "CHEFLIEU", "LIBELLE"])
         && !rows.has(&["CTCD"])
         && !rows.has(&["CAN"])
     {
+        given.list("régions", &file.name)?;
         given.regs = Some(rows.groups("REG", ""));
     } else if rows.has(&["LIBELLE"]) || rows.has(&["code_commune", "code_collectivite"]) {
         let name = &file.name;
@@ -104,6 +108,7 @@ pub(super) fn read(file: &CogFile, given: &mut Given) -> Result<()> {
             "{name} : laissé de côté (ni communes, ni départements, ni régions, ni arrondissements, ni mouvements).",
             "{name}: left out (neither communes, nor départements, régions, arrondissements or movements)."
         ));
+        return Ok(());
     } else {
         let known: Vec<String> = rows.header.iter().take(12).cloned().collect();
         let known = known.join(", ");
@@ -115,7 +120,7 @@ pub(super) fn read(file: &CogFile, given: &mut Given) -> Result<()> {
             ),
         ));
     }
-    Ok(())
+    given.dated(year_of(&file.name), &file.name)
 }
 
 fn communes(rows: &Rows, given: &mut Given) -> Vec<Commune> {

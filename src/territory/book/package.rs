@@ -7,6 +7,8 @@ use serde::Deserialize;
 
 /// The vintage of version 0.
 const FIRST: u16 = 2020;
+/// The last vintage that makes sense.
+const LAST: u16 = 2100;
 
 /// A member of one of the files.
 #[derive(Debug, Default, Deserialize)]
@@ -57,10 +59,7 @@ pub(super) fn read(file: &CogFile, given: &mut Given) -> Result<()> {
     let bytes = file.bytes.trim_ascii_start();
     if bytes.starts_with(b"{") {
         let package: Package = serde_json::from_slice(bytes).map_err(unreadable)?;
-        let major = package.version.split('.').next().and_then(|major| major.parse::<u16>().ok());
-        given.vintage = major.map(|major| FIRST + major);
-        given.package = Some(format!("{}@{}", package.name, package.version));
-        return Ok(());
+        return itself(&file.name, &package, given);
     }
     let rows: Vec<Row> = serde_json::from_slice(bytes).map_err(unreadable)?;
     let spot = |at: usize| Spot { file: file.name.clone(), line: at as u64 + 1 };
@@ -77,18 +76,23 @@ pub(super) fn read(file: &CogFile, given: &mut Given) -> Result<()> {
     let kinds =
         ["commune-actuelle", "arrondissement-municipal", "commune-deleguee", "commune-associee"];
     if kinds.contains(&first.kind.as_str()) {
+        given.list("communes", &file.name)?;
         given.communes = Some(communes(rows, &spot, given));
     } else if first.membres.is_some() {
         let ept = file.name.to_ascii_lowercase().contains("ept");
+        given.list(if ept { "ept" } else { "epci" }, &file.name)?;
         let groups = rows.into_iter().enumerate().map(|row| group(row, |row| &row.kind)).collect();
         *(if ept { &mut given.epts } else { &mut given.epcis }) = Some(groups);
     } else if !first.departement.is_empty() {
+        given.list("arrondissements", &file.name)?;
         given.arrs =
             Some(rows.into_iter().enumerate().map(|r| group(r, |row| &row.departement)).collect());
     } else if !first.region.is_empty() {
+        given.list("départements", &file.name)?;
         given.deps =
             Some(rows.into_iter().enumerate().map(|r| group(r, |row| &row.region)).collect());
     } else if !first.zone.is_empty() {
+        given.list("régions", &file.name)?;
         given.regs =
             Some(rows.into_iter().enumerate().map(|r| group(r, |row| &row.zone)).collect());
     } else {
@@ -100,6 +104,26 @@ pub(super) fn read(file: &CogFile, given: &mut Given) -> Result<()> {
             ),
         ));
     }
+    Ok(())
+}
+
+/// The package's own file: its version tells the vintage.
+fn itself(file: &str, package: &Package, given: &mut Given) -> Result<()> {
+    given.list("package.json", file)?;
+    let major = package.version.split('.').next().and_then(|major| major.parse::<u16>().ok());
+    let year = major.and_then(|major| FIRST.checked_add(major)).filter(|year| *year <= LAST);
+    let year = year.ok_or_else(|| {
+        let version: String = package.version.chars().take(40).collect();
+        broken(
+            file,
+            &text!(
+                "version « {version} » : un numéro comme 6.0.0 (2026) est attendu",
+                "version \"{version}\": a number like 6.0.0 (2026) is expected"
+            ),
+        )
+    })?;
+    given.dated(Some(year), file)?;
+    given.package = Some(format!("{}@{}", package.name, package.version));
     Ok(())
 }
 

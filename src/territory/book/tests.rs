@@ -264,3 +264,46 @@ fn insee_s_own_files_give_the_cog_of_2024_and_its_movements() {
         .collect();
     assert!(unknown.is_empty(), "{unknown:?}");
 }
+
+#[test]
+fn a_delivery_that_does_not_hold_together_is_refused_where_it_does_not() {
+    let book = Book::of(&Reference::builtin());
+    let communes = v_commune(&book, |_, line| Some(line));
+    let again = CogFile { name: "v_commune_2027_bis.csv".into(), ..communes.clone() };
+    let said = refused(&[communes.clone(), again]);
+    assert!(said.contains("bis.csv") && said.contains("« v_commune_2027.csv »"), "{said}");
+    let regions = |name: &str, rows: &str| file(name, format!("REG,CHEFLIEU,LIBELLE\n{rows}"));
+    let all = |edit: &str| {
+        let regs = book.regs.iter().filter(|(_, reg)| reg.of != "com");
+        let rows: String = regs.map(|(code, reg)| format!("{code},,{}\n", reg.name)).collect();
+        format!("{rows}{edit}")
+    };
+    let older = regions("v_region_2026.csv", &all(""));
+    let said = refused(&[communes.clone(), older]);
+    assert!(said.contains("2026") && said.contains("2027"), "{said}");
+    let odd = regions("v_region_2027.csv", &all("32,,Twice\n3?,,Odd\n"));
+    let said = refused(&[communes.clone(), odd]);
+    assert!(said.contains("reg:32 est donné deux fois"), "{said}");
+    assert!(said.contains("v_region_2027.csv:") && said.contains("« 3? »"), "{said}");
+    // Another year than the one that files name.
+    let asked = update(&Reference::builtin(), std::slice::from_ref(&communes), Some(2028));
+    assert!(matches!(asked, Err(Error::Invalid(_))), "{asked:?}");
+    // Parts or EPCI that are simply not there would be taken for gone.
+    let bare = v_commune(&book, |code, line| (!code.starts_with("ARM")).then_some(line));
+    assert!(refused(&[bare]).contains("0 arrondissements municipaux, au lieu de"));
+    let few = r#"[{"code":"200093201","nom":"MEL","type":"METRO","membres":[{"code":"59350"}]}]"#;
+    let package = |version: &str| {
+        file(
+            "package.json",
+            format!(r#"{{"name":"@etalab/decoupage-administratif","version":"{version}"}}"#),
+        )
+    };
+    assert!(
+        refused(&[package("7.0.0"), file("epci.json", few)]).contains("1 communes dans un EPCI")
+    );
+    let odd = few.replace("METRO", "XX");
+    assert!(refused(&[package("7.0.0"), file("epci.json", odd)]).contains("nature « XX »"));
+    for version in ["65535.0.0", "900.0.0", "latest"] {
+        assert!(refused(&[package(version)]).contains(version), "{version}");
+    }
+}

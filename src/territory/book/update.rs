@@ -13,8 +13,13 @@ use crate::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A delivery with fewer communes than this share of those in force is refused.
+/// A delivery with fewer communes, or fewer of them in an EPCI, than this share of those in force
+/// is refused.
 const FEWEST: f64 = 0.95;
+/// The same of communes déléguées and associées, which do go.
+const FEWEST_PARTS: f64 = 0.5;
+/// The kinds of EPCI.
+const KINDS: [&str; 5] = ["CC", "CA", "CU", "METRO", "MET69"];
 
 /// Another vintage of the table, ready to be read.
 #[derive(Debug)]
@@ -37,10 +42,19 @@ pub fn update(base: &Reference, files: &[CogFile], vintage: Option<u16>) -> Resu
     };
     let laid = &Book::of(base);
     let only_moves = given.communes.is_none() && given.epcis.is_none();
+    if let (Some(asked), Some(found)) = (vintage, given.vintage)
+        && asked != found
+    {
+        return Err(Error::Invalid(text!(
+            "--vintage {asked}, mais ces fichiers sont de {found}.",
+            "--vintage {asked}, but these files are of {found}."
+        )));
+    }
     let told = vintage.or(given.vintage).or(only_moves.then_some(laid.vintage));
     let mut book = Book { vintage: told.ok_or_else(no_vintage)?, ..laid.clone() };
     book.source = given.package.clone().unwrap_or_else(|| given.source.join(", "));
     let mut faults = std::mem::take(&mut given.faults);
+    sound(&given, &mut faults);
     book.take_groups(&given, laid);
     let claimed = match &given.communes {
         Some(communes) => book.take_communes(communes, laid, &mut faults),
@@ -372,27 +386,58 @@ impl Book {
                 }
             }
             let made = Group { name: group.name.clone(), of: group.of.clone() };
-            if groups.insert(code.clone(), made).is_some() {
-                faults
-                    .add(&group.spot, text!("{code} est donné deux fois", "{code} is given twice"));
-            }
+            groups.insert(code.clone(), made);
         }
         groups
+    }
+
+    /// Whether as much is there as before, or nearly.
+    fn check_counts(&self, base: &Self, whole: &Spot, faults: &mut Faults) {
+        let grouped = |book: &Self| book.coms.values().filter(|com| !com.epci.is_empty()).count();
+        let counts = [
+            (text!("communes", "communes"), base.coms.len(), self.coms.len(), FEWEST),
+            (
+                text!("communes dans un EPCI", "communes in an EPCI"),
+                grouped(base),
+                grouped(self),
+                FEWEST,
+            ),
+            (
+                text!("arrondissements municipaux", "municipal arrondissements"),
+                base.arms.len(),
+                self.arms.len(),
+                FEWEST,
+            ),
+            (
+                text!("communes déléguées", "communes déléguées"),
+                base.comds.len(),
+                self.comds.len(),
+                FEWEST_PARTS,
+            ),
+            (
+                text!("communes associées", "communes associées"),
+                base.comas.len(),
+                self.comas.len(),
+                FEWEST_PARTS,
+            ),
+        ];
+        for (Text { fr, en }, before, after, fewest) in counts {
+            if (after as f64) < before as f64 * fewest {
+                faults.add(
+                    whole,
+                    text!(
+                        "{after} {fr}, au lieu de {before} : livraison incomplète ?",
+                        "{after} {en}, instead of {before}: an incomplete delivery?"
+                    ),
+                );
+            }
+        }
     }
 
     /// Whether the whole makes sense.
     fn check(&self, base: &Self, faults: &mut Faults) {
         let whole = Spot { file: self.source.clone(), line: 0 };
-        let (before, after) = (base.coms.len(), self.coms.len());
-        if (after as f64) < before as f64 * FEWEST {
-            faults.add(
-                &whole,
-                text!(
-                    "{after} communes, au lieu de {before} : livraison incomplète ?",
-                    "{after} communes, instead of {before}: an incomplete delivery?"
-                ),
-            );
-        }
+        self.check_counts(base, &whole, faults);
         let inhabited: BTreeSet<&str> = self.coms.values().map(|com| com.dep.as_str()).collect();
         for (code, dep) in &self.deps {
             if !inhabited.contains(code.as_str()) {
@@ -420,6 +465,47 @@ impl Book {
                     text!(
                         "arr:{code} : département « {of} » inconnu",
                         "arr:{code}: unknown département \"{of}\""
+                    ),
+                );
+            }
+        }
+    }
+}
+
+/// Whether each territory made of others is one, and given once.
+fn sound(given: &Given, faults: &mut Faults) {
+    let lists = [
+        (Level::Reg, &given.regs),
+        (Level::Dep, &given.deps),
+        (Level::Arr, &given.arrs),
+        (Level::Epci, &given.epcis),
+        (Level::Ept, &given.epts),
+    ];
+    for (level, list) in lists {
+        let mut seen = BTreeSet::new();
+        for group in list.iter().flatten() {
+            let (code, kind) = (&group.code, &group.of);
+            if Code::new(level, code).is_err() || group.name.trim().is_empty() {
+                faults.add(
+                    &group.spot,
+                    text!(
+                        "code « {code} » mal formé, ou sans nom",
+                        "code \"{code}\" is malformed, or has no name"
+                    ),
+                );
+            } else if !seen.insert(code) {
+                faults.add(
+                    &group.spot,
+                    text!("{level}:{code} est donné deux fois", "{level}:{code} is given twice"),
+                );
+            }
+            if level == Level::Epci && !KINDS.contains(&kind.as_str()) {
+                let known = KINDS.join(", ");
+                faults.add(
+                    &group.spot,
+                    text!(
+                        "{code} : nature « {kind} » inconnue ({known})",
+                        "{code}: unknown kind \"{kind}\" ({known})"
                     ),
                 );
             }
