@@ -227,6 +227,27 @@ fn levels_follow_the_communes_and_come_back_with_them() {
     drop(server);
     assert_eq!(version(&Server::start(&config)).1, first.1, "after a restart");
 
+    // Without a commune in any of its territories a level is no layer; with one it is again.
+    let all: Value = serde_json::from_str(&communes(0.1)).unwrap();
+    let mut island = all.clone();
+    island["features"].as_array_mut().unwrap().drain(..2);
+    fs::write(site.path("communes.geojson"), island.to_string()).unwrap();
+    let (code, text) = run(&["harvest", "--force"]);
+    assert_eq!(code, Some(0), "{text}");
+    let server = Server::start(&config);
+    let epci = |server: &Server| server.get("/collections/territoires-epci").status;
+    let listed = server.json("/collections").to_string();
+    assert!(epci(&server) == 404 && !listed.contains("territoires-epci"), "{listed}");
+    let departements = territories(&server, "/collections/territoires-dep/items");
+    assert_eq!(departements.keys().collect::<Vec<_>>(), ["29"]);
+    let (code, text) = run(&["harvest"]);
+    assert!(code == Some(0) && !text.contains("territoires-epci"), "nothing moved: {text}");
+    fs::write(site.path("communes.geojson"), all.to_string()).unwrap();
+    assert_eq!(run(&["harvest", "--force"]).0, Some(0));
+    assert!(server.until(limit, |s| epci(s) == 200));
+    assert_eq!(version(&server).1, first.1);
+    drop(server);
+
     // It is the communes that are harvested.
     let (code, text) = run(&["harvest", "territoires-epci"]);
     assert!(code == Some(2) && text.contains("« communes »"), "{text}");
@@ -326,9 +347,13 @@ fn a_territory_shows_its_shape_and_what_is_out_of_the_common() {
     }
     let island = server.json("/territories/com-29155")["remarks"].to_string();
     assert!(island.contains("EPCI"), "{island}");
-    let part = server.json("/territories/reg-28");
-    let missing = part["communesMissing"].as_u64();
-    assert!(part["geometry"].is_null() || missing > Some(0), "{missing:?}");
+    // An EPCI of which the layer has some communes only is drawn, and says how many it lacks.
+    let epci = territories(&server, "/collections/territoires-epci/items");
+    let (code, part) = epci.iter().find(|(_, e)| e["communes_absentes"] != 0).unwrap();
+    let shown = server.json(&format!("/territories/epci-{code}"));
+    assert!(shown["geometry"].is_object(), "{shown}");
+    assert_eq!(shown["communesMissing"], part["communes_absentes"]);
+    assert!(server.json("/territories/reg-28")["geometry"].is_null());
     let page = server.page("/territories/dep-59");
     assert!(page.text().contains("km²") && page.text().contains("f=geojson"), "{}", page.text());
 }

@@ -222,9 +222,11 @@ fn join(
         let layer = Layer { def, current, known, refused };
         (layer.def.id.clone(), Arc::new(layer))
     };
-    // A level that no commune draws here is no layer, rather than one that waits for ever.
-    let there = |layer: &(LayerId, Arc<Layer>)| {
-        !known || layer.1.current.is_some() || layer.1.def.derived().is_none()
+    // A level that no commune draws here, or draws any more, is no layer, rather than one that waits
+    // for ever or has nothing to show.
+    let there = |(_, layer): &(LayerId, Arc<Layer>)| {
+        let drawn = layer.current.as_ref().is_some_and(|at| at.version.count > 0);
+        !known || drawn || layer.def.derived().is_none()
     };
     defs.iter().map(layer).filter(there).collect()
 }

@@ -62,21 +62,20 @@ impl Importer {
         border.communes(&self.reference()).map(Arc::new)
     }
 
-    /// The version of a level; `None` when no territory of the level has a commune in the layer.
+    /// The version of a level; without a feature when no territory of the level has a commune in the
+    /// layer.
     pub fn level(
         &self,
         def: &LayerDef,
         source: &Harvested,
         communes: &Communes,
         progress: &dyn Progress,
-    ) -> Result<Option<NewVersion>> {
+    ) -> Result<NewVersion> {
         let made = def.derived().ok_or_else(|| Error::broken("a layer that is not derived"))?;
         let mut report = Report::default();
         let reference = self.reference();
         let drawn = draw(&reference, made.level, communes, &mut report);
-        if drawn.is_empty() {
-            return Ok(None);
-        }
+        let none = drawn.is_empty();
         report.read = drawn.len() as u64;
         let schema = Schema { fields: fields(made.level), ..Schema::default() };
         let mut checked = Vec::with_capacity(drawn.len());
@@ -90,7 +89,11 @@ impl Importer {
         let borders = Borders::default();
         let workdir = Path::new("");
         let job = Job { def, source, borders: &borders, workdir, progress };
-        self.version(&job, rows, report).map(Some)
+        let new = self.version(&job, rows, report)?;
+        if !none {
+            super::some(&new.version.report)?;
+        }
+        Ok(new)
     }
 }
 

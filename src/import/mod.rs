@@ -18,7 +18,7 @@ mod workdir;
 pub use crate::territory::{CogFile, Differences, Reference, update};
 pub use borders::{Border, Borders, Communes, Loaded};
 pub use changes::State;
-pub use references::in_force;
+pub use references::{in_force, table};
 pub use workdir::Workdir;
 
 use crate::{
@@ -119,7 +119,9 @@ impl Importer {
         let mut report = Report::default();
         let limits = OpenLimits { max_unpacked: self.max_unpacked };
         let rows = read::read(job, &limits, &mut report)?;
-        self.version(job, rows, report)
+        let new = self.version(job, rows, report)?;
+        some(&new.version.report)?;
+        Ok(new)
     }
 
     /// Names and attaches rows that were read and checked.
@@ -127,13 +129,6 @@ impl Importer {
         let key = job.def.key.clone();
         let mut features = identity::name(rows.checked, &rows.schema, key.as_deref(), &mut report)?;
         report.kept = features.len() as u64;
-        if features.is_empty() {
-            let (read, refused) = (report.read, report.refused);
-            return Err(Error::Refused(text!(
-                "Aucune ligne à publier : {read} lues, {refused} refusées.",
-                "No row to publish: {read} read, {refused} refused."
-            )));
-        }
         let extent = settle(&mut features, &mut report);
         let schema = Schema { fields: rows.schema.fields, geometry: extent.kind };
         let reference = self.reference();
@@ -204,6 +199,18 @@ impl Importer {
         let under = derive::Under { store, at, def, reference: &reference, borders };
         derive::some(&under, touched)
     }
+}
+
+/// Refuses a version without a feature.
+fn some(report: &Report) -> Result<()> {
+    if report.kept > 0 {
+        return Ok(());
+    }
+    let (read, refused) = (report.read, report.refused);
+    Err(Error::Refused(text!(
+        "Aucune ligne à publier : {read} lues, {refused} refusées.",
+        "No row to publish: {read} read, {refused} refused."
+    )))
 }
 
 /// Extent and geometry type of the features kept.

@@ -72,14 +72,15 @@ impl Jobs {
         self.wait_for_a_free_name(id).await?;
         let (importer, made, shown) = (self.importer.clone(), def.clone(), progress.clone());
         let new = blocking(move || importer.level(&made, &source, &communes, &*shown)).await?;
-        let Some(new) = new else {
+        let current = self.store.current().await?.remove(id);
+        // What had territories and has none any more says so; what never had any is no layer.
+        if new.version.count == 0 && current.is_none() {
             tracing::debug!(layer = %id, "no commune of the layer is in a territory of this level");
             return Ok(None);
-        };
+        }
         let version = Box::new(new.version.clone());
         let reach = new.reach.id.clone();
         self.store.load(&claim, new).await?;
-        let current = self.store.current().await?.remove(id);
         let next = At {
             layer: id.clone(),
             version: Arc::new(Version::clone(&version)),
