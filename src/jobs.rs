@@ -207,13 +207,19 @@ impl Jobs {
         names.iter().map(find).collect()
     }
 
-    async fn claim(&self, layer: &LayerId) -> Result<Claim> {
-        let claim = self.store.claim(layer).await?.ok_or_else(|| {
+    /// Holds a layer, whatever reference is in force.
+    async fn hold(&self, layer: &LayerId) -> Result<Claim> {
+        self.store.claim(layer).await?.ok_or_else(|| {
             Error::Conflict(text!(
                 "Un autre processus charge déjà « {layer} ».",
                 "Another process is already loading \"{layer}\"."
             ))
-        })?;
+        })
+    }
+
+    /// Holds a layer that is to be attached under the reference in force.
+    async fn claim(&self, layer: &LayerId) -> Result<Claim> {
+        let claim = self.hold(layer).await?;
         self.importer.follow(&*self.store).await?;
         Ok(claim)
     }

@@ -1,14 +1,19 @@
 //! The territory reference as something with versions: loaded, looked at, put in force under a
 //! running server, undone.
 
-use crate::support::{Server, Site, said};
+use crate::support::{Server, Site, StoreKind, postgres, said, store_kind};
 use socle::{
     model::{Level, TerritoryCode},
+    store::{Store, embedded::EmbeddedStore},
     territory::Reference,
 };
 use std::{fs, time::Duration};
 
-over_both!(a_new_cog_flips_with_what_is_attached_under_it, a_broken_delivery_changes_nothing);
+over_both!(
+    a_new_cog_flips_with_what_is_attached_under_it,
+    a_broken_delivery_changes_nothing,
+    a_damaged_table_is_told_mended_and_left,
+);
 
 /// INSEE's list of communes as the compiled table has them, of the year after; lines changed or
 /// dropped by `edit`.
@@ -135,4 +140,82 @@ pub fn a_broken_delivery_changes_nothing() {
         assert_eq!(site.run(&args).status.code(), Some(1), "{args:?}");
     }
     assert_eq!(site.run(&["cog", "load", "missing.csv"]).status.code(), Some(2));
+}
+
+/// Spoils the bytes of every table that was loaded.
+fn spoil(site: &Site) {
+    match store_kind() {
+        StoreKind::Embedded => {
+            let folder = site.path("store").join("reference");
+            let tables = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+            for table in tables.filter(|path| path.extension().is_some_and(|e| e == "cog")) {
+                fs::write(table, "spoiled").unwrap();
+            }
+        }
+        StoreKind::Postgis => {
+            let url = fs::read_to_string(site.path("database")).unwrap();
+            let database = url.rsplit('/').next().unwrap().trim();
+            let sql = "UPDATE socle_store.reference_tables SET bytes = '\\x00'";
+            postgres::shared().unwrap().sql(database, sql);
+        }
+    }
+}
+
+pub fn a_damaged_table_is_told_mended_and_left() {
+    let site = site();
+    let mut text = v_commune(|code, line| (code != "62042").then_some(line));
+    text.push_str("COMD,62042,,,,\"Ancienne\",62041\n");
+    let file = site.path("v_commune_2027.csv");
+    fs::write(&file, text).unwrap();
+    let file = file.to_str().unwrap();
+    run(&site, &["cog", "load", file]);
+    assert!(run(&site, &["check"]).contains("✓ cog-2027-"));
+    run(&site, &["cog", "apply"]);
+    spoil(&site);
+    let check = site.run(&["check"]);
+    assert!(
+        check.status.code() == Some(1) && said(&check).contains("✗ cog-2027-"),
+        "{}",
+        said(&check)
+    );
+    // Loaded again, over what was in force before it, its bytes are what they were.
+    let loaded = run(&site, &["cog", "load", file]);
+    assert!(loaded.contains("réécrite") && loaded.contains("a servi de base"), "{loaded}");
+    run(&site, &["check"]);
+    let server = site.serve();
+    assert_eq!(matched(&server, "/t/com-62041/collections/zones/items"), 2);
+    // And damaged it can be left.
+    spoil(&site);
+    run(&site, &["cog", "undo"]);
+    let back = |server: &Server| matched(server, "/t/com-62041/collections/zones/items") == 1;
+    assert!(server.until(Duration::from_secs(3), back));
+    // Codes are carried to the table in force, as the server does.
+    fs::write(site.path("old.csv"), "insee\n62042\n").unwrap();
+    let carry = |site: &Site| run(site, &["carry", site.path("old.csv").to_str().unwrap()]);
+    assert!(carry(&site).contains("unchanged"));
+    run(&site, &["cog", "load", file]);
+    run(&site, &["cog", "apply"]);
+    assert!(carry(&site).contains("62041"), "{}", carry(&site));
+}
+
+/// A layer on its way for the first time is attached under the table that is in force when it
+/// began: a table that came into force meanwhile would read its index by other ranks.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_comes_into_force_behind_the_claims_of_all_layers() {
+    let site = site();
+    site.layer("later", "key = \"id\"\n[source]\npath = \"../zones.csv\"");
+    let mut text = v_commune(|code, line| (code != "62042").then_some(line));
+    text.push_str("COMD,62042,,,,\"Ancienne\",62041\n");
+    fs::write(site.path("v_commune_2027.csv"), text).unwrap();
+    run(&site, &["cog", "load", site.path("v_commune_2027.csv").to_str().unwrap()]);
+    let store = EmbeddedStore::open(&site.path("store")).unwrap();
+    let claim = store.claim(&"later".parse().unwrap()).await.unwrap().unwrap();
+    let refused = site.run(&["cog", "apply"]);
+    assert!(
+        refused.status.code() == Some(1) && said(&refused).contains("« later »"),
+        "{}",
+        said(&refused)
+    );
+    drop(claim);
+    run(&site, &["cog", "apply"]);
 }

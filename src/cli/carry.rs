@@ -3,7 +3,7 @@
 use super::out;
 use crate::{
     catalog::Catalog,
-    config::Settings,
+    config::{Settings, StoreKind},
     error::{Error, Result},
     import,
     model::Level,
@@ -26,7 +26,7 @@ const MEMORY: u64 = 8 << 30;
 /// Arguments of `socle carry`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  socle carry zrr_2022.csv -o zrr_2026.csv --add epci,dep\n  socle carry list.xlsx --name Commune --department Dept -o today.xlsx\n  socle carry addresses.csv --lon lon --lat lat --add epci,qpv --config config/socle.toml\n\nThe table is written in the form it came in, with columns added: socle_com, socle_com_nom, what\nwas asked for, socle_verdict (unchanged, carried, redefined, undecidable, unknown, located),\nsocle_candidats, socle_conflit and socle_note. Codes and names need no configuration; places do,\nfor its layers give the borders."
+    after_help = "Examples:\n  socle carry zrr_2022.csv -o zrr_2026.csv --add epci,dep\n  socle carry list.xlsx --name Commune --department Dept -o today.xlsx\n  socle carry addresses.csv --lon lon --lat lat --add epci,qpv --config config/socle.toml\n\nThe table is written in the form it came in, with columns added: socle_com, socle_com_nom, what\nwas asked for, socle_verdict (unchanged, carried, redefined, undecidable, unknown, located),\nsocle_candidats, socle_conflit and socle_note. Codes and names need no configuration; where\nthere is one, they are put on the COG in force in its store. Places do need one, for its layers give\nthe borders."
 )]
 pub(super) struct Args {
     /// A CSV (UTF-8, UTF-16 or Windows-1252), XLSX (its first sheet) or JSON file (an array of
@@ -71,7 +71,7 @@ pub(super) struct Args {
 pub(super) async fn run(config: &Path, args: Args) -> Result<ExitCode> {
     let places = args.lon.is_some() || args.add.iter().any(|wish| by_place(wish));
     let (resolver, reference, snapshot) = match places {
-        false => (Resolver::new(None), Reference::builtin(), None),
+        false => (Resolver::new(None), reference(config).await?, None),
         true => {
             let settings = Settings::load(config)?;
             let reference = super::reference(&settings)?;
@@ -107,6 +107,26 @@ pub(super) async fn run(config: &Path, args: Args) -> Result<ExitCode> {
     }
     tell(&done);
     Ok(ExitCode::SUCCESS)
+}
+
+/// The reference of codes and names: the one in force where there is a configuration with a store,
+/// as its server has it; else the program's own.
+async fn reference(config: &Path) -> Result<Arc<Reference>> {
+    if !config.exists() {
+        return Ok(Reference::builtin());
+    }
+    let settings = Settings::load(config)?;
+    let known = super::reference(&settings)?;
+    let filled = match &settings.store.kind {
+        StoreKind::Embedded => settings.store.path.exists(),
+        StoreKind::Postgis(_) => true,
+    };
+    if !filled {
+        return Ok(known);
+    }
+    let store = super::store(&settings)?;
+    let state = store.reference().await?;
+    import::in_force(&*store, &state, &known, &settings.levels).await
 }
 
 /// Whether only a place can tell what is wished for.

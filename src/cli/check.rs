@@ -4,6 +4,7 @@ use super::out;
 use crate::{
     config::{Settings, StoreKind},
     error::Result,
+    import,
     model::LayerDef,
     store::{Store, embedded, postgis::PostgisStore},
     territory::{LevelReport, Reference},
@@ -47,7 +48,34 @@ pub(super) async fn run(settings: &Settings) -> Result<ExitCode> {
             }
         }
     }
+    failed |= !tables(settings).await?;
     Ok(if failed { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+/// Says which tables of the COG are whole, where any was loaded.
+async fn tables(settings: &Settings) -> Result<bool> {
+    let there = match settings.store.kind {
+        StoreKind::Embedded => settings.store.path.exists(),
+        StoreKind::Postgis(_) => true,
+    };
+    if !there {
+        return Ok(true);
+    }
+    let (store, mut whole) = (super::store(settings)?, true);
+    let state = store.reference().await?;
+    let mut ids: Vec<&str> = state.tables.iter().map(|table| table.id.as_str()).collect();
+    ids.extend(state.current.as_deref().filter(|id| state.table(id).is_none()));
+    for id in ids {
+        let known = Reference::builtin();
+        match import::table(&*store, &state, Some(id), &known, &settings.levels).await {
+            Ok(_) => out::line(&format!("✓ {id}")),
+            Err(e) => {
+                whole = false;
+                out::line(&format!("✗ {id} : {}", e.chain()));
+            }
+        }
+    }
+    Ok(whole)
 }
 
 /// Says whether a published table can be served, and what that costs.

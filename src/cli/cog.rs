@@ -59,11 +59,11 @@ pub(super) async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
         Command::Preview { id } => tell(&jobs.preview_reference(id.as_deref(), &progress).await?),
         Command::Apply { id } => {
             let (reference, runs) = jobs.apply_reference(id.as_deref(), &progress).await?;
-            in_force(&reference, &runs);
+            return Ok(in_force(&reference, &runs));
         }
         Command::Undo => {
             let (reference, runs) = jobs.undo_reference(&progress).await?;
-            in_force(&reference, &runs);
+            return Ok(in_force(&reference, &runs));
         }
         Command::List => list(&jobs).await?,
     }
@@ -102,15 +102,18 @@ async fn load(jobs: &Jobs, files: &[PathBuf], vintage: Option<u16>) -> Result<()
     Ok(())
 }
 
-fn in_force(reference: &Reference, runs: &[Run]) {
-    let id = reference.id();
+/// Tells what is in force now, and which layers did not follow: then the command failed.
+fn in_force(reference: &Reference, runs: &[Run]) -> ExitCode {
+    let (id, mut code) = (reference.id(), ExitCode::SUCCESS);
     for run in runs {
         if let Err(e) = &run.outcome {
+            code = ExitCode::from(1);
             let layer = &run.layer;
             say(&text!("{layer} : n'a pas suivi : {e}", "{layer}: did not follow: {e}"));
         }
     }
     say(&text!("{id} est en vigueur.", "{id} is in force."));
+    code
 }
 
 async fn list(jobs: &Jobs) -> Result<()> {

@@ -9,7 +9,7 @@ use super::{Jobs, Run, blocking};
 use crate::{
     error::{Error, Result},
     import::{Borders, CogFile, Differences, Importer, Reference, update},
-    model::{Flip, LayerDef, LayerId, Progress, ReferenceState, ReferenceTable},
+    model::{Flip, LayerDef, LayerId, Progress, ReferenceState, ReferenceTable, Text},
     store::{At, Claim, Reach},
     text,
 };
@@ -28,7 +28,7 @@ pub struct Loaded {
     /// What is kept of it.
     pub table: ReferenceTable,
     /// What was assumed, left out or settled.
-    pub notes: Vec<crate::model::Text>,
+    pub notes: Vec<Text>,
     /// Whether it was there already.
     pub already: bool,
 }
@@ -58,17 +58,20 @@ impl Jobs {
         vintage: Option<u16>,
     ) -> Result<Loaded> {
         let mut state = self.store.reference().await?;
-        let base = self.importer.table(&*self.store, &state, state.current.as_deref()).await?;
+        let (base, fallback) = self.base(&state).await?;
         let made = blocking(move || {
             let made = update(&base, &files, vintage)?;
             let reference = Reference::from_bytes(&made.bytes)?;
             Ok((made, reference))
         });
-        let (made, reference) = made.await?;
-        if let Some(table) = state.table(reference.id()) {
+        let (mut made, reference) = made.await?;
+        made.notes.splice(0..0, fallback);
+        let kept = state.tables.iter().position(|table| table.id == reference.id());
+        let whole = self.importer.table(&*self.store, &state, Some(reference.id())).await.is_ok();
+        if let (Some(table), true) = (kept.and_then(|at| state.tables.get(at)), whole) {
             return Ok(Loaded { table: table.clone(), notes: made.notes, already: true });
         }
-        let table = ReferenceTable {
+        let mut table = ReferenceTable {
             id: reference.id().to_owned(),
             vintage: reference.vintage(),
             source: reference.source().to_owned(),
@@ -77,12 +80,49 @@ impl Jobs {
             loaded_at: Timestamp::now(),
             applied_at: None,
         };
-        state.tables.push(table.clone());
+        match kept.and_then(|at| state.tables.get_mut(at)) {
+            // What became of its bytes is mended; the rest is as it was.
+            Some(damaged) => {
+                table = ReferenceTable { sha256: table.sha256, ..damaged.clone() };
+                damaged.clone_from(&table);
+                let id = &table.id;
+                made.notes.push(text!(
+                    "{id} était abîmée dans le magasin : réécrite.",
+                    "{id} was damaged in the store: written again."
+                ));
+            }
+            None => state.tables.push(table.clone()),
+        }
         tidy(&mut state);
         state.serial += 1;
         let bytes = Some((table.id.clone(), made.bytes));
         self.store.set_reference(state, bytes).await?;
         Ok(Loaded { table, notes: made.notes, already: false })
+    }
+
+    /// The table that files are laid over: the one in force; when that is damaged the newest that
+    /// was before it and can be read, with a note.
+    async fn base(&self, state: &ReferenceState) -> Result<(Arc<Reference>, Option<Text>)> {
+        let table = |id: Option<String>| async move {
+            self.importer.table(&*self.store, state, id.as_deref()).await
+        };
+        let damaged = match table(state.current.clone()).await {
+            Err(Error::Refused(_)) => state.current.clone().unwrap_or_default(),
+            found => return Ok((found?, None)),
+        };
+        for id in state.before.iter().rev().cloned().chain([None]) {
+            let base = match table(id).await {
+                Err(Error::Refused(_)) => continue,
+                base => base?,
+            };
+            let id = base.id();
+            let note = text!(
+                "La table en vigueur, {damaged}, est abîmée dans le magasin : {id} a servi de base.",
+                "The table in force, {damaged}, is damaged in the store: {id} was taken as the base."
+            );
+            return Ok((base, Some(note)));
+        }
+        Err(Error::broken("no table of the COG can be read"))
     }
 
     /// What a table would change: the one named, else the newest loaded.
@@ -165,18 +205,22 @@ impl Jobs {
         to: Arc<Reference>,
         progress: &Arc<dyn Progress>,
     ) -> Result<(Arc<Reference>, Vec<Run>)> {
-        let mut claims: Vec<(Claim, &LayerDef, At)> = Vec::new();
-        for (def, at) in self.held().await? {
-            claims.push((self.claim(&def.id).await?, def, at));
+        // All layers, also those without a version: one may be on its way, attached under the table
+        // that is in force until here. That table may be damaged: nobody reads it.
+        let mut held: Vec<(Claim, &LayerDef)> = Vec::with_capacity(self.layers.len());
+        for def in &self.layers {
+            held.push((self.hold(&def.id).await?, def));
         }
-        // Read again behind the claims: nothing moves from here on.
+        // Nothing moves from here on.
         let mut current = self.store.current().await?;
+        let attached = held.iter().filter_map(|(claim, def)| {
+            let at = current.remove(&def.id).filter(|at| !at.reach.is_empty())?;
+            Some((claim, *def, at))
+        });
+        let attached: Vec<(&Claim, &LayerDef, At)> = attached.collect();
         let under = Under::new(self, &to).await?;
         state.flips.clear();
-        for (claim, def, at) in &mut claims {
-            if let Some(now) = current.remove(&def.id) {
-                *at = now;
-            }
+        for (claim, def, at) in &attached {
             progress.stage(
                 text!("Rattachement de {fr}", "Attaching {en}", fr = def.id, en = def.id),
                 None,
@@ -206,10 +250,11 @@ impl Jobs {
         let flips = state.flips.clone();
         self.store.set_reference(state, None).await?;
         self.importer.take(to.clone());
-        for ((claim, def, _), flip) in claims.into_iter().zip(flips) {
-            self.store.publish(&claim, &flip.version, &flip.to).await?;
-            self.store.prune(&claim, def.keep_versions).await?;
+        for ((claim, def, _), flip) in attached.into_iter().zip(flips) {
+            self.store.publish(claim, &flip.version, &flip.to).await?;
+            self.store.prune(claim, def.keep_versions).await?;
         }
+        drop(held);
         let runs = self.derive(progress).await?;
         Ok((to, runs))
     }

@@ -49,7 +49,8 @@ pub(super) async fn set(
         link.batch("SET LOCAL synchronous_commit = on").await?;
         if let Some((id, bytes)) = &new {
             let sql = names.sql(
-                "INSERT INTO {s}reference_tables (id, bytes) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+                "INSERT INTO {s}reference_tables (id, bytes) VALUES ($1, $2)
+                  ON CONFLICT (id) DO UPDATE SET bytes = EXCLUDED.bytes",
             );
             let params: [Param<'_>; 2] = [(id, Type::TEXT), (bytes, Type::BYTEA)];
             link.run(&sql, &params).await?;
