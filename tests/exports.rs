@@ -445,6 +445,12 @@ fn cut_writes_a_file_whole_or_not_at_all() {
     assert!(output.status.success(), "{}", said(&output));
     let text = fs::read_to_string(&few).unwrap();
     assert!(text.contains("Lille") && text.lines().count() == 2, "{text}");
+    // A code that is no longer current is said wherever it is written.
+    let filter = "TERRITORY('com:59355')";
+    let args = ["cut", "communes", "--filter", filter, "--format", "csv", "-o"];
+    let output = site.run(&[&args[..], &[few.to_str().unwrap()]].concat());
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(said(&output).contains("59355") && said(&output).contains("59350"));
     for (args, code, word) in [
         (&["--format", "csv", "--filter", "popul > 3"][..], 2, "population"),
         (&["--format", "dwg"][..], 2, "gpkg"),

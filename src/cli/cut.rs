@@ -10,7 +10,7 @@ use crate::{
     exports::{Exports, Extent, Options, Order, Part, Place, legal_crs},
     import,
     items::Frame,
-    model::{BBox, Mode, Progress, Selection, TerritoryCode},
+    model::{BBox, Lang, Mode, Progress, Selection, TerritoryCode, Text},
     query::{
         Filter,
         cql2::{self, Context, Dialect, Expression},
@@ -20,7 +20,12 @@ use crate::{
     text,
 };
 use geo_types::Geometry;
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    process::ExitCode,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 /// Arguments of `socle cut`.
 #[derive(clap::Args)]
@@ -113,9 +118,8 @@ pub(super) async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
         vintage: reference.vintage(),
         service: settings.server.public_url.as_ref().map(ToString::to_string),
     };
-    for notice in resolved.iter().filter_map(|r| r.notice.as_ref()) {
-        out::line(notice.get(lang));
-    }
+    filter.hear(&resolved);
+    filter.say(lang);
     let blobs = Blobs::open(&settings.blobs)?;
     let borders = Arc::new(Borders::new(store.clone()));
     let (set, styles) = (settings.exports.clone(), settings.styles.clone());
@@ -139,13 +143,29 @@ struct Filtered<'a> {
     tree: Option<cql2::Node>,
     frame: Frame,
     reference: &'a Reference,
+    /// How territories by codes that are no longer current were understood.
+    notices: Mutex<Vec<Text>>,
 }
 
 impl<'a> Filtered<'a> {
     fn read(args: &Args, reference: &'a Reference) -> Result<Self> {
         let dialect = Dialect::parse(&args.filter_lang)?;
         let tree = args.filter.as_deref().map(|text| cql2::parse(dialect, text)).transpose()?;
-        Ok(Self { tree, frame: Frame::parse(args.filter_crs.as_deref())?, reference })
+        let frame = Frame::parse(args.filter_crs.as_deref())?;
+        Ok(Self { tree, frame, reference, notices: Mutex::default() })
+    }
+
+    /// Keeps how some territories were understood.
+    fn hear(&self, resolved: &[Resolved]) {
+        let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        notices.extend(resolved.iter().filter_map(|r| r.notice.clone()));
+    }
+
+    /// Says it, each notice once.
+    fn say(&self, lang: Lang) {
+        let notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        let once: BTreeSet<&str> = notices.iter().map(|notice| notice.get(lang)).collect();
+        once.into_iter().for_each(out::line);
     }
 
     fn on(&self, layer: &Layer) -> Result<Option<Arc<Expression>>> {
@@ -157,6 +177,7 @@ impl<'a> Filtered<'a> {
 impl Context for Filtered<'_> {
     fn territory(&self, written: &str, mode: Mode) -> Result<Arc<Selection>> {
         let resolved = territories(self.reference, Some(written))?;
+        self.hear(&resolved);
         let codes: Vec<TerritoryCode> = resolved.into_iter().map(|r| r.code).collect();
         self.reference.select(&codes, mode).map(Arc::new)
     }
