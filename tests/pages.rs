@@ -11,6 +11,7 @@ over_both!(
     formats_are_negotiated_and_tagged,
     csv_is_written_as_asked,
     pages_of_a_cut_scope_are_cut,
+    tables_show_what_is_asked_for_and_what_a_cut_leaves,
 );
 
 const FILES: [&str; 4] = ["geojsonseq", "ndjson", "fgb", "csv"];
@@ -227,4 +228,25 @@ fn pages_of_a_cut_scope_are_cut() {
         assert!(seen.keys().eq(expected.keys()), "{format}");
         expected.iter().for_each(|(code, feature)| same(format, feature, &seen[code]));
     }
+}
+
+fn tables_show_what_is_asked_for_and_what_a_cut_leaves() {
+    let server = demo_server();
+    let columns = |path: &str| -> Vec<String> {
+        let page = server.page(path);
+        assert_eq!(page.status, 200, "{path}");
+        let text = page.text();
+        let heads = text.split("<th scope=\"col\">").skip(1);
+        heads.map(|h| h.split('<').next().unwrap().to_owned()).collect()
+    };
+    let items = "/collections/communes/items?limit=2";
+    let all = columns(items);
+    assert!(all.len() > 4 && all[0] == "id", "{all:?}");
+    assert_eq!(columns(&format!("{items}&properties=population,nom")), ["id", "nom", "population"]);
+    assert_eq!(columns(&format!("{items}&properties=")), ["id"]);
+    let cut = columns("/t/dep-59-clip/collections/communes/items?limit=2");
+    assert_eq!(cut[..all.len()], all[..]);
+    assert_eq!(cut[all.len()..], ["socle_part"]);
+    // Of no feature, the fields that there are.
+    assert_eq!(columns("/collections/communes/items?bbox=0,0,1,1"), all);
 }

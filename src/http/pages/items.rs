@@ -36,7 +36,7 @@ pub fn page(
     let json = [b"[", features, b"]"].concat();
     let rows: Vec<Row> =
         serde_json::from_slice(&json).map_err(|e| Error::fault("reading features back", e))?;
-    let fields = &layer.at()?.version.schema.fields;
+    let fields = columns(layer, &rows)?;
     let id = layer.def.id.as_str();
     let title = visit.titled(&layer.def.title);
     let link = |rel: &str| links.iter().find(|l| l.rel == rel).map(|l| l.href.as_str());
@@ -55,12 +55,12 @@ pub fn page(
         }
         div.table tabindex="0" role="region" aria-label=(title) {
             table {
-                thead { tr { th scope="col" { "id" } @for field in fields { th scope="col" { (field.name) } } } }
+                thead { tr { th scope="col" { "id" } @for field in &fields { th scope="col" { (field) } } } }
                 tbody {
                     @for row in &rows {
                         tr {
                             th scope="row" { a href=(feature_url(visit, id, &plain(&row.id))) { (plain(&row.id)) } }
-                            @for field in fields { (cell(row.properties.get(&field.name))) }
+                            @for field in &fields { (cell(row.properties.get(*field))) }
                         }
                     }
                 }
@@ -80,20 +80,31 @@ pub fn feature(visit: &Visit, layer: &Layer, fid: &str, json: &[u8]) -> Result<S
         serde_json::from_slice(json).map_err(|e| Error::fault("reading a feature back", e))?;
     let label = layer.def.label.as_ref().and_then(|l| row.properties.get(l)).map(plain);
     let title = label.filter(|l| !l.is_empty()).unwrap_or_else(|| fid.to_owned());
-    let fields = &layer.at()?.version.schema.fields;
+    let fields = columns(layer, std::slice::from_ref(&row))?;
     let content = html! {
         (above(visit, layer))
         h1 { (title) }
         p { a href=(visit.address(&["f"], &[("f", "json")])) { "GeoJSON" } }
         table.record {
             tbody {
-                @for field in fields {
-                    tr { th scope="row" { (field.name) } (cell(row.properties.get(&field.name))) }
+                @for field in &fields {
+                    tr { th scope="row" { (field) } (cell(row.properties.get(*field))) }
                 }
             }
         }
     };
     Ok(visit.html(&title, &content))
+}
+
+/// What there is to show of features: the fields of their layer that they have, and what stands
+/// behind those, such as the share that a cut leaves; of no features, all fields.
+fn columns<'a>(layer: &'a Layer, rows: &'a [Row]) -> Result<Vec<&'a str>> {
+    let fields = layer.at()?.version.schema.fields.iter().map(|f| f.name.as_str());
+    let Some(first) = rows.first() else { return Ok(fields.collect()) };
+    let own: Vec<&str> = fields.collect();
+    let behind = first.properties.keys().map(String::as_str).filter(|name| !own.contains(name));
+    let shown = own.iter().copied().filter(|name| first.properties.contains_key(*name));
+    Ok(shown.chain(behind).collect())
 }
 
 fn above(visit: &Visit, layer: &Layer) -> Markup {
