@@ -98,6 +98,8 @@ pub struct Tiles {
     borders: Arc<Borders>,
     cache: Cache<Key, Entry>,
     together: together::Together,
+    /// The same where a CQL2 filter is among them.
+    together_filtered: together::Together,
     /// Tiles of CQL2 filters, apart: any number of filters drives out none of the others.
     filtered: Cache<Key, Entry>,
     gate: Gate,
@@ -113,7 +115,8 @@ impl Tiles {
             borders: Arc::new(Borders::new(store.clone())),
             store,
             cache: cache("tiles", bytes - together - filtered),
-            together: together::cache(together),
+            together: together::cache(together / 2),
+            together_filtered: together::cache(together / 2),
             filtered: cache("filtered tiles", filtered),
             gate,
         }
@@ -188,6 +191,7 @@ impl Tiles {
     pub fn cached_bytes(&self) -> u64 {
         [&self.cache, &self.filtered].iter().map(|c| c.weighted_size()).sum::<u64>()
             + self.together.weighted_size()
+            + self.together_filtered.weighted_size()
     }
 
     async fn compute(

@@ -5,7 +5,7 @@ use crate::{
         BBox, Field, FieldKind, GeometryKind, Harvested, LayerDef, LayerId, Licence, Report,
         Schema, SourceDef, SourceLocation, TerritoryBinding, Text, TileOptions, Version, VersionId,
     },
-    query::{Filter, Scan},
+    query::{Filter, Scan, cql2},
     store::{Claim, NewVersion, Reach, RowSink, ScanEnd, TileFeature, TileFeatures},
     text,
 };
@@ -422,4 +422,39 @@ fn tilejson_says_what_a_client_needs() {
             "socle": { "version": "20261124T060312Z-3f9a01c2", "key": "code", "label": "nom" }
         })
     );
+}
+
+struct Plain;
+
+impl cql2::Context for Plain {
+    fn territory(&self, _: &str, _: crate::model::Mode) -> Result<Arc<crate::model::Selection>> {
+        Err(Error::broken("no territory here"))
+    }
+    fn place(&self, g: geo_types::Geometry<f64>) -> Result<geo_types::Geometry<f64>> {
+        Ok(g)
+    }
+    fn place_box(&self, _: [f64; 4]) -> Result<geo_types::Geometry<f64>> {
+        Err(Error::broken("no box here"))
+    }
+}
+
+#[tokio::test]
+async fn any_number_of_filters_leaves_the_tiles_without_one_where_they_are() {
+    let tiles = roomy(&Arc::new(Squares::default()));
+    let layer = Arc::new(france());
+    let parts =
+        |filter: &Filter| [0, 1].map(|_| Part { layer: layer.clone(), filter: filter.clone() });
+    assert!(tiles.together(&parts(&Filter::default()), TILE, None).await.unwrap().is_some());
+    let schema = &layer.at().unwrap().version.schema;
+    for i in 0..50 {
+        let tree = cql2::parse(cql2::Dialect::Text, &format!("population > {i}")).unwrap();
+        let expression = Some(Arc::new(cql2::check(&tree, schema, &Plain).unwrap()));
+        let filter = Filter { expression, ..Filter::default() };
+        assert!(tiles.together(&parts(&filter), TILE, None).await.unwrap().is_some());
+    }
+    for cache in [&tiles.together, &tiles.together_filtered] {
+        cache.run_pending_tasks().await;
+    }
+    assert_eq!(tiles.together.entry_count(), 1);
+    assert_eq!(tiles.together_filtered.entry_count(), 50);
 }

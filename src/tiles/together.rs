@@ -67,7 +67,9 @@ impl Tiles {
         outline: Option<&Outline>,
     ) -> Result<Option<Arc<Tile>>> {
         let tag = Self::etag_together(parts, tile, outline)?;
-        if let Some(kept) = self.together.get(&tag).await {
+        let filtered = parts.iter().any(|part| part.filter.expression.is_some());
+        let cache = if filtered { &self.together_filtered } else { &self.together };
+        if let Some(kept) = cache.get(&tag).await {
             return Ok(Some(kept));
         }
         let mut drawn = Vec::with_capacity(parts.len());
@@ -81,7 +83,7 @@ impl Tiles {
                 let all: Vec<u8> = several.iter().flat_map(|p| p.plain.iter().copied()).collect();
                 let packing = tokio::task::spawn_blocking(move || Tile::new(all).map(Arc::new));
                 let packed = packing.await.map_err(|e| Error::fault("packing a tile", e))??;
-                self.together.insert(tag, packed.clone()).await;
+                cache.insert(tag, packed.clone()).await;
                 Ok(Some(packed))
             }
         }
