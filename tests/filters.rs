@@ -3,6 +3,7 @@
 //! territories and boxes together; what is refused.
 
 mod any;
+mod by_hand;
 
 use crate::{
     store_contract::{Place, feature, layer, put, version},

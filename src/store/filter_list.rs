@@ -33,9 +33,16 @@ pub(super) fn holds(relation: ArrayRelation, a: &str, b: &str) -> Option<bool> {
     })
 }
 
-/// 1 and 1.0 are one number.
+/// 1 and 1.0 are one number, inside of lists and objects as well.
 fn same(a: &Json, b: &Json) -> bool {
     match (a, b) {
+        (Json::Array(a), Json::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(x, y)| same(x, y))
+        }
+        (Json::Object(a), Json::Object(b)) => {
+            let held = |(k, x): (&String, &Json)| b.get(k).is_some_and(|y| same(x, y));
+            a.len() == b.len() && a.iter().all(held)
+        }
         (Json::Number(x), Json::Number(y)) => x == y || x.as_f64() == y.as_f64(),
         _ => a == b,
     }

@@ -20,6 +20,9 @@ use geo::BoundingRect;
 use tokio_postgres::types::Type;
 use words::{NUL, Words, letters};
 
+/// JSON of which [`NUL`] stands for each U+0000 that is written by an escape; `x` is the JSON.
+const WITHOUT_NUL: &str = r"regexp_replace(x, '(?<!\\)((?:\\\\)*)\\u0000', '\1\\uffff', 'g')";
+
 /// A table as conditions see it.
 pub(super) trait Target {
     /// A field's column and the expression of its value.
@@ -252,18 +255,41 @@ impl Lowering<'_> {
         let mut sides = Vec::new();
         for list in [a, b] {
             sides.push(match list {
-                List::Field(index) => format!("({})::jsonb", self.field(*index)?.2),
+                List::Field(index) => {
+                    let (column, _, sql) = self.field(*index)?;
+                    let text = match column {
+                        Column::Bytes => Words::Bytes(sql).into_text(),
+                        _ => format!("({sql})::text"),
+                    };
+                    // No jsonb holds U+0000: another character stands for it.
+                    format!(
+                        "(SELECT CASE WHEN strpos(x, '\\u0000') = 0 THEN x ELSE {WITHOUT_NUL} END::jsonb
+                          FROM (SELECT {text} AS x OFFSET 0) AS v)"
+                    )
+                }
                 List::Literal(values) => {
-                    format!("{}::jsonb", self.bind(filter_list::json(values), Type::TEXT))
+                    let stood = |value: &Value| match value {
+                        Value::Text(t) => Value::Text(t.replace('\0', NUL)),
+                        other => other.clone(),
+                    };
+                    let values: Vec<Value> = values.iter().map(stood).collect();
+                    format!("{}::jsonb", self.bind(filter_list::json(&values), Type::TEXT))
                 }
             });
         }
+        // Lists are sets of their items, each the same as another or not: `@>` looks inside them.
+        let all = |of: &str, among: &str| {
+            format!(
+                "NOT EXISTS (SELECT 1 FROM jsonb_array_elements({of}) AS x WHERE NOT EXISTS
+                 (SELECT 1 FROM jsonb_array_elements({among}) AS y WHERE x = y))"
+            )
+        };
         let test = match relation {
-            ArrayRelation::Equals => "a @> b AND a <@ b",
-            ArrayRelation::Contains => "a @> b",
-            ArrayRelation::ContainedBy => "a <@ b",
+            ArrayRelation::Equals => format!("{} AND {}", all("a", "b"), all("b", "a")),
+            ArrayRelation::Contains => all("b", "a"),
+            ArrayRelation::ContainedBy => all("a", "b"),
             ArrayRelation::Overlaps => {
-                "EXISTS (SELECT 1 FROM jsonb_array_elements(a) AS x, jsonb_array_elements(b) AS y WHERE x = y)"
+                "EXISTS (SELECT 1 FROM jsonb_array_elements(a) AS x, jsonb_array_elements(b) AS y WHERE x = y)".to_owned()
             }
         };
         Ok(format!(
