@@ -387,6 +387,45 @@ fn the_embedded_store_keeps_the_contract() {
 }
 
 #[test]
+fn a_scan_that_nobody_waits_for_stops() {
+    use std::sync::{
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    };
+    let place = Place::embedded();
+    let (store, id) = (place.open(), layer("points"));
+    place.wait(async {
+        let at = put(&store, &id, points(1, 3_000)).await;
+        let (begun, first) = tokio::sync::oneshot::channel();
+        let (left, leaving) = mpsc::channel();
+        // Its last owner but this one is the sink, which goes with the scan.
+        let shown = Arc::new(AtomicUsize::new(0));
+        let (count, mut begun) = (shown.clone(), Some(begun));
+        let sink = Box::new(move |_: &socle::store::Row<'_>| {
+            count.fetch_add(1, Ordering::SeqCst);
+            if let Some(begun) = begun.take() {
+                begun.send(()).unwrap();
+                leaving.recv().unwrap();
+            }
+            ControlFlow::Continue(())
+        });
+        {
+            let scan = store.scan(&at, all(), sink);
+            tokio::select! {
+                end = scan => panic!("{end:?}"),
+                begun = first => begun.unwrap(),
+            }
+        }
+        left.send(()).unwrap();
+        while Arc::strong_count(&shown) > 1 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let shown = shown.load(Ordering::SeqCst);
+        assert!(shown < 1_000, "{shown} rows were shown to nobody");
+    });
+}
+
+#[test]
 fn the_postgis_store_keeps_the_contract() {
     let Some(server) = postgres::shared() else { return };
     keep(|| Place::postgis(&server.url(&server.database()), false));

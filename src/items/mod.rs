@@ -32,7 +32,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// What counting may take where it needs to look at the matches (DESIGN §4).
@@ -194,17 +194,14 @@ impl Items {
 
     /// Counts the matches by going through them, unless that takes more than [`COUNTING`].
     async fn counted(&self, layer: &Layer, filter: Filter) -> Result<Option<u64>> {
-        let (begun, counted) = (Instant::now(), Arc::new(Mutex::new(Some(0u64))));
-        let count = counted.clone();
-        let sink: RowSink = Box::new(move |_| {
-            let mut count = count.lock().unwrap_or_else(PoisonError::into_inner);
-            *count = count.filter(|_| begun.elapsed() < COUNTING).map(|n| n + 1);
-            if count.is_some() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        });
+        let sink: RowSink = Box::new(|_| ControlFlow::Continue(()));
         let scan = Scan { filter, start: Start::Ordinal(0), limit: None };
-        self.store.scan(layer.at()?, scan, sink).await?;
-        let count = *counted.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(count)
+        // The scan itself may show nothing for long: it is given up with its future.
+        let scan = self.store.scan(layer.at()?, scan, sink);
+        match tokio::time::timeout(COUNTING, scan).await {
+            Ok(end) => end.map(|end| Some(end.returned)),
+            Err(_) => Ok(None),
+        }
     }
 
     /// One feature as a GeoJSON `Feature` object, if a territory (when given) selects it.

@@ -6,12 +6,20 @@ use crate::{
     text,
 };
 use std::{
-    sync::{Condvar, LazyLock, Mutex, PoisonError},
+    sync::{
+        Condvar, LazyLock, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 /// Most time a store looks for what a filter lets through.
 pub(super) const TIME: Duration = Duration::from_secs(5);
+/// Most time a store looks for the order of a version's features, which is kept thereafter.
+pub(super) const SORTING: Duration = Duration::from_secs(15);
+/// Most requests that wait at the same time for what a filter lets through or for an order, with
+/// those that find it: a few maps at once. Each holds a thread that tiles need as well.
+const MOST_WAITING: usize = 128;
 /// Most steps, features times the filter's weight, that are worth beginning.
 const STEPS: u64 = 20_000_000_000;
 
@@ -21,6 +29,37 @@ static TURNS: LazyLock<Turns> = LazyLock::new(|| {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     Turns::new((processors / 2).max(1))
 });
+
+static QUEUE: Queue = Queue::new(MOST_WAITING);
+
+/// Requests that wait.
+struct Queue {
+    most: usize,
+    inside: AtomicUsize,
+}
+
+/// A place in the queue; given up when it is dropped.
+pub(super) struct Waiting<'a>(&'a Queue);
+
+impl Queue {
+    const fn new(most: usize) -> Self {
+        Self { most, inside: AtomicUsize::new(0) }
+    }
+
+    fn enter(&self) -> Result<Waiting<'_>> {
+        let entered = Waiting(self);
+        match self.inside.fetch_add(1, Ordering::AcqRel) < self.most {
+            true => Ok(entered),
+            false => Err(Error::Busy { retry_after: TIME }),
+        }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.inside.fetch_sub(1, Ordering::AcqRel);
+    }
+}
 
 /// Places, taken in turns.
 struct Turns {
@@ -55,6 +94,14 @@ impl Drop for Turn<'_> {
     }
 }
 
+/// A place among those that wait for a filter or an order, to be held until it is found.
+///
+/// # Errors
+/// [`Error::Busy`] when [`MOST_WAITING`] wait already.
+pub(super) fn wait() -> Result<Waiting<'static>> {
+    QUEUE.enter()
+}
+
 /// Waits, on a thread that may, for a place to judge a filter in this process.
 ///
 /// # Errors
@@ -76,6 +123,14 @@ pub(super) fn too_slow() -> Error {
     Error::Invalid(text!(
         "Filtre trop coûteux pour cette couche (plus de 5 s). Donnez une géométrie moins détaillée ou une boîte BBOX, une liste IN plutôt que des OR, moins de calculs ; ou prenez un territoire par « territory » au lieu de sa géométrie.",
         "Filter too costly for this layer (over 5 s). Give a less detailed geometry or a BBOX, an IN list rather than ORs, fewer calculations; or take a territory by \"territory\" instead of its geometry."
+    ))
+}
+
+/// The order took longer to find than it may.
+pub(super) fn too_slow_to_sort() -> Error {
+    Error::Invalid(text!(
+        "Tri trop long pour cette couche (plus de 15 s). Triez par moins de champs, par un nombre ou une date plutôt qu'un texte, ou prenez les entités dans l'ordre de leur source (sans « sortby »).",
+        "Sorting this layer takes too long (over 15 s). Sort by fewer properties, by a number or a date rather than a text, or take the features in the order of their source (without \"sortby\")."
     ))
 }
 
@@ -101,6 +156,19 @@ mod tests {
         fn place_box(&self, _: [f64; 4]) -> Result<geo_types::Geometry<f64>> {
             Err(Error::broken("no box here"))
         }
+    }
+
+    #[test]
+    fn no_more_wait_than_there_is_room_for() {
+        let queue = Queue::new(2);
+        let first = queue.enter().unwrap();
+        let _second = queue.enter().unwrap();
+        for _ in 0..3 {
+            assert!(matches!(queue.enter(), Err(Error::Busy { .. })));
+        }
+        drop(first);
+        let _third = queue.enter().unwrap();
+        assert!(queue.enter().is_err());
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! Any number of processes may read and write the same folder: writers hold an exclusive lock
 //! per layer, readers a shared lock on what they have open, and nothing that is open is removed.
 
+mod asked;
 mod changes;
 mod filter;
 mod gpkg;
@@ -31,6 +32,7 @@ use crate::{
     query::{Filter, Scan, Sort},
     text,
 };
+use asked::Asked;
 use async_trait::async_trait;
 use jiff::Timestamp;
 pub use layout::FORMAT;
@@ -106,6 +108,17 @@ impl EmbeddedStore {
         tokio::task::spawn_blocking(move || work(&inner))
             .await
             .map_err(|e| Error::fault("a store task stopped", e))?
+    }
+
+    /// Shows rows; given up when the caller is.
+    async fn scanned(
+        &self,
+        at: &At,
+        work: impl FnOnce(&OpenVersion, &Asked) -> Result<ScanEnd> + Send + 'static,
+    ) -> Result<ScanEnd> {
+        let (at, asked) = (at.clone(), Asked::default());
+        let _asking = asked.asking();
+        self.run(move |inner| work(&*inner.open(&at)?, &asked)).await
     }
 }
 
@@ -306,13 +319,11 @@ impl Store for EmbeddedStore {
     }
 
     async fn scan(&self, at: &At, scan: Scan, mut sink: RowSink) -> Result<ScanEnd> {
-        let at = at.clone();
-        self.run(move |inner| inner.open(&at)?.scan(&scan, true, &mut sink)).await
+        self.scanned(at, move |open, asked| open.scan(&scan, true, &mut sink, asked)).await
     }
 
     async fn scan_values(&self, at: &At, scan: Scan, mut sink: RowSink) -> Result<ScanEnd> {
-        let at = at.clone();
-        self.run(move |inner| inner.open(&at)?.scan(&scan, false, &mut sink)).await
+        self.scanned(at, move |open, asked| open.scan(&scan, false, &mut sink, asked)).await
     }
 
     async fn scan_sorted(
@@ -323,8 +334,10 @@ impl Store for EmbeddedStore {
         shapes: bool,
         mut sink: RowSink,
     ) -> Result<ScanEnd> {
-        let at = at.clone();
-        self.run(move |inner| inner.open(&at)?.scan_sorted(&scan, &sort, shapes, &mut sink)).await
+        let work = move |open: &OpenVersion, asked: &Asked| {
+            open.scan_sorted(&scan, &sort, shapes, &mut sink, asked)
+        };
+        self.scanned(at, work).await
     }
 
     async fn reach(&self, at: &At) -> Result<Reach> {

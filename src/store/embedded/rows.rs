@@ -2,6 +2,7 @@
 //! in the SQL comes from the version's own description, quoted; every value is bound.
 
 use super::{
+    asked::Asked,
     filter,
     gpkg::{BLOB_HEADER, quoted, select_columns},
     layout::Description,
@@ -13,7 +14,11 @@ use crate::{
     formats::wkb,
     model::{BBox, FieldKind, Selection, Value, ValueRef},
     query::{Equals, Filter, Scan, Start, cql2::Expression},
-    store::{Reach, Row, RowSink, ScanEnd, reach_select::Selected},
+    store::{
+        Reach, Row, RowSink, ScanEnd, filter_cost,
+        orders::{Orders, orders},
+        reach_select::Selected,
+    },
 };
 use geo::Intersects;
 use moka::sync::Cache;
@@ -27,12 +32,12 @@ use std::{
 
 /// Idle connections kept per version.
 const POOL: usize = 4;
+/// Rows between two looks at whether anybody waits for them.
+const LOOK: u64 = 256;
 /// Ids read ahead in a scan.
 const ID_WINDOW: u64 = 512;
 /// Bytes of what filters let through kept ready per open version.
 const FILTERED: u64 = 4 << 20;
-/// The same of orders.
-const ORDERS: u64 = 16 << 20;
 
 pub(super) fn sql(e: rusqlite::Error) -> Error {
     Error::fault("reading a GeoPackage", e)
@@ -48,8 +53,8 @@ pub(super) struct OpenVersion {
     idle: Mutex<Vec<Connection>>,
     /// What filters let through, by their normal form.
     filtered: Cache<String, Arc<RoaringBitmap>>,
-    /// Orders that were asked for, as ordinals.
-    pub(super) orders: Cache<String, Arc<[u32]>>,
+    /// Orders that were asked for.
+    pub(super) orders: Orders,
 }
 
 /// Where a scan stands.
@@ -63,13 +68,23 @@ pub(super) struct Progress<'a> {
     shapes: bool,
     /// The place of the row in the order that is asked for, where that is not the source's.
     pub(super) place: Option<u64>,
+    /// Whether anybody waits for the rows.
+    asked: &'a Asked,
+    /// Rows looked at.
+    seen: u64,
 }
 
 impl<'a> Progress<'a> {
-    pub(super) fn new(equals: &'a [Equals], skip: u64, limit: Option<u64>, shapes: bool) -> Self {
+    pub(super) fn new(
+        equals: &'a [Equals],
+        skip: u64,
+        limit: Option<u64>,
+        shapes: bool,
+        asked: &'a Asked,
+    ) -> Self {
         let limit = limit.unwrap_or(u64::MAX);
         let end = ScanEnd::default();
-        Self { equals, skip, limit, end, ids: None, shapes, place: None }
+        Self { equals, skip, limit, end, ids: None, shapes, place: None, asked, seen: 0 }
     }
 }
 
@@ -87,10 +102,7 @@ impl OpenVersion {
                 size(key.len() + b.serialized_size() + 128)
             })
             .build();
-        let orders = Cache::builder()
-            .max_capacity(ORDERS)
-            .weigher(move |_: &String, order: &Arc<[u32]>| size(order.len() * 4 + 128))
-            .build();
+        let orders = orders(description.version.count);
         Self { description, sidecar, reach, gpkg, idle: Mutex::default(), filtered, orders }
     }
 
@@ -146,6 +158,10 @@ impl OpenVersion {
 
     /// The ordinals of which a CQL2 filter is true: found once for all that ask at the same time.
     fn matching(&self, expression: &Expression) -> Result<Arc<RoaringBitmap>> {
+        if let Some(known) = self.filtered.get(expression.key()) {
+            return Ok(known);
+        }
+        let _waiting = filter_cost::wait()?;
         let select = |s: &Selection| self.select(s).map(|found| found.ordinals.clone());
         let find = || {
             let d = &self.description;
@@ -215,7 +231,13 @@ impl OpenVersion {
     }
 
     /// Shows the matching rows in source order; `shapes`: with their geometry.
-    pub(super) fn scan(&self, scan: &Scan, shapes: bool, sink: &mut RowSink) -> Result<ScanEnd> {
+    pub(super) fn scan(
+        &self,
+        scan: &Scan,
+        shapes: bool,
+        sink: &mut RowSink,
+        asked: &Asked,
+    ) -> Result<ScanEnd> {
         let candidates = self.candidates(&scan.filter)?;
         let count = self.description.version.count;
         let simple = scan.filter.equals.is_empty();
@@ -230,7 +252,7 @@ impl OpenVersion {
             }
             (Start::Offset(o), _) => (0, o),
         };
-        let mut progress = Progress::new(&scan.filter.equals, skip, scan.limit, shapes);
+        let mut progress = Progress::new(&scan.filter.equals, skip, scan.limit, shapes, asked);
         self.with_connection(|db| {
             match candidates {
                 None => {
@@ -252,7 +274,8 @@ impl OpenVersion {
     /// One feature by its id.
     pub(super) fn feature(&self, id: &str, sink: &mut RowSink) -> Result<bool> {
         let Some(ordinal) = self.sidecar.ordinal(id)? else { return Ok(false) };
-        let mut progress = Progress::new(&[], 0, Some(1), true);
+        let asked = Asked::default();
+        let mut progress = Progress::new(&[], 0, Some(1), true, &asked);
         let only = ordinal..ordinal + 1;
         let _ = self.with_connection(|db| self.range(db, only, &mut progress, sink))?;
         Ok(progress.end.returned == 1)
@@ -277,6 +300,10 @@ impl OpenVersion {
         let bounds = (range.start as i64 + 1, range.end as i64);
         let mut rows = statement.query(bounds).map_err(sql)?;
         while let Some(row) = rows.next().map_err(sql)? {
+            progress.seen += 1;
+            if progress.seen.is_multiple_of(LOOK) && progress.asked.is_over() {
+                return Ok(ControlFlow::Break(()));
+            }
             let fid: i64 = row.get(0).map_err(sql)?;
             let ordinal = fid as u64 - 1;
             let mut values = Vec::with_capacity(fields.len());

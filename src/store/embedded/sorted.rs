@@ -2,6 +2,8 @@
 //! out once and kept, as their ordinals; a page goes on from a place in it.
 
 use super::{
+    asked::Asked,
+    filter,
     gpkg::quoted,
     rows::{OpenVersion, Progress, sql},
 };
@@ -21,6 +23,7 @@ impl OpenVersion {
         sort: &Sort,
         shapes: bool,
         sink: &mut RowSink,
+        asked: &Asked,
     ) -> Result<ScanEnd> {
         let order = self.order(sort)?;
         let candidates = self.candidates(&scan.filter)?;
@@ -28,7 +31,7 @@ impl OpenVersion {
             Start::Ordinal(place) => (place, 0),
             Start::Offset(skip) => (0, skip),
         };
-        let mut progress = Progress::new(&scan.filter.equals, skip, scan.limit, shapes);
+        let mut progress = Progress::new(&scan.filter.equals, skip, scan.limit, shapes, asked);
         let unread = scan.filter.equals.is_empty();
         let from = usize::try_from(from).unwrap_or(usize::MAX);
         self.with_connection(|db| {
@@ -51,7 +54,13 @@ impl OpenVersion {
         })
     }
 
+    /// The order: found once for all that ask at the same time.
     fn order(&self, sort: &Sort) -> Result<Arc<[u32]>> {
+        let key = sort.key();
+        if let Some(known) = self.orders.get(&key) {
+            return Ok(known);
+        }
+        let _waiting = filter_cost::wait()?;
         let find = || {
             let d = &self.description;
             let mut keys = Vec::new();
@@ -70,11 +79,14 @@ impl OpenVersion {
             let text = format!("SELECT {fid} - 1 FROM {table} ORDER BY {keys}, {fid}");
             let _turn = filter_cost::turn()?;
             self.with_connection(|db| {
-                let mut statement = db.prepare(&text).map_err(sql)?;
-                let ordinals = statement.query_map((), |row| row.get(0)).map_err(sql)?;
-                ordinals.collect::<rusqlite::Result<Arc<[u32]>>>().map_err(sql)
+                let found = filter::within(db, filter_cost::SORTING, |db| {
+                    let mut statement = db.prepare(&text)?;
+                    let ordinals = statement.query_map((), |row| row.get(0))?;
+                    ordinals.collect::<rusqlite::Result<Arc<[u32]>>>()
+                });
+                found.map_err(sql)?.ok_or_else(filter_cost::too_slow_to_sort)
             })
         };
-        self.orders.try_get_with(sort.key(), find).map_err(Error::shared)
+        self.orders.try_get_with(key, find).map_err(Error::shared)
     }
 }

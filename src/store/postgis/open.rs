@@ -11,7 +11,11 @@ use super::{
 use crate::{
     model::{BBox, Selection, Version},
     query::{Filter, cql2::Expression},
-    store::{reach_select::Selected, tile_window::tile_keys},
+    store::{
+        orders::{Orders, orders},
+        reach_select::Selected,
+        tile_window::tile_keys,
+    },
 };
 use moka::sync::Cache;
 use roaring::RoaringBitmap;
@@ -28,8 +32,6 @@ const SELECTIONS: u64 = 4 << 20;
 const BOXES: u64 = 1 << 20;
 /// Bytes of what filters let through kept ready per open version.
 const FILTERED: u64 = 4 << 20;
-/// The same of orders.
-const ORDERS: u64 = 16 << 20;
 /// Features per block of `places`.
 const PLACES: u32 = 4096;
 /// The place of a feature without geometry.
@@ -52,8 +54,10 @@ pub(super) struct OpenVersion {
     pub(super) turn: tokio::sync::Mutex<()>,
     /// Filters that tiles were asked for, with where their features lie.
     combined: Cache<String, Arc<Chosen>>,
-    /// Orders that were asked for, as ordinals.
-    pub(super) orders: Cache<String, Arc<[u32]>>,
+    /// Orders that were asked for.
+    pub(super) orders: Orders,
+    /// Held by whoever looks for an order: one at a time.
+    pub(super) sorting: tokio::sync::Mutex<()>,
 }
 
 /// A selection, and what reading it has taught.
@@ -91,10 +95,7 @@ impl OpenVersion {
             .max_capacity(FILTERED)
             .weigher(move |key: &String, c: &Arc<Chosen>| size(key.len() + c.selected.weight()))
             .build();
-        let orders = Cache::builder()
-            .max_capacity(ORDERS)
-            .weigher(move |_: &String, order: &Arc<[u32]>| size(order.len() * 4 + 128))
-            .build();
+        let orders = orders(version.count);
         Self {
             serial,
             reach,
@@ -109,6 +110,7 @@ impl OpenVersion {
             turn: tokio::sync::Mutex::default(),
             combined,
             orders,
+            sorting: tokio::sync::Mutex::default(),
         }
     }
 

@@ -111,6 +111,7 @@ async fn scan_rows(
 ) -> Result<ScanEnd> {
     let mut shown = false;
     ready_filter(inner, at, &scan.filter).await?;
+    ready_order(inner, at, sort.as_deref()).await?;
     read!(inner, at, "reading features", |link, names, open| async {
         let end = match &sort {
             None => rows::scan(link, names, open, &scan, shapes, &mut sink, &mut shown).await,
@@ -135,9 +136,26 @@ pub(super) async fn ready_filter(inner: &Arc<Inner>, at: &At, filter: &Filter) -
     if open.filtered.contains_key(expression.key()) {
         return Ok(());
     }
+    let _waiting = filter_cost::wait()?;
     let turn = tokio::time::timeout(filter_cost::TIME, open.turn.lock()).await;
     let _turn = turn.map_err(|_| Error::Busy { retry_after: filter_cost::TIME })?;
     read!(inner, at, "judging a filter", |link, names, open| open
         .matching(link, names, expression))?;
+    Ok(())
+}
+
+/// The same of an order.
+async fn ready_order(inner: &Arc<Inner>, at: &At, sort: Option<&Sort>) -> Result<()> {
+    let Some(sort) = sort else { return Ok(()) };
+    let open = inner.open(at).await?;
+    if open.orders.contains_key(&sort.key()) {
+        return Ok(());
+    }
+    let _waiting = filter_cost::wait()?;
+    let turn = tokio::time::timeout(filter_cost::SORTING, open.sorting.lock()).await;
+    let _turn = turn.map_err(|_| Error::Busy { retry_after: filter_cost::SORTING })?;
+    read!(inner, at, "sorting features", |link, names, open| sorted::order(
+        link, names, open, sort
+    ))?;
     Ok(())
 }

@@ -3,17 +3,18 @@
 
 use super::{
     column::Column,
-    link::{Link, Ran, cell},
+    link::{Failed, Link, Ran, cell},
     names::Names,
     open::{OpenVersion, ordinal},
     rows::{self, Progress, Rows},
 };
 use crate::{
     query::{Scan, Sort, SortKey, Start},
-    store::{RowSink, ScanEnd},
+    store::{RowSink, ScanEnd, filter_cost},
 };
 use rustc_hash::FxHashMap;
 use std::{ops::ControlFlow, sync::Arc};
+use tokio_postgres::error::SqlState;
 
 /// As [`rows::scan`], in an order: see [`crate::store::Store::scan_sorted`].
 pub(super) async fn scan(
@@ -57,7 +58,13 @@ pub(super) async fn scan(
     Ok(progress.end)
 }
 
-async fn order(link: &mut Link, names: &Names, open: &OpenVersion, sort: &Sort) -> Ran<Arc<[u32]>> {
+/// The order, found where it is not known: see [`super::read`] for who looks for it.
+pub(super) async fn order(
+    link: &mut Link,
+    names: &Names,
+    open: &OpenVersion,
+    sort: &Sort,
+) -> Ran<Arc<[u32]>> {
     if let Some(known) = open.orders.get(&sort.key()) {
         return Ok(known);
     }
@@ -74,11 +81,17 @@ async fn order(link: &mut Link, names: &Names, open: &OpenVersion, sort: &Sort) 
     let table = names.features(open.serial);
     let sql = format!("SELECT fid FROM {table} ORDER BY {keys}, fid");
     let mut found = Vec::new();
-    link.each(&sql, &[], |row| {
+    let read = link.each(&sql, &[], |row| {
         found.push(ordinal(cell(row, 0)?));
         Ok(ControlFlow::Continue(()))
-    })
-    .await?;
+    });
+    match tokio::time::timeout(filter_cost::SORTING, read).await {
+        Err(_) | Ok(Err(Failed::Late)) => return Err(filter_cost::too_slow_to_sort().into()),
+        Ok(Err(e)) if e.is(&SqlState::QUERY_CANCELED) => {
+            return Err(filter_cost::too_slow_to_sort().into());
+        }
+        Ok(done) => done?,
+    }
     let found: Arc<[u32]> = found.into();
     open.orders.insert(sort.key(), found.clone());
     Ok(found)
