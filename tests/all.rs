@@ -22,6 +22,7 @@ macro_rules! over_both {
 mod agree;
 mod announced;
 mod architecture;
+mod bake;
 mod blobs;
 mod borders;
 mod cog;

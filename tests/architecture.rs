@@ -33,7 +33,7 @@ fn table() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("jobs", with(&["harvest", "import", "catalog", "store", "config"])),
         ("app", with(&["items", "tiles", "exports", "stats", "resolve", "import", "catalog", "territory", "store", "blobs", "config", "jobs"])),
         ("http", with(&["app", "jobs", "items", "tiles", "exports", "stats", "resolve", "catalog", "territory", "query", "config"])),
-        ("cli", with(&["app", "jobs", "http", "items", "exports", "resolve", "harvest", "import", "catalog", "territory", "store", "query", "blobs", "config"])),
+        ("cli", with(&["app", "jobs", "http", "items", "tiles", "exports", "resolve", "harvest", "import", "catalog", "territory", "store", "query", "blobs", "config"])),
         ("main", vec!["cli"]),
     ])
 }

@@ -82,10 +82,7 @@ pub(super) async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let resolved = territories(&reference, args.territory.as_deref())?;
     let codes: Vec<TerritoryCode> = resolved.iter().map(|r| r.code.clone()).collect();
     if clip && codes.is_empty() {
-        return Err(Error::Invalid(text!(
-            "--territory-mode clip : donnez le territoire à la limite duquel découper (--territory).",
-            "--territory-mode clip: give the territory at whose border to cut (--territory)."
-        )));
+        return Err(no_border());
     }
     let selection = match codes.is_empty() {
         true => None,
@@ -195,7 +192,7 @@ impl Context for Filtered<'_> {
     }
 }
 
-fn territories(reference: &Reference, asked: Option<&str>) -> Result<Vec<Resolved>> {
+pub(super) fn territories(reference: &Reference, asked: Option<&str>) -> Result<Vec<Resolved>> {
     let units = asked.into_iter().flat_map(|list| list.split(','));
     units.map(|unit| reference.resolve(unit.trim())).collect()
 }
@@ -209,8 +206,16 @@ fn options(args: &Args) -> Options {
     Options { decimal_comma: args.decimal == "comma", place, ..Options::default() }
 }
 
+/// Cut, but at the border of what?
+pub(super) fn no_border() -> Error {
+    Error::Invalid(text!(
+        "--territory-mode clip : donnez le territoire à la limite duquel découper (--territory).",
+        "--territory-mode clip: give the territory at whose border to cut (--territory)."
+    ))
+}
+
 /// The mode, and whether features are cut.
-fn mode(words: &str) -> Result<(Mode, bool)> {
+pub(super) fn mode(words: &str) -> Result<(Mode, bool)> {
     match words {
         "concerns" => Ok((Mode::Concerns, false)),
         "within" => Ok((Mode::Within, false)),
@@ -223,7 +228,12 @@ fn mode(words: &str) -> Result<(Mode, bool)> {
 }
 
 /// The territory for people and for the file itself.
-fn words(reference: &Reference, codes: &[TerritoryCode], mode: Mode, clip: bool) -> Extent {
+pub(super) fn words(
+    reference: &Reference,
+    codes: &[TerritoryCode],
+    mode: Mode,
+    clip: bool,
+) -> Extent {
     let name = |code: &TerritoryCode| match reference.get(code) {
         Some(territory) => format!("{} ({code})", territory.name),
         None => code.to_string(),

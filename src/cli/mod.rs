@@ -2,6 +2,7 @@
 //! output, what happens meanwhile to standard error. Exit codes: 0 done, 1 failed, 2 wrong usage.
 
 mod backup;
+mod bake;
 mod carry;
 mod check;
 mod cog;
@@ -56,6 +57,8 @@ enum Command {
     Import(import::Args),
     /// Write layers, selected for a territory, into a file.
     Cut(cut::Args),
+    /// Write the tiles of layers, all zooms, into a PMTiles or MBTiles file.
+    Bake(bake::Args),
     /// List the layers and what is published of each.
     Layers,
     /// List the versions kept of a layer.
@@ -105,6 +108,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Harvest(args) => harvest::run(&settings, args).await,
         Command::Import(args) => import::run(&settings, args).await,
         Command::Cut(args) => cut::run(&settings, args).await,
+        Command::Bake(args) => bake::run(&settings, args).await,
         Command::Layers => layers::run(&settings).await,
         Command::Versions(args) => versions::run(&settings, args).await,
         Command::Rollback(args) => rollback::run(&settings, args).await,

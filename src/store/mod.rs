@@ -23,6 +23,7 @@ mod stored_wkb;
 mod tile_window;
 mod touched;
 
+pub use tile_window::ID_PROPERTY;
 pub use touched::Touched;
 
 use crate::{

@@ -4,7 +4,7 @@ use crate::model::{Schema, TileId};
 use std::sync::Arc;
 
 /// Name of the property that carries a feature's id in tiles when no key field is declared.
-pub(super) const ID_PROPERTY: &str = "socle_id";
+pub const ID_PROPERTY: &str = "socle_id";
 
 /// What of a version's schema goes into tiles.
 pub(super) fn tile_keys(schema: &Schema, key: Option<&str>) -> Arc<[String]> {

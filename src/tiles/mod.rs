@@ -4,6 +4,7 @@
 //! empty), then the one computation that all requests for the same tile join: a place among the
 //! renderers, the store's features, drawing, compressing. The result is kept, an error never.
 
+pub mod bake;
 mod clip;
 mod gate;
 mod key;
@@ -12,6 +13,7 @@ mod tilejson;
 mod together;
 
 pub use render::render;
+use tilejson::MAX_LATITUDE;
 pub use tilejson::{tilejson, tilejson_together};
 pub use together::Part;
 

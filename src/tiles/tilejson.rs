@@ -4,13 +4,13 @@ use crate::{
     catalog::Layer,
     error::Result,
     model::{BBox, FieldKind},
-    store::At,
+    store::{At, ID_PROPERTY},
 };
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
 /// The parallel at which the web-mercator square ends.
-const MAX_LATITUDE: f64 = 85.051_129;
+pub(super) const MAX_LATITUDE: f64 = 85.051_129;
 
 /// TileJSON 3.0.0 of a layer; `template` is the absolute tile URL with `{z}`, `{x}`, `{y}`.
 ///
@@ -18,8 +18,11 @@ const MAX_LATITUDE: f64 = 85.051_129;
 /// `version` served, the `key` field (for MapLibre's `promoteId`) and the `label` field.
 pub fn tilejson(layer: &Layer, at: &At, template: &str, title: &str) -> Value {
     let (def, version) = (&layer.def, &at.version);
-    let fields: serde_json::Map<String, Value> =
+    let mut fields: serde_json::Map<String, Value> =
         version.schema.fields.iter().map(|f| (f.name.clone(), kind(f.kind).into())).collect();
+    if version.key.is_none() {
+        fields.insert(ID_PROPERTY.to_owned(), "String".into());
+    }
     let [west, south, east, north] = bounds(at);
     let mut json = json!({
         "tilejson": "3.0.0",

@@ -56,6 +56,16 @@ pub fn python(module: &str) -> Option<String> {
     None
 }
 
+/// A program of the Python environment that `make test` sets up, else of the system's; says so
+/// without one.
+pub fn installed(program: &str) -> Option<String> {
+    let made = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../tools/bin").join(program);
+    if made.exists() {
+        return Some(made.display().to_string());
+    }
+    has(program).then(|| program.to_owned())
+}
+
 /// Runs `socle` with French messages.
 pub fn socle(args: &[&str]) -> Output {
     command(args).output().expect("socle runs")
