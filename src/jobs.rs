@@ -3,6 +3,7 @@
 
 mod attach;
 pub mod backup;
+mod hold;
 mod levels;
 mod reference;
 
@@ -11,21 +12,19 @@ use crate::{
     harvest::{self, Fetch, Harvester},
     import::{self, Borders, Importer, Job, State, Workdir},
     model::{
-        DerivedSource, Harvested, LayerDef, LayerId, Level, Progress, Silent, SourceLocation,
-        Version, VersionId,
+        Changes, DerivedSource, Harvested, Held, HoldReason, LayerDef, LayerId, Level, Progress,
+        SourceLocation, Version, VersionId,
     },
     store::{At, Claim, Reach, Store},
     text,
 };
+use hold::Seen;
 pub use reference::{Loaded, Preview};
 use std::{
     collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, Mutex},
 };
-
-/// A delivery that keeps less than this share of the rows in force is held back (DESIGN §3.3).
-const SUSPICIOUS_SHARE: f64 = 0.5;
 
 /// Runs harvests.
 pub struct Jobs {
@@ -57,8 +56,22 @@ pub enum Done {
     Unchanged(At),
     /// A new version is in force.
     Published(Box<Version>),
-    /// A dry run: what would have been published.
-    Checked(Box<Version>),
+    /// The delivery waits for a person; what was in force stays in force.
+    Held(Box<Held>),
+    /// A dry run: what would have been published, or why it would have been held.
+    Checked {
+        /// What was read.
+        version: Box<Version>,
+        /// Every rule that would hold it, as far as a dry run can tell (not by key).
+        reasons: Vec<HoldReason>,
+    },
+}
+
+impl Done {
+    /// Whether all is well: a delivery that waits is not.
+    pub fn is_well(&self) -> bool {
+        !matches!(self, Done::Held(_))
+    }
 }
 
 /// The run of one layer.
@@ -153,24 +166,9 @@ impl Jobs {
             })?,
         };
         let id = wanted.id.clone();
-        let mut back = At { layer: layer.clone(), version: wanted.into(), reach: String::new() };
-        let borders = Arc::new(self.borders().await?);
-        let reach = self.make_reach(&def, &back, &borders).await?;
-        let reach_id = reach.id.clone();
-        self.store.load_reach(&claim, &id, reach).await?;
-        back.reach.clone_from(&reach_id);
-        if id != at.version.id {
-            self.note_changes(&def, &claim, Some(&at), &back).await;
-        }
-        self.store.publish(&claim, &id, &reach_id).await?;
+        self.bring_back(&def, &claim, &at, wanted).await?;
         drop(claim);
-        // What is made from a layer follows it back.
-        let progress: Arc<dyn Progress> = Arc::new(Silent);
-        for run in self.derive(&progress).await? {
-            if let Err(e) = run.outcome {
-                tracing::warn!(layer = %run.layer, "not derived: {}", e.chain());
-            }
-        }
+        self.follow_up().await?;
         Ok(id)
     }
 
@@ -234,34 +232,32 @@ impl Jobs {
     ) -> Result<Done> {
         let claim = self.claim(&def.id).await?;
         let current = self.store.current().await?.remove(&def.id);
+        let held = self.store.held(&def.id).await?;
         let source = match file {
             Some(file) => file,
-            None => {
-                let previous = current.as_ref().map(|at| &at.version.source);
-                let fetched = self.harvest.fetch(def, previous, options.force, &**progress);
-                // Other options read other things from the same bytes: then they are read anew.
-                let hash = import::options_hash(def);
-                let same = current.as_ref().filter(|at| at.version.options_hash == hash);
-                match (fetched.await?, same) {
-                    (Fetch::Unchanged(source), Some(at)) => {
-                        if !options.dry_run {
-                            self.store.touch(&claim, &source).await?;
-                        }
-                        return Ok(Done::Unchanged(at.clone()));
+            None => match self.seen(def, current.as_ref(), held, options, progress).await? {
+                Seen::New(source) => source,
+                // The producer took it back: nothing waits any more.
+                Seen::InForce(source, at) => {
+                    if !options.dry_run {
+                        self.store.touch(&claim, &source).await?;
+                        self.store.release(&claim).await?;
                     }
-                    (Fetch::Unchanged(source) | Fetch::New(source), _) => source,
+                    return Ok(Done::Unchanged(at));
                 }
-            }
+                Seen::Held(held) => return Ok(Done::Held(held)),
+            },
         };
         self.wait_for_a_free_name(&def.id).await?;
-        let new = self.read(def, source.clone(), progress).await?;
+        let mut new = self.read(def, source.clone(), progress).await?;
         harvest::check_unmoved(&source)?;
-        if let (Some(at), false) = (&current, options.force) {
-            suspicious(def, at, &new.version)?;
-        }
+        let found = current.as_ref().map(|at| import::compare(&at.version, &new.version));
+        new.version.report.comparison = found.clone();
         let version = Box::new(new.version.clone());
         if options.dry_run {
-            return Ok(Done::Checked(version));
+            let rules = found.filter(|_| !options.force);
+            let reasons = rules.map(|found| import::judge(&def.hold, &found, None));
+            return Ok(Done::Checked { version, reasons: reasons.unwrap_or_default() });
         }
         progress.stage(text!("Chargement", "Loading"), None);
         let reach = new.reach.id.clone();
@@ -271,27 +267,46 @@ impl Jobs {
             version: Arc::new(Version::clone(&version)),
             reach: reach.clone(),
         };
-        self.note_changes(def, &claim, current.as_ref(), &next).await;
+        let changes = self.changes(def, current.as_ref(), &next).await;
+        if let (Some(found), false) = (&found, options.force)
+            && let Some(held) =
+                self.hold_back(def, &claim, &version, found, changes.as_ref()).await?
+        {
+            return Ok(Done::Held(Box::new(held)));
+        }
+        self.note(def, &claim, changes).await;
         self.store.publish(&claim, &version.id, &reach).await?;
+        self.store.release(&claim).await?;
         self.store.prune(&claim, def.keep_versions).await?;
         Ok(Done::Published(version))
     }
 
-    /// Keeps what publishing a state is about to change. History is worth less than the
-    /// publication: when it cannot be told the log says so, and the publication goes on.
+    /// Keeps what publishing a state is about to change.
     async fn note_changes(&self, def: &LayerDef, claim: &Claim, base: Option<&At>, next: &At) {
-        let noted = async {
+        let changes = self.changes(def, base, next).await;
+        self.note(def, claim, changes).await;
+    }
+
+    /// What publishing a state changes. History is worth less than the publication: when it cannot
+    /// be told the log says so, and the publication goes on.
+    async fn changes(&self, def: &LayerDef, base: Option<&At>, next: &At) -> Option<Changes> {
+        let told = async {
             let borders = Arc::new(self.borders().await?);
             let base = match base {
                 None => None,
                 Some(at) => Some(State { at, reach: self.index(def, at, &borders).await? }),
             };
             let next = State { at: next, reach: self.store.reach(next).await? };
-            let changes = self.importer.changes(&self.store, def, base, next).await?;
-            self.store.load_changes(claim, changes).await
+            self.importer.changes(&self.store, def, base, next).await
         };
-        if let Err(e) = noted.await {
-            tracing::warn!(layer = %def.id, "what changed could not be noted: {}", e.chain());
+        let told: Result<Changes> = told.await;
+        told.inspect_err(|e| untold(def, e)).ok()
+    }
+
+    async fn note(&self, def: &LayerDef, claim: &Claim, changes: Option<Changes>) {
+        let Some(changes) = changes else { return };
+        if let Err(e) = self.store.load_changes(claim, changes).await {
+            untold(def, &e);
         }
     }
 
@@ -306,7 +321,9 @@ impl Jobs {
 
     /// Version names tell seconds: two loads of one layer within one wait for the next.
     async fn wait_for_a_free_name(&self, layer: &LayerId) -> Result<()> {
-        let newest = self.store.versions(layer).await?.pop().map(|v| v.id.to_string());
+        let newest = self.store.versions(layer).await?.pop().map(|v| v.id);
+        let newest = newest.max(self.store.held(layer).await?.map(|held| held.version.id));
+        let newest = newest.map(|id| id.to_string());
         let stamp = || VersionId::new(jiff::Timestamp::now(), "0").to_string();
         let second = |name: &str| name.split('-').next().map(str::to_owned);
         while newest.as_deref().and_then(second) == second(&stamp()) {
@@ -356,25 +373,22 @@ impl Jobs {
     /// Fetched files that no version in force came from are removed.
     async fn prune_sources(&self) {
         let Ok(current) = self.store.current().await else { return };
-        let keep: Vec<String> =
+        let mut keep: Vec<String> =
             current.values().map(|at| at.version.source.sha256.clone()).collect();
+        for def in &self.layers {
+            match self.store.held(&def.id).await {
+                Ok(held) => keep.extend(held.map(|held| held.version.source.sha256)),
+                Err(_) => return,
+            }
+        }
         if let Err(e) = self.harvest.prune(&keep).await {
             tracing::warn!("fetched sources not pruned: {}", e.chain());
         }
     }
 }
 
-/// Whether a delivery lost so much that a person should look first.
-fn suspicious(def: &LayerDef, at: &At, new: &Version) -> Result<()> {
-    let (before, after) = (at.version.count, new.count);
-    if after as f64 >= before as f64 * SUSPICIOUS_SHARE {
-        return Ok(());
-    }
-    let id = &def.id;
-    Err(Error::Refused(text!(
-        "« {id} » passerait de {before} à {after} entités : livraison retenue, la version en place reste publiée. Relancez avec --force si c'est voulu.",
-        "\"{id}\" would go from {before} to {after} features: delivery held, the version in place stays published. Run again with --force if this is meant."
-    )))
+fn untold(def: &LayerDef, error: &Error) {
+    tracing::warn!(layer = %def.id, "what changed could not be noted: {}", error.chain());
 }
 
 fn nothing(layer: &LayerId) -> Error {

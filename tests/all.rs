@@ -36,6 +36,7 @@ mod filters;
 mod formats_written;
 mod gdal;
 mod harvest;
+mod holds;
 mod kinds;
 mod kit;
 mod large_tables;

@@ -181,6 +181,7 @@ fn stores_made_before_go_on() {
             let sql = "SET search_path TO socle_store;
                 DROP TABLE changes, live_touched, reference, reference_tables;
                 ALTER TABLE live DROP COLUMN key;
+                ALTER TABLE versions DROP COLUMN held;
                 ALTER TABLE live_edits DROP COLUMN keys, DROP COLUMN touched, DROP COLUMN key;
                 ALTER TABLE live_reaches DROP COLUMN vintage, DROP COLUMN prints;
                 DELETE FROM migrations WHERE number >= 4";

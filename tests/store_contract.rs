@@ -13,8 +13,8 @@ use socle::{
     error::Error,
     model::{
         BBox, Change, ChangeKind, Changes, ChangesHead, Clause, Feature, Field, FieldKind,
-        GeometryKind, Harvested, LayerId, RankSet, Report, Schema, Selection, TileId, Value,
-        ValueRef, Version, VersionId,
+        GeometryKind, Harvested, Hold, HoldReason, HoldRule, LayerId, RankSet, Report, Schema,
+        Selection, Text, TileId, Value, ValueRef, Version, VersionId,
     },
     query::{Equals, Filter, Scan, Start},
     store::{
@@ -344,6 +344,7 @@ const CASES: &[Case] = &[
     ("a reach index flips alone", reach_flips),
     ("a claim is one writer's", claims),
     ("what a dead writer left is swept", sweeping),
+    ("a held version waits, out of sight, until it is published", holding),
     ("a check is noted without a new version", touching),
     ("layers without geometry, and without features", bare_layers),
     ("a sink that has enough stops the scan", stopping),
@@ -1017,6 +1018,57 @@ fn sweeping(place: &Place) {
         let loaded: VersionId = "20260101T000002Z-3f9a01c2".parse().unwrap();
         store.publish(&second, &loaded, "r2").await.unwrap();
         assert_eq!(rows(&store, &current(&store, &id).await, all()).await.0.len(), 11);
+    });
+}
+
+fn hold(why: &str) -> Hold {
+    let text = Text::new(why, why);
+    let reasons = vec![HoldReason { rule: HoldRule::FewerRows, text }];
+    Hold { at: "2026-01-02T03:04:05Z".parse().unwrap(), reasons, changes: None }
+}
+
+fn holding(place: &Place) {
+    let (store, id) = (place.open(), layer("points"));
+    place.wait(async {
+        let at = put(&store, &id, points(1, 10)).await;
+        let number =
+            |n: u32| -> VersionId { format!("20260101T0000{n:02}Z-3f9a01c2").parse().unwrap() };
+        let ids = async |store: &Arc<dyn Store>| -> Vec<VersionId> {
+            store.versions(&id).await.unwrap().into_iter().map(|v| v.id).collect()
+        };
+        let writer = claim(&store, &id).await;
+        assert!(store.hold(&writer, &number(2), hold("absente")).await.is_err());
+        store.load(&writer, points(2, 4)).await.unwrap();
+        store.hold(&writer, &number(2), hold("l'une \"x\"")).await.unwrap();
+        drop(writer);
+        // It outlives the process, sweeps and prunes, and nobody takes it for history.
+        let other = place.open();
+        let writer = claim(&other, &id).await;
+        other.prune(&writer, 0).await.unwrap();
+        let held = other.held(&id).await.unwrap().unwrap();
+        assert_eq!((held.version.id, held.hold), (number(2), hold("l'une \"x\"")));
+        assert_eq!(held.version.count, 4);
+        assert_eq!(ids(&other).await, [number(1)]);
+        assert_eq!(current(&other, &id).await.key(), at.key());
+        // A later one takes its place.
+        other.load(&writer, points(3, 5)).await.unwrap();
+        other.hold(&writer, &number(3), hold("l'autre")).await.unwrap();
+        assert_eq!(other.held(&id).await.unwrap().unwrap().version.id, number(3));
+        drop(writer);
+        let writer = claim(&store, &id).await;
+        // The name of the first is free again.
+        store.load(&writer, points(2, 6)).await.unwrap();
+        store.publish(&writer, &number(3), "r3").await.unwrap();
+        assert!(store.held(&id).await.unwrap().is_none());
+        assert_eq!(rows(&store, &current(&store, &id).await, all()).await.0.len(), 5);
+        // Published: it is history like any other, and nothing of it is held.
+        store.publish(&writer, &number(2), "r2").await.unwrap();
+        assert_eq!(ids(&store).await, [number(1), number(2), number(3)]);
+        store.load(&writer, points(4, 7)).await.unwrap();
+        store.hold(&writer, &number(4), hold("une")).await.unwrap();
+        store.release(&writer).await.unwrap();
+        assert!(store.held(&id).await.unwrap().is_none());
+        assert_eq!(ids(&store).await, [number(1), number(2), number(3)]);
     });
 }
 

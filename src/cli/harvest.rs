@@ -44,7 +44,7 @@ pub(super) async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let options = Options { force: args.force, dry_run: args.dry_run };
     let runs =
         jobs.harvest(&names, options, Arc::new(Shown::new(lang)), |run| print(run, lang)).await?;
-    let failed = runs.iter().any(|r| r.outcome.is_err());
+    let failed = runs.iter().any(|r| !r.outcome.as_ref().is_ok_and(Done::is_well));
     Ok(if failed { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 
@@ -68,13 +68,22 @@ fn print(run: &Run, lang: Lang) {
             out::line(words.get(lang));
             out::report(&v.report, lang);
         }
-        Ok(Done::Checked(v)) => {
+        Ok(Done::Held(held)) => {
+            let words = text!(
+                "✗ {id} : livraison retenue ({seconds:.1} s)",
+                "✗ {id}: delivery held ({seconds:.1} s)"
+            );
+            out::line(words.get(lang));
+            out::held(&run.layer, held, lang);
+        }
+        Ok(Done::Checked { version: v, reasons }) => {
             let count = v.count;
             let words = text!(
                 "✓ {id} : {count} entités seraient publiées ({seconds:.1} s)",
                 "✓ {id}: {count} features would be published ({seconds:.1} s)"
             );
             out::line(words.get(lang));
+            out::reasons(reasons, lang);
             out::report(&v.report, lang);
         }
         Err(e) => {

@@ -39,7 +39,16 @@ pub(super) async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let options = Options { force: args.force, dry_run: args.dry_run };
     let jobs = jobs(settings)?;
     let done = jobs.import(&layer, args.file, options, Arc::new(Shown::new(lang))).await?;
-    if let Done::Published(v) | Done::Checked(v) = done {
+    if let Done::Held(held) = &done {
+        let words = text!("{layer} : livraison retenue", "{layer}: delivery held");
+        out::line(words.get(lang));
+        out::held(&layer, held, lang);
+        return Ok(ExitCode::from(1));
+    }
+    if let Done::Checked { reasons, .. } = &done {
+        out::reasons(reasons, lang);
+    }
+    if let Done::Published(v) | Done::Checked { version: v, .. } = done {
         let (version, count) = (&v.id, v.count);
         let words = text!(
             "{layer} : version {version}, {count} entités",

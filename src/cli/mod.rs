@@ -13,6 +13,7 @@ mod layers;
 mod migrate_store;
 mod out;
 mod progress;
+mod publish;
 mod restore;
 mod rollback;
 mod serve;
@@ -63,6 +64,8 @@ enum Command {
     Layers,
     /// List the versions kept of a layer.
     Versions(versions::Args),
+    /// Publish a delivery that is held.
+    Publish(publish::Args),
     /// Make an older version of a layer current again.
     Rollback(rollback::Args),
     /// Put a table of old commune codes on today's territories.
@@ -111,6 +114,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Bake(args) => bake::run(&settings, args).await,
         Command::Layers => layers::run(&settings).await,
         Command::Versions(args) => versions::run(&settings, args).await,
+        Command::Publish(args) => publish::run(&settings, args).await,
         Command::Rollback(args) => rollback::run(&settings, args).await,
         Command::Carry(args) => carry::run(&cli.config, args).await,
         Command::Cog(args) => cog::run(&settings, args).await,

@@ -2,7 +2,7 @@
 
 use crate::{
     error::Error,
-    model::{Lang, Report, Text},
+    model::{Comparison, Held, HoldReason, Lang, LayerId, Report, Text},
     text,
 };
 use std::io::Write;
@@ -47,6 +47,50 @@ pub(super) fn words(error: &Error) -> Text {
         | Error::Gone { text: t, .. } => t.clone(),
         Error::Busy { .. } => text!("occupé, réessayez plus tard", "busy, try again later"),
         Error::Fault { .. } => Text::same(error.chain()),
+    }
+}
+
+/// Why a delivery is held, with what it would change, and what to do about it.
+pub(super) fn held(layer: &LayerId, held: &Held, lang: Lang) {
+    reasons(&held.hold.reasons, lang);
+    if let Some(comparison) = &held.version.report.comparison {
+        self::comparison(comparison, lang);
+    }
+    if let Some(head) = &held.hold.changes {
+        let (added, removed, changed) = (head.added, head.removed, head.changed);
+        let words = text!(
+            "  par clé : {added} ajoutées, {removed} supprimées, {changed} modifiées",
+            "  by key: {added} added, {removed} removed, {changed} changed"
+        );
+        line(words.get(lang));
+    }
+    let version = &held.version.id;
+    let words = text!(
+        "  La version en place reste publiée. Si {version} est voulue : socle publish {layer} --held",
+        "  The version in force stays published. If {version} is meant: socle publish {layer} --held"
+    );
+    line(words.get(lang));
+}
+
+/// The rules that hold a delivery.
+pub(super) fn reasons(reasons: &[HoldReason], lang: Lang) {
+    for reason in reasons {
+        let why = &reason.text;
+        let words = text!("  retenue : {fr}", "  held: {en}", fr = why.fr, en = why.en);
+        line(words.get(lang));
+    }
+}
+
+/// What moved since the version in force.
+fn comparison(found: &Comparison, lang: Lang) {
+    let (before, after) = (found.rows_before, found.rows_after);
+    let words = text!("  entités : {before} → {after}", "  features: {before} → {after}");
+    line(words.get(lang));
+    for (sign, columns) in [('+', &found.columns_added), ('−', &found.columns_lost)] {
+        for column in columns.iter().take(LISTED) {
+            let words = text!("  colonne {sign} « {column} »", "  column {sign} \"{column}\"");
+            line(words.get(lang));
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! `socle versions`: the versions kept of a layer, oldest first, the current one marked: how many
-//! features each has, and how many it added, removed and changed when it was published.
+//! features each has, and how many it added, removed and changed when it was published. A delivery
+//! that waits comes last, with what holds it.
 
 use super::{out, store};
 use crate::{
@@ -33,6 +34,19 @@ pub(super) async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
             None => "–".to_owned(), // published before differences were kept
         };
         out::line(&format!("{mark} {}  {:>9}  {changes:<20}  {}", v.id, v.count, v.source.origin));
+    }
+    if let Some(held) = store.held(&layer).await? {
+        let (v, lang) = (&held.version, out::lang());
+        let since = held.hold.at.strftime("%F %H:%M UTC");
+        let words = text!("retenue depuis le {since}", "held since {since}");
+        out::line(&format!(
+            "! {}  {:>9}  {:<20}  {}",
+            v.id,
+            v.count,
+            words.get(lang),
+            v.source.origin
+        ));
+        out::held(&layer, &held, lang);
     }
     Ok(ExitCode::SUCCESS)
 }

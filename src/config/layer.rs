@@ -3,7 +3,7 @@
 use super::{
     binding,
     document::{Document, clip},
-    licence,
+    hold, licence,
     server::{bilingual, web_address},
     source,
     table::Table,
@@ -33,6 +33,7 @@ pub(super) const KEYS: &[&str] = &[
     "style",
     "max_age_s",
     "keep_versions",
+    "hold",
     "source",
     "territory",
     "time",
@@ -68,6 +69,7 @@ pub(super) fn read(doc: &Document, base: &Path) -> Option<Read> {
             .table("territory", binding::KEYS)
             .map_or_else(binding::by_default, |inner| binding::read(&inner));
         let time = table.table("time", time::KEYS).and_then(|inner| time::read(&inner));
+        let hold = table.table("hold", hold::KEYS).map(|t| hold::read(&t)).unwrap_or_default();
         let tiles = tile_options(table.table("tiles", TILE_KEYS));
         let title = bilingual(table, "title", "title_en", Text::default());
         let description = bilingual(table, "description", "description_en", Text::default());
@@ -104,6 +106,7 @@ pub(super) fn read(doc: &Document, base: &Path) -> Option<Read> {
                 style,
                 max_age,
                 keep_versions: usize::try_from(keep).unwrap_or(usize::MAX),
+                hold,
             },
         })
     })

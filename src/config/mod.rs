@@ -12,6 +12,7 @@ mod document;
 mod exports;
 mod files;
 mod harvest;
+mod hold;
 mod layer;
 mod levels;
 mod licence;

@@ -98,6 +98,7 @@ pub(super) fn read(table: &Table<'_>) -> Option<Read> {
         style: table.parsed("style", style_id),
         max_age: max_age(table),
         keep_versions: 0,
+        hold: crate::model::HoldRules::default(),
         id: id?,
     };
     Some(Read { def, id_line: table.line_of("table"), style_line: table.line_of("style") })

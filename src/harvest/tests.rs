@@ -44,6 +44,7 @@ fn layer(location: SourceLocation) -> LayerDef {
         style: None,
         max_age: None,
         keep_versions: 3,
+        hold: crate::model::HoldRules::default(),
     }
 }
 

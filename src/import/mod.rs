@@ -6,6 +6,7 @@ mod attach;
 mod borders;
 mod changes;
 mod check;
+mod compare;
 mod derive;
 mod identity;
 mod levels;
@@ -18,6 +19,7 @@ mod workdir;
 pub use crate::territory::{CogFile, Differences, Reference, update};
 pub use borders::{Border, Borders, Communes, Loaded};
 pub use changes::State;
+pub use compare::{compare, judge};
 pub use references::{in_force, table};
 pub use workdir::Workdir;
 

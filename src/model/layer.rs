@@ -1,6 +1,6 @@
 //! The definition of a layer, as its TOML file declares it and `config` checks it.
 
-use super::{Level, TableSource, Text};
+use super::{HoldRules, Level, TableSource, Text};
 use serde::{Deserialize, Serialize};
 use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
@@ -132,6 +132,9 @@ pub struct LayerDef {
     pub max_age: Option<Duration>,
     /// How many old versions to keep beside the current one.
     pub keep_versions: usize,
+    /// Which deliveries wait for a person before they take the place of the one in force.
+    #[serde(default)]
+    pub hold: HoldRules,
 }
 
 /// Where the data comes from and how to read it.

@@ -7,6 +7,7 @@ pub mod changes;
 pub mod geometry_kind;
 pub mod hash;
 pub mod hilbert;
+pub mod hold;
 pub mod layer;
 pub mod live;
 pub mod perimeter;
@@ -29,6 +30,7 @@ pub use budget::{Budget, Spent};
 pub use changes::{Change, ChangeKind, Changes, ChangesHead, Place};
 pub use geometry_kind::GeometryKind;
 pub use hash::{push_hex, stable_hash};
+pub use hold::{Comparison, Held, Hold, HoldReason, HoldRule, HoldRules, Retyped};
 pub use layer::{
     CsvOptions, DerivedSource, Format, LayerDef, LayerId, Licence, SourceDef, SourceLocation,
     TerritoryBinding, TileOptions, TimeBinding,

@@ -1,6 +1,6 @@
 //! What a harvest found.
 
-use super::Text;
+use super::{Comparison, Text};
 use serde::{Deserialize, Serialize};
 
 /// How many refusals and carried codes a report lists in full; beyond, only counts grow.
@@ -116,6 +116,9 @@ pub struct Report {
     pub conflicts: Vec<Conflict>,
     /// Codes that name no known territory, with how many rows bear each.
     pub unknown_codes: Vec<Carried>,
+    /// What moved since the version that was in force when it was read; `None` for a first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<Comparison>,
     /// What was detected or done that a person should know (encoding, separator, CRS, repairs,
     /// attachment by location, overlaps discarded…).
     pub notes: Vec<Text>,

@@ -29,8 +29,8 @@ pub use touched::Touched;
 use crate::{
     error::{Error, Result},
     model::{
-        BBox, Changes, ChangesHead, Feature, Harvested, LayerId, ReferenceState, Selection, Text,
-        TileId, ValueRef, Version, VersionId,
+        BBox, Changes, ChangesHead, Feature, Harvested, Held, Hold, LayerId, ReferenceState,
+        Selection, Text, TileId, ValueRef, Version, VersionId,
     },
     query::{Filter, Scan, Sort, Start},
     text,
@@ -200,7 +200,7 @@ pub trait Store: Send + Sync + 'static {
     /// A state of a layer by its name ([`At::key`]), current or not, as long as it is kept.
     async fn state(&self, layer: &LayerId, key: &str) -> Result<Option<At>>;
 
-    /// All versions kept of a layer, oldest first.
+    /// All versions kept of a layer, oldest first, but for the one that is held.
     async fn versions(&self, layer: &LayerId) -> Result<Vec<Version>>;
 
     /// Shows the matching rows to `sink` in source order.
@@ -333,6 +333,22 @@ pub trait Store: Send + Sync + 'static {
     /// current here.
     async fn keep(&self, _claim: &Claim, version: &VersionId) -> Result<()> {
         Err(Error::broken(format!("this store keeps no version {version}")))
+    }
+
+    /// Holds a loaded version for a person to look at: it stays until it is published, released or
+    /// another takes its place, and is not one of [`Store::versions`].
+    async fn hold(&self, _claim: &Claim, version: &VersionId, _hold: Hold) -> Result<()> {
+        Err(Error::broken(format!("this store holds no version {version}")))
+    }
+
+    /// What is held of a layer.
+    async fn held(&self, _layer: &LayerId) -> Result<Option<Held>> {
+        Ok(None)
+    }
+
+    /// Removes what is held of a layer, if anything is.
+    async fn release(&self, _claim: &Claim) -> Result<()> {
+        Ok(())
     }
 
     /// Makes a loaded version and reach index current, in one step.

@@ -143,6 +143,7 @@ fn definition() -> LayerDef {
         style: None,
         max_age: None,
         keep_versions: 3,
+        hold: crate::model::HoldRules::default(),
     }
 }
 

@@ -4,12 +4,18 @@ use super::{fact, moment, trail};
 use crate::{
     catalog::Layer,
     http::{reply::number, visit::Visit},
-    model::{Report, Version, VersionId},
+    model::{Comparison, Held, Hold, Report, Version, VersionId},
 };
 use maud::{Markup, html};
 
 /// `/collections/{id}/versions`; the newest first.
-pub fn versions(visit: &Visit, layer: &Layer, all: &[Version], current: &VersionId) -> String {
+pub fn versions(
+    visit: &Visit,
+    layer: &Layer,
+    all: &[Version],
+    current: &VersionId,
+    held: Option<&Held>,
+) -> String {
     let id = layer.def.id.as_str();
     let title = format!("{} — Versions", visit.say(&layer.def.title));
     let fetched = |v: &Version| moment(visit, &v.source.fetched_at.to_string());
@@ -19,6 +25,15 @@ pub fn versions(visit: &Visit, layer: &Layer, all: &[Version], current: &Version
         (trail(visit, &[(visit.url(&format!("collections/{id}?f=html")), visit.say(&layer.def.title).into())]))
         h1 { (title) }
         p { a href=(visit.address(&["f"], &[("f", "json")])) { "JSON" } }
+        @if let Some(held) = held {
+            div.notice role="note" {
+                p {
+                    (visit.words("Une livraison est retenue : ", "A delivery is held: "))
+                    a href=(report(&held.version)) { (held.version.id) }
+                }
+                (reasons(visit, &held.hold))
+            }
+        }
         div.table tabindex="0" role="region" aria-label=(title) {
             table {
                 thead { tr {
@@ -49,7 +64,7 @@ pub fn versions(visit: &Visit, layer: &Layer, all: &[Version], current: &Version
 }
 
 /// `/collections/{id}/versions/{v}/report`
-pub fn page(visit: &Visit, layer: &Layer, version: &Version) -> String {
+pub fn page(visit: &Visit, layer: &Layer, version: &Version, hold: Option<&Hold>) -> String {
     let id = layer.def.id.as_str();
     let title = format!(
         "{} — {} {}",
@@ -64,10 +79,80 @@ pub fn page(visit: &Visit, layer: &Layer, version: &Version) -> String {
         ]))
         h1 { (title) }
         p { a href=(visit.address(&["f"], &[("f", "json")])) { "JSON" } }
+        @if let Some(hold) = hold {
+            div.notice role="note" {
+                p {
+                    (visit.words(
+                        "Cette livraison n'est pas publiée : elle attend une décision.",
+                        "This delivery is not published: it waits for a decision.",
+                    ))
+                }
+                (reasons(visit, hold))
+            }
+        }
         (figures(visit, &version.report))
+        @if let Some(found) = &version.report.comparison { (comparison(visit, found, hold)) }
         (lists(visit, &version.report))
     };
     visit.html(&title, &content)
+}
+
+/// Why a delivery waits.
+fn reasons(visit: &Visit, hold: &Hold) -> Markup {
+    html! {
+        ul { @for reason in &hold.reasons { li { (visit.say(&reason.text)) } } }
+        p { (visit.words("Depuis le ", "Since ")) (moment(visit, &hold.at.to_string())) }
+    }
+}
+
+/// What moved since the version that was in force.
+fn comparison(visit: &Visit, found: &Comparison, hold: Option<&Hold>) -> Markup {
+    let count = |n: u64| number(n, visit.lang());
+    let share = |s: f64| format!("{:.1} %", s * 100.0);
+    let words = |list: &[String]| html! { (list.join(", ")) };
+    let mut rows = vec![
+        (visit.words("Comparée à", "Compared with"), html! { (found.base) }),
+        (
+            visit.words("Entités", "Features"),
+            html! { (count(found.rows_before)) " → " (count(found.rows_after)) },
+        ),
+        (
+            visit.words("Lignes refusées", "Refused rows"),
+            html! { (share(found.refused_before)) " → " (share(found.refused_after)) },
+        ),
+    ];
+    if let Some(head) = hold.and_then(|hold| hold.changes.as_ref()) {
+        let by_key =
+            html! { "+" (count(head.added)) " −" (count(head.removed)) " ~" (count(head.changed)) };
+        rows.push((visit.words("Par clé", "By key"), by_key));
+    }
+    if let Some(kept) = found.extent_kept {
+        let label = visit.words("Emprise encore couverte", "Extent still covered");
+        rows.push((label, html! { (share(kept)) }));
+    }
+    if found.geometry_before != found.geometry_after {
+        let names = (found.geometry_before.ogc_name(), found.geometry_after.ogc_name());
+        rows.push((visit.words("Géométrie", "Geometry"), html! { (names.0) " → " (names.1) }));
+    }
+    for (label, list) in [
+        (visit.words("Colonnes nouvelles", "New columns"), &found.columns_added),
+        (visit.words("Colonnes perdues", "Lost columns"), &found.columns_lost),
+    ] {
+        if !list.is_empty() {
+            rows.push((label, words(list)));
+        }
+    }
+    if !found.columns_retyped.is_empty() {
+        let names: Vec<String> = found.columns_retyped.iter().map(|c| c.column.clone()).collect();
+        rows.push((
+            visit.words("Colonnes d'un autre type", "Columns of another type"),
+            words(&names),
+        ));
+    }
+    html! {
+        h2 { (visit.words("Ce qui a changé", "What changed")) }
+        dl.metadata { @for (label, value) in &rows { (fact(label, value)) } }
+    }
 }
 
 fn figures(visit: &Visit, report: &Report) -> Markup {

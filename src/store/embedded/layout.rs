@@ -9,12 +9,13 @@
 //!                                <v>.<r>.reach      reach index
 //!                                <v>.json           description; exists only when the rest does
 //!                                <v>.published      it was current at least once
+//!                                <v>.held           it waits for a person, and why; until it is published
 //!                       changes/<ms>.list, .json     what a publication changed (see changes.rs)
 //! ```
 
 use crate::{
     error::{Error, Result},
-    model::{Harvested, LayerId, Version, VersionId},
+    model::{Harvested, Hold, LayerId, Version, VersionId},
     text,
 };
 use serde::{Deserialize, Serialize};
@@ -119,8 +120,21 @@ impl LayerDir {
         Ok(ids)
     }
 
+    /// Whether a version waits for a person.
+    pub(super) fn is_held(&self, version: &VersionId) -> bool {
+        self.file(version, "held").exists() && !self.file(version, "published").exists()
+    }
+
+    /// Why the version waits; `None` when it does not.
+    pub(super) fn hold(&self, version: &VersionId) -> Result<Option<Hold>> {
+        if !self.is_held(version) {
+            return Ok(None);
+        }
+        read_json(&self.file(version, "held"))
+    }
+
     /// Removes what a dead writer left: everything aside, files of versions that never became
-    /// whole, whole versions that were never published. Only under the writer's lock.
+    /// whole, whole versions that were neither published nor held. Only under the writer's lock.
     pub(super) fn sweep(&self) -> Result<()> {
         let aside = self.aside();
         if aside.exists() {
@@ -129,11 +143,14 @@ impl LayerDir {
         let current = self.read_current()?.map(|c| c.version);
         let names = names(&self.versions())?;
         let whole = |v: &str| names.iter().any(|n| n.strip_suffix(".json") == Some(v));
-        let published = |v: &str| names.iter().any(|n| n.strip_suffix(".published") == Some(v));
+        let kept = |v: &str| {
+            let marked = |mark| names.iter().any(|n| n.strip_suffix(mark) == Some(v));
+            marked(".published") || marked(".held")
+        };
         for name in &names {
             let version = name.split('.').next().unwrap_or_default();
             let in_force = current.as_ref().is_some_and(|c| c.as_str() == version);
-            if in_force || (whole(version) && published(version)) {
+            if in_force || (whole(version) && kept(version)) {
                 continue;
             }
             remove(&self.versions().join(name))?;

@@ -26,8 +26,8 @@ use super::{quota::Meter, reach_select::Selected};
 use crate::{
     error::{Error, Result},
     model::{
-        BBox, Changes, ChangesHead, Harvested, LayerId, ReferenceState, Selection, TileId, Version,
-        VersionId,
+        BBox, Changes, ChangesHead, Harvested, Held, Hold, LayerId, ReferenceState, Selection,
+        TileId, Version, VersionId,
     },
     query::{Filter, Scan, Sort},
     text,
@@ -306,7 +306,9 @@ impl Store for EmbeddedStore {
     async fn versions(&self, layer: &LayerId) -> Result<Vec<Version>> {
         let layer = layer.clone();
         self.run(move |inner| {
-            let ids = inner.dir(&layer).version_ids()?;
+            let dir = inner.dir(&layer);
+            let mut ids = dir.version_ids()?;
+            ids.retain(|id| !dir.is_held(id));
             let mut versions = Vec::with_capacity(ids.len());
             for id in ids {
                 if let Some(version) = inner.version(&layer, &id)? {
@@ -426,6 +428,31 @@ impl Store for EmbeddedStore {
     async fn keep(&self, claim: &Claim, version: &VersionId) -> Result<()> {
         let (layer, version) = (claim.layer.clone(), version.clone());
         self.run(move |inner| write::keep(&inner.dir(&layer), &version)).await
+    }
+
+    async fn hold(&self, claim: &Claim, version: &VersionId, hold: Hold) -> Result<()> {
+        let (layer, version) = (claim.layer.clone(), version.clone());
+        self.run(move |inner| write::hold(&inner.dir(&layer), &version, &hold)).await
+    }
+
+    async fn held(&self, layer: &LayerId) -> Result<Option<Held>> {
+        let layer = layer.clone();
+        self.run(move |inner| {
+            let dir = inner.dir(&layer);
+            // The newest: a writer that died may have left the one before.
+            for id in dir.version_ids()?.iter().rev() {
+                if let (Some(hold), Some(version)) = (dir.hold(id)?, inner.version(&layer, id)?) {
+                    return Ok(Some(Held { version: Version::clone(&version), hold }));
+                }
+            }
+            Ok(None)
+        })
+        .await
+    }
+
+    async fn release(&self, claim: &Claim) -> Result<()> {
+        let layer = claim.layer.clone();
+        self.run(move |inner| write::release(&inner.dir(&layer), None)).await
     }
 
     async fn publish(&self, claim: &Claim, version: &VersionId, reach: &str) -> Result<()> {

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     geometry::overview,
-    model::{Harvested, LayerId, VersionId},
+    model::{Harvested, Hold, LayerId, VersionId},
     store::{Claim, NewVersion, Reach},
     text,
 };
@@ -115,6 +115,28 @@ pub(super) fn keep(dir: &LayerDir, version: &VersionId) -> Result<()> {
     write_atomic(&dir.file(version, "published"), b"")
 }
 
+/// Marks a version as one that waits, in the place of the one that waited before.
+pub(super) fn hold(dir: &LayerDir, version: &VersionId, hold: &Hold) -> Result<()> {
+    if dir.describe(version)?.is_none() {
+        return Err(no_version(version));
+    }
+    let text = serde_json::to_vec(hold).map_err(|e| Error::fault("why a version waits", e))?;
+    write_atomic(&dir.file(version, "held"), &text)?;
+    release(dir, Some(version))
+}
+
+/// Removes the versions that wait, but for one.
+pub(super) fn release(dir: &LayerDir, but: Option<&VersionId>) -> Result<()> {
+    for id in dir.version_ids()? {
+        if Some(&id) != but && dir.is_held(&id) {
+            // Without its mark the next sweep takes what stays, if somebody reads it.
+            remove(&dir.file(&id, "held"))?;
+            remove_version(dir, &id)?;
+        }
+    }
+    Ok(())
+}
+
 /// Moves the pointer.
 pub(super) fn publish(dir: &LayerDir, version: &VersionId, reach: &str) -> Result<()> {
     let described = dir.describe(version)?;
@@ -125,7 +147,8 @@ pub(super) fn publish(dir: &LayerDir, version: &VersionId, reach: &str) -> Resul
     // A new reach index of the version in force does not forget when the source was last seen.
     let seen = dir.read_current()?.filter(|c| c.version == *version).map(|c| c.source);
     let source = seen.unwrap_or(described.version.source);
-    point(dir, &Current { version: version.clone(), reach: reach.to_owned(), source })
+    point(dir, &Current { version: version.clone(), reach: reach.to_owned(), source })?;
+    remove(&dir.file(version, "held"))
 }
 
 /// Notes a check that found nothing new.
@@ -145,7 +168,7 @@ fn point(dir: &LayerDir, current: &Current) -> Result<()> {
 pub(super) fn prune(dir: &LayerDir, keep: usize) -> Result<usize> {
     let Some(current) = dir.read_current()? else { return Ok(0) };
     let mut old = dir.version_ids()?;
-    old.retain(|id| *id != current.version);
+    old.retain(|id| *id != current.version && !dir.is_held(id));
     old.truncate(old.len().saturating_sub(keep));
     let mut removed = 0;
     for id in &old {

@@ -1,7 +1,7 @@
 //! The store's contract, each of its promises handed to the part that keeps it.
 
 use super::{
-    PostgisStore, beside, changes, claims, fault, gone,
+    PostgisStore, beside, changes, claims, fault, gone, held,
     inner::Inner,
     link::Ran,
     live, load, prune, reach,
@@ -11,8 +11,8 @@ use super::{
 use crate::{
     error::Result,
     model::{
-        BBox, Changes, ChangesHead, Harvested, LayerId, ReferenceState, Selection, Text, TileId,
-        Version, VersionId,
+        BBox, Changes, ChangesHead, Harvested, Held, Hold, LayerId, ReferenceState, Selection,
+        Text, TileId, Version, VersionId,
     },
     query::{Filter, Scan, Sort},
     store::{
@@ -263,6 +263,18 @@ impl Store for PostgisStore {
 
     async fn keep(&self, claim: &Claim, version: &VersionId) -> Result<()> {
         write::keep(&self.inner, claim, version).await
+    }
+
+    async fn hold(&self, claim: &Claim, version: &VersionId, hold: Hold) -> Result<()> {
+        held::hold(&self.inner, claim, version, &hold).await
+    }
+
+    async fn held(&self, layer: &LayerId) -> Result<Option<Held>> {
+        held::held(&self.inner, layer).await
+    }
+
+    async fn release(&self, claim: &Claim) -> Result<()> {
+        held::release(&self.inner, claim).await
     }
 
     async fn publish(&self, claim: &Claim, version: &VersionId, reach: &str) -> Result<()> {

@@ -238,7 +238,7 @@ impl Inner {
             .ask(
                 "listing versions",
                 "SELECT serial, description::text, (storage ->> 'format')::int4 FROM {s}versions
-                 WHERE layer = $1 ORDER BY id COLLATE \"C\"",
+                 WHERE layer = $1 AND (published OR held IS NULL) ORDER BY id COLLATE \"C\"",
                 &[(&name, Type::TEXT)],
             )
             .await?;
@@ -349,6 +349,6 @@ impl Inner {
     }
 }
 
-fn description(text: &str) -> Result<Version> {
+pub(super) fn description(text: &str) -> Result<Version> {
     serde_json::from_str(text).map_err(|e| Error::fault("a version's description", e))
 }

@@ -23,6 +23,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0005_touched.sql"),
     include_str!("migrations/0006_reference.sql"),
     include_str!("migrations/0007_trusted.sql"),
+    include_str!("migrations/0008_held.sql"),
 ];
 
 /// PostgreSQL's `server_version_num` of the oldest served.

@@ -17,6 +17,7 @@ mod fault;
 mod filter;
 mod filtered;
 mod health;
+mod held;
 mod inner;
 mod link;
 mod live;

@@ -18,7 +18,8 @@ pub(super) async fn prune(inner: &Arc<Inner>, claim: &Claim, keep: usize) -> Res
     let mut link = inner.write_link().await?;
     let sql = ready.names.sql(
         "SELECT v.serial FROM {s}versions v JOIN {s}layers l ON l.layer = v.layer
-         WHERE v.layer = $1 AND v.serial <> l.version ORDER BY v.id COLLATE \"C\"",
+         WHERE v.layer = $1 AND v.serial <> l.version AND (v.published OR v.held IS NULL)
+         ORDER BY v.id COLLATE \"C\"",
     );
     let rows = link.rows(&sql, &[(&layer, Type::TEXT)]).await.map_err(failed)?;
     let mut old = Vec::with_capacity(rows.len());
@@ -100,7 +101,7 @@ async fn prune_reaches(inner: &Arc<Inner>, claim: &Claim) -> Result<()> {
     work.await.map_err(|e: Failed| e.meaning("removing old reach indexes"))
 }
 
-/// Removes versions that were loaded and never published: a dead writer left them.
+/// Removes versions that were loaded and neither published nor held: a dead writer left them.
 pub(super) async fn sweep(inner: &Arc<Inner>, claim: &Claim) -> Result<()> {
     let ready = inner.ready().await?;
     let mut link = inner.write_link().await?;
@@ -114,7 +115,9 @@ pub(super) async fn sweep(inner: &Arc<Inner>, claim: &Claim) -> Result<()> {
             })
             .await?;
     }
-    let sql = ready.names.sql("SELECT serial FROM {s}versions WHERE layer = $1 AND NOT published");
+    let sql = ready
+        .names
+        .sql("SELECT serial FROM {s}versions WHERE layer = $1 AND NOT published AND held IS NULL");
     let layer = claim.layer.as_str();
     let rows = link.rows(&sql, &[(&layer, Type::TEXT)]).await;
     let rows = rows.map_err(|e| e.meaning("looking for what a dead writer left"))?;

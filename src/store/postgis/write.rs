@@ -43,7 +43,7 @@ pub(super) async fn publish(
         let (serial, reach): (i64, i64) = (cell(&row, 0)?, cell(&row, 1)?);
         // A new reach index of the version in force does not forget when the source was seen.
         let sql = ready.names.sql(
-            "WITH v AS (UPDATE {s}versions SET published = true WHERE serial = $2
+            "WITH v AS (UPDATE {s}versions SET published = true, held = NULL WHERE serial = $2
                         RETURNING description -> 'source' AS source)
              INSERT INTO {s}layers AS l (layer, version, reach, source)
              SELECT $1, $2, $3, v.source FROM v
