@@ -12,6 +12,8 @@ over_both!(
     csv_is_written_as_asked,
     pages_of_a_cut_scope_are_cut,
     tables_show_what_is_asked_for_and_what_a_cut_leaves,
+    geometry_is_generalised_for_a_zoom,
+    tiles_are_shown_as_geojson,
 );
 
 const FILES: [&str; 4] = ["geojsonseq", "ndjson", "fgb", "csv"];
@@ -249,4 +251,97 @@ fn tables_show_what_is_asked_for_and_what_a_cut_leaves() {
     assert_eq!(cut[all.len()..], ["socle_part"]);
     // Of no feature, the fields that there are.
     assert_eq!(columns("/collections/communes/items?bbox=0,0,1,1"), all);
+}
+
+fn count(page: &Value) -> usize {
+    let one = |f: &Value| {
+        let mut all = Vec::new();
+        positions(&f["geometry"]["coordinates"], &mut all);
+        all.len() / 2
+    };
+    page["features"].as_array().unwrap().iter().map(one).sum()
+}
+
+fn geometry_is_generalised_for_a_zoom() {
+    let server = demo_server();
+    let items = "/collections/communes/items?limit=200&properties=code";
+    let whole = server.json(items);
+    let mut last = count(&whole);
+    for zoom in [12, 9, 6, 0] {
+        let page = server.json(&format!("{items}&zoom-level={zoom}"));
+        let (full, coarse) = (by_key(&whole, "code"), by_key(&page, "code"));
+        assert!(full.keys().eq(coarse.keys()));
+        assert!(coarse.values().all(|f| f["geometry"]["type"].as_str().is_some()), "{zoom}");
+        let now = count(&page);
+        assert!(now <= last, "{zoom}: {now} of {last}");
+        last = now;
+        // Twice the size of a place, in degrees, is as far as any vertex may be.
+        let near = 2.0 * 360.0 / 512.0 / f64::from(1 << zoom) + 1e-6;
+        for (code, feature) in &coarse {
+            let (mut a, mut b) = (Vec::new(), Vec::new());
+            positions(&feature["geometry"]["coordinates"], &mut a);
+            positions(&full[code]["geometry"]["coordinates"], &mut b);
+            for v in a.chunks(2) {
+                let close = |w: &[f64]| (v[0] - w[0]).abs() < near && (v[1] - w[1]).abs() < near;
+                assert!(b.chunks(2).any(close), "{zoom} {code} {v:?}");
+            }
+        }
+    }
+    assert!(last * 3 < count(&whole), "{last} of {}", count(&whole));
+    let lambert = server.json(&format!("{items}&zoom-level=9&crs=EPSG:2154&code=59350"));
+    assert_eq!(lambert["numberReturned"], 1);
+    for wrong in ["25", "-1", "x", "1.5"] {
+        assert_eq!(server.get(&format!("{items}&zoom-level={wrong}")).status, 400, "{wrong}");
+    }
+}
+
+fn tiles_are_shown_as_geojson() {
+    if !has("ogr2ogr") {
+        return;
+    }
+    let server = demo_server();
+    let tile = "/collections/communes/tiles/WebMercatorQuad/10/344/520";
+    let answer = server.get(&format!("{tile}?f=geojson"));
+    assert_eq!(answer.header("content-type"), Some("application/geo+json"));
+    let mvt = server.get(tile);
+    assert_ne!(answer.header("etag"), mvt.header("etag"));
+    let shown = by_key(&answer.json(), "code");
+    // GDAL, which decodes the tile its own way, sees the same in degrees.
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("tile.mvt");
+    std::fs::write(&path, &mvt.body).unwrap();
+    let place = ["-oo", "Z=10", "-oo", "X=520", "-oo", "Y=344", "-oo", "CLIP=NO"];
+    let to = ["-f", "GeoJSON", "-t_srs", "EPSG:4326", "/vsistdout/", path.to_str().unwrap()];
+    let seen: Value = serde_json::from_str(&tool("ogr2ogr", &[&place[..], &to].concat())).unwrap();
+    let seen = by_key(&seen, "code");
+    assert_eq!(shown.keys().collect::<Vec<_>>(), seen.keys().collect::<Vec<_>>());
+    assert!(shown.len() > 50);
+    for (code, feature) in &shown {
+        let edges = |f: &Value| {
+            let mut all = Vec::new();
+            positions(&f["geometry"]["coordinates"], &mut all);
+            let of = |at: usize| all.iter().copied().skip(at).step_by(2);
+            let ends = |at| (of(at).fold(f64::MAX, f64::min), of(at).fold(f64::MIN, f64::max));
+            [ends(0).0, ends(0).1, ends(1).0, ends(1).1]
+        };
+        assert_eq!(feature["layer"], "communes");
+        for (ours, theirs) in edges(feature).iter().zip(edges(&seen[code])) {
+            assert!((ours - theirs).abs() < 1e-6, "{code}: {ours} {theirs}");
+        }
+    }
+    let together =
+        server.json("/tiles/WebMercatorQuad/10/344/520?f=geojson&collections=communes,mairies");
+    let layers: std::collections::BTreeSet<&str> = together["features"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| f["layer"].as_str().unwrap())
+        .collect();
+    assert_eq!(layers.into_iter().collect::<Vec<_>>(), ["communes", "mairies"]);
+    let empty = server.get("/collections/communes/tiles/WebMercatorQuad/10/0/0?f=geojson");
+    assert_eq!((empty.status, empty.json()["features"].as_array().unwrap().len()), (200, 0));
+    let etag = answer.header("etag").unwrap();
+    let again = server.send("GET", &format!("{tile}?f=geojson"), &[("If-None-Match", etag)]);
+    assert_eq!(again.status, 304);
+    assert_eq!(server.get(&format!("{tile}?f=png")).status, 400);
 }

@@ -6,6 +6,7 @@ pub mod clip;
 pub mod crs;
 pub mod dissolve;
 mod faces;
+pub mod generalise;
 pub mod overlap;
 pub mod overview;
 mod predicates;

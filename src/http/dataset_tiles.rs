@@ -10,7 +10,7 @@ use super::{
     params::name,
     reply::Document,
     tiles as tile_answers,
-    tilesets::{EPSG_3857, GRID_ID, GRID_URI, known_grid, limits, tile_layer},
+    tilesets::{EPSG_3857, GRID_ID, GRID_URI, as_geojson, known_grid, limits, tile_layer},
     visit::Visit,
 };
 use crate::{
@@ -121,12 +121,12 @@ pub async fn xyz(Path((z, x, y)): Path<(String, String, String)>, visit: Visit) 
 
 async fn answer(tile: TileId, visit: &Visit) -> Answer {
     visit.params.check(&KNOWN, &[])?;
-    tile_answers::only_mvt(visit)?;
+    let form = tile_answers::Form::read(visit)?;
     let set = Set::read(visit)?;
     let asked = visit.asked_territory()?;
     let selection = visit.selection(asked.as_ref());
     let outline = visit.outline(asked.as_ref())?;
-    let (gzip, outline) = (visit.gzip(), outline.as_ref());
+    let outline = outline.as_ref();
     let part = |layer: &Arc<Layer>| {
         let expression = filter::read(visit, layer)?;
         let filter = Filter { selection: selection.clone(), expression, ..Filter::default() };
@@ -134,13 +134,13 @@ async fn answer(tile: TileId, visit: &Visit) -> Answer {
     };
     let parts = set.layers.iter().map(part).collect::<Result<Vec<_>>>()?;
     let tag = Tiles::etag_together(&parts, tile, outline)?;
-    let etag = format!("\"{tag}{}\"", if gzip { "-gz" } else { "" });
+    let etag = form.quoted(&tag);
     let mut response = if negotiate::none_match(visit.header(header::IF_NONE_MATCH), &etag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         let tiles = &visit.site.app.tiles;
         let drawn = tiles.together(&parts, tile, outline).await?;
-        tile_answers::filled(drawn.as_deref(), gzip)
+        form.filled(tile, drawn.as_deref())?
     };
     let cache = tile_answers::stable(set.layers.iter().map(|layer| &**layer));
     tile_answers::dress(&mut response, etag, cache, visit.notice(asked.as_deref()));
@@ -232,7 +232,7 @@ impl Set {
             "tileMatrixSetURI": GRID_URI,
             "tileMatrixSetLimits": limits(bbox, min, max),
             "attribution": mentions.join(" ; "),
-            "mediaTypes": [media::MVT],
+            "mediaTypes": [media::MVT, media::GEOJSON],
         });
         if let Some(b) = bbox {
             value["boundingBox"] = json!({ "lowerLeft": [b.west, b.south], "upperRight": [b.east, b.north], "crs": CRS84 });
@@ -247,6 +247,7 @@ impl Set {
         let mut links = vec![
             Link::new("self", media::JSON, url(&format!("tiles/{GRID_ID}"))),
             Link::new("item", media::MVT, url(&template)).template(),
+            Link::new("item", media::GEOJSON, as_geojson(url(&template))).template(),
             Link::new(rel::TILING_SCHEME, media::JSON, grid),
             Link::new("describedby", media::JSON, url("tilejson.json")).titled("TileJSON"),
         ];

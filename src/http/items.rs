@@ -21,7 +21,7 @@ use crate::{
     catalog::{Layer, Outline},
     error::{Error, Result},
     items::{PageQuery, Spool, System, View},
-    model::{BBox, Schema, Text},
+    model::{BBox, Schema, Text, tile_id::MAX_ZOOM},
     query::{Cursor, DEFAULT_LIMIT, Equals, Filter, Sort, Start, parse_limit, typed_value},
     text,
 };
@@ -33,7 +33,7 @@ use form::Asked;
 use std::sync::Arc;
 
 /// Parameters of `…/items`, besides the layer's own properties.
-pub const KNOWN: [&str; 23] = [
+pub const KNOWN: [&str; 24] = [
     name::BBOX,
     name::BBOX_CRS,
     name::CRS,
@@ -52,6 +52,7 @@ pub const KNOWN: [&str; 23] = [
     name::TERRITOIRE,
     name::MODE,
     name::VINTAGE,
+    name::ZOOM_LEVEL,
     RESULT_TYPE,
     exports::GEOMETRY,
     stats::BOM,
@@ -250,7 +251,14 @@ fn view(visit: &Visit, schema: &Schema) -> Result<View> {
             )));
         }
     };
-    Ok(View { sort: sort.map(Arc::new), fields, no_geometry })
+    let zoom = visit.params.number(name::ZOOM_LEVEL)?.map(|zoom| match u8::try_from(zoom) {
+        Ok(zoom) if zoom <= MAX_ZOOM => Ok(zoom),
+        _ => Err(Error::Invalid(text!(
+            "Paramètre « zoom-level » : {zoom} ; de 0 à {MAX_ZOOM}.",
+            "Parameter \"zoom-level\": {zoom}; from 0 to {MAX_ZOOM}."
+        ))),
+    });
+    Ok(View { sort: sort.map(Arc::new), fields, no_geometry, zoom: zoom.transpose()? })
 }
 
 /// What a filter is read with.

@@ -44,6 +44,8 @@ pub mod name {
     pub const PROPERTIES: &str = "properties";
     /// Whether geometry is left out.
     pub const SKIP_GEOMETRY: &str = "skipGeometry";
+    /// The zoom that geometry is generalised for.
+    pub const ZOOM_LEVEL: &str = "zoom-level";
     /// Properties to sort by.
     pub const SORTBY: &str = "sortby";
     /// State of the layer a URL is made for.

@@ -13,12 +13,12 @@ use super::{
     visit::Visit,
 };
 use crate::{
-    catalog::{Layer, Outline},
+    catalog::Layer,
     error::{Error, Result},
     model::{TileId, tile_id::MAX_ZOOM},
     query::Filter,
     text,
-    tiles::{Tile, Tiles},
+    tiles::{self, Tile, Tiles},
 };
 use axum::{
     body::Body,
@@ -136,7 +136,7 @@ pub(super) fn address(z: &str, x: &str, y: &str) -> Result<TileId> {
 /// Answers a tile address.
 pub async fn answer(id: &str, tile: TileId, visit: &Visit) -> Answer {
     visit.params.check(&KNOWN, &[])?;
-    only_mvt(visit)?;
+    let form = Form::read(visit)?;
     let layer = visit.layer(id)?;
     let asked = visit.asked_territory()?;
     let selection = visit.selection(asked.as_ref());
@@ -152,14 +152,13 @@ pub async fn answer(id: &str, tile: TileId, visit: &Visit) -> Answer {
         // The name does not hold the state of the border.
         cache = (!live && outline.is_none()).then_some(Cow::Borrowed(IMMUTABLE));
     }
-    let gzip = visit.gzip();
-    let etag = etag(&layer, tile, &wanted, outline.as_ref(), gzip)?;
+    let etag = form.quoted(&Tiles::etag_where(layer.at()?, tile, &wanted, outline.as_ref()));
     let mut response = if negotiate::none_match(visit.header(header::IF_NONE_MATCH), &etag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         let tiles = &visit.site.app.tiles;
         let drawn = tiles.tile_where(&layer, tile, &wanted, outline.as_ref()).await?;
-        filled(drawn.as_deref(), gzip)
+        form.filled(tile, drawn.as_deref())?
     };
     let cache = cache.unwrap_or_else(|| stable([&*layer]));
     dress(&mut response, etag, cache, visit.notice(asked.as_deref()));
@@ -209,31 +208,6 @@ pub(super) fn dress(
     }
 }
 
-/// The quoted tag; distinct per encoding.
-fn etag(
-    layer: &Layer,
-    tile: TileId,
-    wanted: &Filter,
-    outline: Option<&Outline>,
-    gzip: bool,
-) -> Result<String> {
-    let mut etag = String::with_capacity(64);
-    etag.push('"');
-    etag.push_str(&Tiles::etag_where(layer.at()?, tile, wanted, outline));
-    etag.push_str(if gzip { "-gz\"" } else { "\"" });
-    Ok(etag)
-}
-
-/// The answer for a tile, or for an empty one.
-pub(super) fn filled(tile: Option<&Tile>, gzip: bool) -> Response {
-    let Some(tile) = tile else {
-        let mut response = StatusCode::NO_CONTENT.into_response();
-        response.headers_mut().insert(HINT, HeaderValue::from_static("empty"));
-        return response;
-    };
-    full(tile, gzip)
-}
-
 /// A tile's answer: one of its two encodings, made beforehand.
 fn full(tile: &Tile, gzip: bool) -> Response {
     let bytes = if gzip { tile.gzip.clone() } else { tile.plain.clone() };
@@ -247,16 +221,65 @@ fn full(tile: &Tile, gzip: bool) -> Response {
     response
 }
 
-/// Tiles are MVT; `f=mvt` says the same. `Accept` is not judged: map clients send anything.
-pub(super) fn only_mvt(visit: &Visit) -> Result<()> {
-    match visit.params.get(name::F) {
-        None | Some("mvt" | "pbf") => Ok(()),
-        Some(other) => {
-            let shown: String = other.chars().take(40).collect();
-            Err(Error::Invalid(text!(
-                "Paramètre « f » : « {shown} ». Les tuiles sont au format mvt.",
-                "Parameter \"f\": \"{shown}\". Tiles are in the mvt format."
-            )))
+/// How a tile is written: MVT, or GeoJSON to look into it. `Accept` is not judged: map clients
+/// send anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// MVT, with gzip or without.
+    Mvt { gzip: bool },
+    /// GeoJSON.
+    Json,
+}
+
+impl Form {
+    /// The names in `f`.
+    pub(super) const NAMES: [&str; 2] = ["mvt", "geojson"];
+
+    /// Reads `f`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], listing the formats.
+    pub(super) fn read(visit: &Visit) -> Result<Self> {
+        match visit.params.get(name::F) {
+            None | Some("mvt" | "pbf") => Ok(Self::Mvt { gzip: visit.gzip() }),
+            Some("geojson" | "json") => Ok(Self::Json),
+            Some(other) => {
+                let shown: String = other.chars().take(40).collect();
+                let list = Self::NAMES.join(", ");
+                Err(Error::Invalid(text!(
+                    "Paramètre « f » : « {shown} ». Formats d'une tuile : {list}.",
+                    "Parameter \"f\": \"{shown}\". Formats of a tile: {list}."
+                )))
+            }
+        }
+    }
+
+    /// The quoted entity tag of a tile; distinct per form.
+    pub(super) fn quoted(self, tag: &str) -> String {
+        let form = match self {
+            Self::Mvt { gzip: true } => "-gz",
+            Self::Mvt { gzip: false } => "",
+            Self::Json => "-json",
+        };
+        ["\"", tag, form, "\""].concat()
+    }
+
+    /// The answer for a tile, or for an empty one.
+    pub(super) fn filled(self, id: TileId, tile: Option<&Tile>) -> Result<Response> {
+        match (self, tile) {
+            (Self::Mvt { gzip }, Some(tile)) => Ok(full(tile, gzip)),
+            (Self::Mvt { .. }, None) => {
+                let mut response = StatusCode::NO_CONTENT.into_response();
+                response.headers_mut().insert(HINT, HeaderValue::from_static("empty"));
+                Ok(response)
+            }
+            (Self::Json, tile) => {
+                let bytes = tile.map(|tile| tile.geojson(id)).transpose()?;
+                let mut response = Response::new(Body::from(bytes.unwrap_or_else(tiles::nothing)));
+                let media = HeaderValue::from_static(media::GEOJSON);
+                response.headers_mut().insert(header::CONTENT_TYPE, media);
+                Ok(response)
+            }
         }
     }
 }

@@ -93,7 +93,7 @@ fn tileset(visit: &Visit, layer: &Layer) -> Result<Value> {
         "tileMatrixSetURI": GRID_URI,
         "tileMatrixSetLimits": limits(version.bbox, version.min_zoom, version.max_zoom),
         "attribution": layer.def.attribution,
-        "mediaTypes": [media::MVT],
+        "mediaTypes": [media::MVT, media::GEOJSON],
     });
     if let Some(b) = version.bbox {
         value["boundingBox"] = json!({ "lowerLeft": [b.west, b.south], "upperRight": [b.east, b.north], "crs": CRS84 });
@@ -129,10 +129,17 @@ fn tileset_links(visit: &Visit, id: &str) -> Vec<Link> {
     vec![
         Link::new("self", media::JSON, url(&format!("tiles/{GRID_ID}"))),
         Link::new("item", media::MVT, url(&template)).template(),
+        Link::new("item", media::GEOJSON, as_geojson(url(&template))).template(),
         Link::new(rel::TILING_SCHEME, media::JSON, visit.url(&format!("tileMatrixSets/{GRID_ID}"))),
         Link::new("describedby", media::JSON, url("tilejson.json")).titled("TileJSON"),
         Link::new(rel::GEODATA, media::JSON, visit.url(&format!("collections/{id}"))),
     ]
+}
+
+/// The template of the same tiles as GeoJSON.
+pub(super) fn as_geojson(mut template: String) -> String {
+    template.push_str(if template.contains('?') { "&f=geojson" } else { "?f=geojson" });
+    template
 }
 
 /// The tiles that may hold something, for each prepared zoom.

@@ -7,9 +7,10 @@ use crate::{
     catalog::Layer,
     error::{Error, Result},
     formats::{
-        geojson,
+        geojson, wkb,
         write::{Fact, Head, Kind, Options, Row, Spool, Target, Writer},
     },
+    geometry::generalise::generalise,
     model::{GeometryKind, Schema, ValueRef},
 };
 use std::{
@@ -127,7 +128,11 @@ impl Paper {
 
     fn write(&mut self, id: &str, values: &[ValueRef<'_>], wkb: Option<&[u8]>) -> Result<()> {
         let wkb = wkb.filter(|_| !self.view.no_geometry);
-        let shown = match wkb {
+        let coarse = match (wkb, self.view.zoom) {
+            (Some(wkb), Some(zoom)) => coarse(wkb, zoom)?,
+            _ => None,
+        };
+        let shown = match coarse.as_deref().or(wkb) {
             Some(wkb) => Some(self.system.show(wkb, self.multi, &mut self.scratch)?),
             None => None,
         };
@@ -168,6 +173,16 @@ impl Paper {
             Ok(std::mem::replace(spool, Spool::new(Path::new(""))))
         })
     }
+}
+
+/// A geometry generalised for a zoom; `None` where that takes nothing away.
+fn coarse(wkb: &[u8], zoom: u8) -> Result<Option<Vec<u8>>> {
+    let stored = wkb::read(wkb).map_err(|e| Error::fault("a stored geometry cannot be read", e))?;
+    Ok(generalise(&stored, zoom).map(|coarse| {
+        let mut out = Vec::new();
+        wkb::write(&coarse, &mut out);
+        out
+    }))
 }
 
 /// What a file says of a layer.

@@ -17,6 +17,8 @@ pub struct View {
     pub fields: Option<Vec<usize>>,
     /// Whether geometry is left out.
     pub no_geometry: bool,
+    /// The zoom that geometry is generalised for; `None`: as it is stored.
+    pub zoom: Option<u8>,
 }
 
 impl View {

@@ -7,11 +7,13 @@
 pub mod bake;
 mod clip;
 mod gate;
+mod geojson;
 mod key;
 mod render;
 mod tilejson;
 mod together;
 
+pub use geojson::nothing;
 pub use render::render;
 use tilejson::MAX_LATITUDE;
 pub use tilejson::{tilejson, tilejson_together};

@@ -2,11 +2,12 @@
 
 use super::super::{
     collections::CRS84, items::form, links::media, params::name, problem::KINDS, scope,
-    territories, visit::Visit,
+    territories, tiles, visit::Visit,
 };
 use crate::{
     exports::FORMATS,
     items::System,
+    model::tile_id::MAX_ZOOM,
     query::{DEFAULT_LIMIT, MAX_LIMIT, cql2},
     text,
 };
@@ -109,6 +110,8 @@ fn of_views(visit: &Visit) -> Value {
     json!({
         "items-f": p(name::F, "Format de la page ; GeoJSON sans lui, ou celui que « Accept » préfère", "Format of the page; GeoJSON without it, or the one that \"Accept\" prefers", json!({ "type": "string", "enum": form::names() })),
         "properties": p(name::PROPERTIES, "Champs montrés, séparés par des virgules ; tous sans ce paramètre", "Properties shown, separated by commas; all without it", json!({ "type": "array", "items": { "type": "string" } })),
+        "zoom-level": p(name::ZOOM_LEVEL, "Géométrie généralisée pour ce zoom (WebMercatorQuad)", "Geometry generalised for this zoom (WebMercatorQuad)", json!({ "type": "integer", "minimum": 0, "maximum": MAX_ZOOM })),
+        "tile-f": p(name::F, "Format de la tuile ; GeoJSON : pour regarder dedans", "Format of the tile; GeoJSON: to look into it", json!({ "type": "string", "enum": tiles::Form::NAMES, "default": "mvt" })),
         "skipGeometry": p(name::SKIP_GEOMETRY, "Sans géométrie", "Without geometry", json!({ "type": "boolean", "default": false })),
         "sortby": p(name::SORTBY, "Champs de tri, chacun précédé de « - » pour l'ordre décroissant", "Properties to sort by, each after \"-\" for descending order", json!({ "type": "array", "minItems": 1, "maxItems": 4, "items": { "type": "string" } })),
     })

@@ -33,14 +33,15 @@ type Group = &'static [&'static str];
 const TERRITORY: Group = &["territory", "territoire", "territory-mode", "vintage"];
 /// Which features, whatever the road.
 const FILTER: Group = &["filter", "filter-lang", "filter-crs", "datetime"];
-const TILE: &[Group] = &[TERRITORY, FILTER];
-const DATASET_TILE: &[Group] = &[&["collections"], TERRITORY, FILTER];
+const TILES: &[&str] = &[media::MVT, media::GEOJSON];
+const TILE: &[Group] = &[TERRITORY, FILTER, &["tile-f"]];
+const DATASET_TILE: &[Group] = &[&["collections"], TERRITORY, FILTER, &["tile-f"]];
 /// Parameters of a page of features.
 pub(super) const PAGE: &[Group] = &[
     &["limit", "bbox", "crs", "bbox-crs", "offset", "cursor"],
     TERRITORY,
     FILTER,
-    &["properties", "skipGeometry", "sortby", "resultType", "items-f", "geometry"],
+    &["properties", "skipGeometry", "zoom-level", "sortby", "resultType", "items-f", "geometry"],
     CSV,
 ];
 const EXPORT: &[Group] =
@@ -72,13 +73,13 @@ pub(super) const OPERATIONS: [Operation; 44] = [
     Operation { path: path::STATS, id: "getStats", fr: "Chiffres par territoire", en: "Figures by territory", refs: &[&["by", "metric", "share"], TERRITORY, &["bbox"], FILTER, &["sort", "stats-f"], CSV], types: &[media::JSON, media::CSV, media::GEOJSON, media::HTML] },
     Operation { path: path::TILESETS, id: "collection.vector.getTileSetsList", fr: "Jeux de tuiles", en: "Tilesets", refs: &[&["f"]], types: JSON_HTML },
     Operation { path: path::TILESET, id: "collection.vector.getTileSet", fr: "Un jeu de tuiles", en: "A tileset", refs: &[&["f"]], types: JSON_HTML },
-    Operation { path: path::TILE, id: "collection.vector.getTile", fr: "Une tuile (matrice, ligne, colonne)", en: "A tile (matrix, row, column)", refs: TILE, types: &[media::MVT] },
-    Operation { path: path::TILE_XYZ, id: "xyz.collection.vector.getTile", fr: "Une tuile (z, x, y)", en: "A tile (z, x, y)", refs: TILE, types: &[media::MVT] },
+    Operation { path: path::TILE, id: "collection.vector.getTile", fr: "Une tuile (matrice, ligne, colonne)", en: "A tile (matrix, row, column)", refs: TILE, types: TILES },
+    Operation { path: path::TILE_XYZ, id: "xyz.collection.vector.getTile", fr: "Une tuile (z, x, y)", en: "A tile (z, x, y)", refs: TILE, types: TILES },
     Operation { path: path::TILEJSON, id: "getTileJson", fr: "TileJSON", en: "TileJSON", refs: &[FILTER], types: &[media::JSON] },
     Operation { path: path::DATASET_TILESETS, id: "dataset.vector.getTileSetsList", fr: "Jeux de tuiles de toutes les couches", en: "Tilesets of all layers", refs: &[&["f"]], types: JSON_HTML },
     Operation { path: path::DATASET_TILESET, id: "dataset.vector.getTileSet", fr: "Un jeu de tuiles de plusieurs couches", en: "A tileset of several layers", refs: &[&["collections", "f"]], types: JSON_HTML },
-    Operation { path: path::DATASET_TILE, id: "dataset.vector.getTile", fr: "Une tuile de plusieurs couches (matrice, ligne, colonne)", en: "A tile of several layers (matrix, row, column)", refs: DATASET_TILE, types: &[media::MVT] },
-    Operation { path: path::DATASET_TILE_XYZ, id: "xyz.dataset.vector.getTile", fr: "Une tuile de plusieurs couches (z, x, y)", en: "A tile of several layers (z, x, y)", refs: DATASET_TILE, types: &[media::MVT] },
+    Operation { path: path::DATASET_TILE, id: "dataset.vector.getTile", fr: "Une tuile de plusieurs couches (matrice, ligne, colonne)", en: "A tile of several layers (matrix, row, column)", refs: DATASET_TILE, types: TILES },
+    Operation { path: path::DATASET_TILE_XYZ, id: "xyz.dataset.vector.getTile", fr: "Une tuile de plusieurs couches (z, x, y)", en: "A tile of several layers (z, x, y)", refs: DATASET_TILE, types: TILES },
     Operation { path: path::DATASET_TILEJSON, id: "getDatasetTileJson", fr: "TileJSON de plusieurs couches", en: "TileJSON of several layers", refs: &[&["collections"], FILTER], types: &[media::JSON] },
     Operation { path: path::VERSIONS, id: "getVersions", fr: "Versions d'une couche", en: "Versions of a layer", refs: &[&["f"]], types: JSON_HTML },
     Operation { path: path::REPORT, id: "getReport", fr: "Rapport d'une version", en: "Report of a version", refs: &[&["f"]], types: JSON_HTML },
