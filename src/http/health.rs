@@ -1,6 +1,6 @@
 //! Health, for orchestrators and load balancers. Never cached.
 
-use super::{Answer, visit::Visit};
+use super::{Answer, links::media, visit::Visit};
 use axum::{
     body::Body,
     http::{HeaderValue, StatusCode, header},
@@ -44,7 +44,7 @@ fn answer(status: StatusCode, value: &Value) -> Response {
     let mut response = Response::new(Body::from(value.to_string()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/health+json"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media::HEALTH));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // Marks it as a document of ours: it is not replaced by a problem.
     headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static("en"));

@@ -14,6 +14,8 @@ pub mod media {
     pub const GEOJSON: &str = "application/geo+json";
     /// Comma- (or semicolon-) separated values; the charset is said, for spreadsheets.
     pub const CSV: &str = "text/csv; charset=utf-8";
+    /// Health of the service.
+    pub const HEALTH: &str = "application/health+json";
     /// FlatGeobuf.
     pub const FGB: &str = "application/flatgeobuf";
     /// Workbooks.

@@ -130,9 +130,9 @@ fn operation(id: &str, summary: &str, template: &str, refs: &[&[&str]], types: &
                 media::GEOJSON => "featureCollectionGeoJSON",
                 media::HTML => "text",
                 media::MVT | media::ZIP | media::FGB | media::XLSX => "binary",
-                "application/octet-stream" => "binary",
+                "application/geopackage+sqlite3" | "application/vnd.apache.parquet" => "binary",
                 media::QLR | media::CSV => "text",
-                other if is_lines(other) => "text",
+                other if is_text(other) => "text",
                 _ => "document",
             };
             (
@@ -151,16 +151,39 @@ fn operation(id: &str, summary: &str, template: &str, refs: &[&[&str]], types: &
         "summary": summary,
         "tags": [tag(template)],
         "parameters": parameters,
-        "responses": {
-            "200": { "description": summary, "headers": headers, "content": content },
-            "default": { "$ref": "#/components/responses/problem" },
-        },
+        "responses": responses(
+            summary,
+            template,
+            types,
+            json!({ "description": summary, "headers": headers, "content": content }),
+        ),
     })
 }
 
-/// Whether a media type is one JSON text after the other.
-fn is_lines(media: &str) -> bool {
-    matches!(media, "application/geo+json-seq" | "application/x-ndjson")
+/// Whether a media type is text of no single JSON document.
+fn is_text(media: &str) -> bool {
+    media.ends_with("+xml") || matches!(media, "application/geo+json-seq" | "application/x-ndjson")
+}
+
+/// What an operation answers besides its document: nothing where a tile is empty, an order in place
+/// of a large file, nothing but the status where an address is beyond what HTTP servers read.
+fn responses(summary: &str, template: &str, types: &[&str], ok: Value) -> Value {
+    let mut all = json!({
+        "200": ok,
+        "414": { "description": "URI Too Long" },
+        "431": { "description": "Request Header Fields Too Large" },
+        "default": { "$ref": "#/components/responses/problem" },
+    });
+    if types.contains(&media::MVT) {
+        all["204"] = json!({ "description": format!("{summary} ({})", "∅") });
+    }
+    if template.ends_with("/export") || template == path::KIT {
+        let order = json!({ "schema": { "$ref": "#/components/schemas/document" } });
+        let page = json!({ "schema": { "$ref": "#/components/schemas/text" } });
+        let content = json!({ media::JSON: order, media::HTML: page });
+        all["202"] = json!({ "description": summary, "content": content });
+    }
+    all
 }
 
 fn tag(template: &str) -> &'static str {

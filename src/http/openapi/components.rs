@@ -134,7 +134,10 @@ pub(super) fn problem_response(visit: &Visit) -> Value {
     let intro = text!("Problème", "Problem");
     json!({
         "description": format!("{} : {}", visit.say(&intro), kinds.join(", ")),
-        "content": { media::PROBLEM: { "schema": { "$ref": "#/components/schemas/problem" } } },
+        "content": {
+            media::PROBLEM: { "schema": { "$ref": "#/components/schemas/problem" } },
+            media::HTML: { "schema": { "$ref": "#/components/schemas/text" } },
+        },
     })
 }
 

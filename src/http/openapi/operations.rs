@@ -54,8 +54,22 @@ const EXPORT_ALL: &[Group] = &[
     CSV,
 ];
 const KIT: &[Group] = &[&["collections"], TERRITORY, &["export-crs", "bbox"]];
-/// What an export may be; `application/octet-stream` stands for those without a common name.
-const FILES: &[&str] = &["application/octet-stream", media::JSON];
+/// What an export may be: the formats of files, an archive, the choice of them.
+const FILES: &[&str] = &[
+    "application/geopackage+sqlite3",
+    media::ZIP,
+    media::GEOJSON,
+    "application/geo+json-seq",
+    "application/x-ndjson",
+    media::FGB,
+    media::CSV,
+    media::XLSX,
+    "application/vnd.apache.parquet",
+    "application/vnd.google-earth.kml+xml",
+    media::JSON,
+    media::HTML,
+];
+const HEALTH: &[&str] = &[media::HEALTH];
 
 #[rustfmt::skip] // a table: one line per operation
 pub(super) const OPERATIONS: [Operation; 44] = [
@@ -101,6 +115,6 @@ pub(super) const OPERATIONS: [Operation; 44] = [
     Operation { path: path::RESOLVE, id: "describeResolve", fr: "Porter une table sur les territoires d'aujourd'hui : le formulaire", en: "Putting a table on today's territories: the form", refs: &[&["f"]], types: JSON_HTML },
     Operation { path: path::TERRITORY, id: "getTerritory", fr: "Un territoire", en: "A territory", refs: &[&["vintage", "territory-f"]], types: &[media::JSON, media::GEOJSON, media::HTML] },
     Operation { path: path::HISTORY, id: "getTerritoryHistory", fr: "Les mouvements d'un territoire", en: "The movements of a territory", refs: &[&["f"]], types: JSON_HTML },
-    Operation { path: path::LIVE, id: "getLive", fr: "Le programme répond", en: "The program answers", refs: &[], types: &[media::JSON] },
-    Operation { path: path::READY, id: "getReady", fr: "Le service est prêt", en: "The service is ready", refs: &[], types: &[media::JSON] },
+    Operation { path: path::LIVE, id: "getLive", fr: "Le programme répond", en: "The program answers", refs: &[], types: HEALTH },
+    Operation { path: path::READY, id: "getReady", fr: "Le service est prêt", en: "The service is ready", refs: &[], types: HEALTH },
 ];
