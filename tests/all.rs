@@ -58,6 +58,7 @@ mod serve;
 mod store_contract;
 mod support;
 mod tables;
+mod thinning;
 mod times;
 mod tls;
 mod touched;

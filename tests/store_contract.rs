@@ -171,6 +171,7 @@ pub fn version(number: u32, fields: &[(&str, FieldKind)], features: Vec<Feature>
             min_zoom: 0,
             report: Report::default(),
             temporal: None,
+            thinning: None,
             live: None,
         },
         features,

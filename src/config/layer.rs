@@ -39,7 +39,10 @@ pub(super) const KEYS: &[&str] = &[
     "time",
     "tiles",
 ];
-pub(super) const TILE_KEYS: &[&str] = &["min_zoom", "max_zoom", "buffer"];
+pub(super) const TILE_KEYS: &[&str] =
+    &["min_zoom", "max_zoom", "buffer", "budget_kb", "importance"];
+/// Those of a published table, whose tiles are drawn from its rows as they are.
+pub(super) const TABLE_TILE_KEYS: &[&str] = &["min_zoom", "max_zoom", "buffer"];
 
 /// Deepest zoom geometry may be prepared for: at 16 a grid unit is 15 cm.
 const DEEPEST: u64 = 16;
@@ -118,7 +121,8 @@ pub(super) fn max_age(table: &Table<'_>) -> Option<Duration> {
 }
 
 pub(super) fn tile_options(table: Option<Table<'_>>) -> TileOptions {
-    let mut options = TileOptions { min_zoom: 0, max_zoom: 14, buffer: None };
+    let mut options =
+        TileOptions { min_zoom: 0, max_zoom: 14, buffer: None, budget_kb: None, importance: None };
     let Some(table) = table else { return options };
     let zoom = |key| table.integer(key, 0..=DEEPEST).and_then(|z| u8::try_from(z).ok());
     let (min, max) = (zoom("min_zoom"), zoom("max_zoom"));
@@ -134,6 +138,9 @@ pub(super) fn tile_options(table: Option<Table<'_>>) -> TileOptions {
             ),
         );
     }
+    let kb = table.integer("budget_kb", 0..=1 << 20);
+    options.budget_kb = kb.and_then(|kb| u32::try_from(kb).ok());
+    options.importance = table.string("importance");
     options.buffer = table.integer("buffer", 0..=1024).and_then(|b| u16::try_from(b).ok());
     options
 }

@@ -2,7 +2,7 @@
 
 use super::{
     binding,
-    layer::{TILE_KEYS, contact, layer_id, max_age, style_id, tile_options},
+    layer::{TABLE_TILE_KEYS, contact, layer_id, max_age, style_id, tile_options},
     licence,
     server::{bilingual, web_address},
     table::Table,
@@ -94,7 +94,7 @@ pub(super) fn read(table: &Table<'_>) -> Option<Read> {
         source: source(name?),
         territory,
         time: table.table("time", time::KEYS).and_then(|inner| time::read(&inner)),
-        tiles: tile_options(table.table("tiles", TILE_KEYS)),
+        tiles: tile_options(table.table("tiles", TABLE_TILE_KEYS)),
         style: table.parsed("style", style_id),
         max_age: max_age(table),
         keep_versions: 0,

@@ -28,9 +28,9 @@ use crate::{
     formats::OpenLimits,
     model::{
         BBox, Feature, GeometryKind, Harvested, LayerDef, LevelDef, ReferenceState, Report, Schema,
-        Version, VersionId, progress::Progress,
+        Thinning, Version, VersionId, progress::Progress, thinning::POINT_BUFFER,
     },
-    store::{At, NewVersion, Reach, Store, Touched},
+    store::{At, NewVersion, Reach, Store, Touched, thinning},
     text,
 };
 use arc_swap::ArcSwap;
@@ -140,7 +140,7 @@ impl Importer {
         let reach = attacher.attach_all(&features, &mut report, job.progress)?;
         let temporal = time::extent(job.def, &schema, &features)?;
         let id = VersionId::new(jiff::Timestamp::now(), &job.source.sha256);
-        let version = Version {
+        let mut version = Version {
             options_hash: options_hash(job.def),
             source: job.source.clone(),
             count: features.len() as u64,
@@ -151,9 +151,11 @@ impl Importer {
             max_zoom: job.def.tiles.max_zoom,
             schema,
             report,
+            thinning: None,
             live: None,
             id,
         };
+        thin(job.def, &features, &mut version)?;
         let (reach_id, vintage) = (attacher.reach_id(&version), attacher.taken_for());
         let reach = Reach { id: reach_id, vintage, ..reach };
         Ok(NewVersion {
@@ -213,6 +215,31 @@ fn some(report: &Report) -> Result<()> {
         "Aucune ligne à publier : {read} lues, {refused} refusées.",
         "No row to publish: {read} read, {refused} refused."
     )))
+}
+
+/// What a tile of points may weigh where the layer does not say, bytes before compression.
+const BUDGET: u32 = 500_000;
+
+/// Decides which points small zooms leave out, and says so.
+fn thin(def: &LayerDef, features: &[Feature], version: &mut Version) -> Result<()> {
+    let budget = match def.tiles.budget_kb {
+        Some(0) => u32::MAX,
+        Some(kb) => kb.saturating_mul(1024),
+        None => BUDGET,
+    };
+    let importance = def.tiles.importance.clone();
+    let buffer = def.tiles.buffer.unwrap_or(POINT_BUFFER);
+    let rule = Thinning { budget, buffer, importance, shown: Vec::new() };
+    let Some(plan) = thinning::plan(features, version, rule)? else { return Ok(()) };
+    let full =
+        plan.shown.iter().find(|s| Some(s.features) == plan.shown.last().map(|l| l.features));
+    let (zoom, kb) = (full.map_or(version.max_zoom, |s| s.min_zoom), budget / 1000);
+    version.report.notes.push(text!(
+        "Points éclaircis aux petits zooms, pour qu'aucune de leurs tuiles ne dépasse {kb} ko : tous à partir du zoom {zoom}.",
+        "Points thinned at small zooms, so that none of their tiles exceeds {kb} kB: all of them from zoom {zoom} on."
+    ));
+    version.thinning = Some(Box::new(plan));
+    Ok(())
 }
 
 /// Extent and geometry type of the features kept.

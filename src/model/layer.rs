@@ -261,4 +261,10 @@ pub struct TileOptions {
     pub max_zoom: u8,
     /// Buffer around tiles in 1/4096 of a tile; `None`: 64, points 256.
     pub buffer: Option<u16>,
+    /// Most kibibytes of a tile of points before compression; 0: no bound; `None`: 500 kB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_kb: Option<u32>,
+    /// The field whose larger values points are shown by first, where not all have room.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub importance: Option<String>,
 }

@@ -21,6 +21,7 @@ pub mod selection;
 pub mod sheet;
 pub mod territory;
 pub mod text;
+pub mod thinning;
 pub mod tile_id;
 pub mod value;
 pub mod version;
@@ -50,6 +51,7 @@ pub use territory::{
     TerritoryError,
 };
 pub use text::{Lang, Text};
+pub use thinning::{Shown, Thinning};
 pub use tile_id::TileId;
 pub use value::{Value, ValueRef};
 pub use version::{Harvested, Version, VersionId};

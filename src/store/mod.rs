@@ -20,6 +20,7 @@ pub mod postgis;
 mod quota;
 mod reach_select;
 mod stored_wkb;
+pub mod thinning;
 mod tile_window;
 mod touched;
 

@@ -22,7 +22,7 @@ pub use together::Part;
 use crate::{
     catalog::Layer,
     error::{Error, Result},
-    model::{Selection, TileId},
+    model::{Selection, TileId, thinning::POINT_BUFFER},
     query::Filter,
     store::{
         At, Store, TileFeatures,
@@ -38,8 +38,6 @@ use std::{io::Write, sync::Arc, time::Duration};
 
 /// Buffer around tiles, in 1/4096 of a tile, where the layer does not say.
 const BUFFER: u16 = 64;
-/// The same for points: symbols and labels reach farther.
-const POINT_BUFFER: u16 = 256;
 
 /// The part of the cache, one in so many, that tiles of several layers may fill.
 const TOGETHER: u64 = 8;

@@ -139,7 +139,13 @@ fn definition() -> LayerDef {
         },
         territory: TerritoryBinding::default(),
         time: None,
-        tiles: TileOptions { min_zoom: 4, max_zoom: 14, buffer: None },
+        tiles: TileOptions {
+            min_zoom: 4,
+            max_zoom: 14,
+            buffer: None,
+            budget_kb: None,
+            importance: None,
+        },
         style: None,
         max_age: None,
         keep_versions: 3,
@@ -179,6 +185,7 @@ fn layer(id: &str, reach: &str) -> Layer {
         min_zoom: 4,
         report: Report::default(),
         temporal: None,
+        thinning: None,
         live: None,
     };
     let def = definition();

@@ -49,6 +49,13 @@ pub fn tilejson(layer: &Layer, at: &At, template: &str, title: &str) -> Value {
             "label": def.label,
         },
     });
+    if let Some(thinning) = &version.thinning {
+        json["socle"]["thinned"] = json!({
+            "budget": thinning.budget,
+            "importance": thinning.importance,
+            "shown": thinning.shown,
+        });
+    }
     if def.description.fr.is_empty()
         && let Some(members) = json.as_object_mut()
     {

@@ -16,9 +16,11 @@ mod grid;
 mod hilbert;
 mod points;
 mod simplify;
+mod thin;
 
 pub use encode::{Corrupt, Encoded, FirstMove, Kind, Paths, encode};
 pub use grid::{MAX_GRID_ZOOM, project};
+pub use thin::{Room, Thinned, thin};
 
 use bands::{Encoder, Threshold};
 use geo_types::Geometry;
@@ -91,13 +93,23 @@ pub fn band_zooms(min_zoom: u8, max_zoom: u8) -> Vec<u8> {
 ///   too small for a band leaves no hole behind it.
 /// - The largest ring of a feature stays as long as its area on the band's grid is not nil;
 ///   islets and holes go when they are smaller than what a band shows of a line.
-/// - Points are kept in all bands.
+/// - Points are kept in all bands, but for what [`thin`] leaves out.
 /// - A collection counts with its parts of the highest dimension: an MVT feature has one type.
 ///
 /// At most 2³² vertices in all.
 pub fn build(geometries: &[Option<&Geometry<f64>>], min_zoom: u8, max_zoom: u8) -> Overviews {
+    build_from(geometries, min_zoom, max_zoom, None)
+}
+
+/// [`build`], with the zoom of the first band that shows each single point ([`Thinned::from`]).
+pub fn build_from(
+    geometries: &[Option<&Geometry<f64>>],
+    min_zoom: u8,
+    max_zoom: u8,
+    from: Option<&[u8]>,
+) -> Overviews {
     let zooms = band_zooms(min_zoom, max_zoom);
-    if let Some(overviews) = points::build(geometries, &zooms) {
+    if let Some(overviews) = points::build(geometries, &zooms, from) {
         return overviews;
     }
     of_shapes(geometries, &zooms)

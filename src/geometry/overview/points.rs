@@ -14,7 +14,13 @@ use rayon::prelude::*;
 const BYTES: usize = 14;
 
 /// The overviews of a layer of single points; `None` when it holds anything else.
-pub(super) fn build(geometries: &[Option<&Geometry<f64>>], zooms: &[u8]) -> Option<Overviews> {
+///
+/// `from`: the first band that shows each, by ordinal.
+pub(super) fn build(
+    geometries: &[Option<&Geometry<f64>>],
+    zooms: &[u8],
+    from: Option<&[u8]>,
+) -> Option<Overviews> {
     let single = |g: &Option<&Geometry<f64>>| matches!(g, None | Some(Geometry::Point(_)));
     if !geometries.par_iter().all(single) {
         return None;
@@ -41,9 +47,12 @@ pub(super) fn build(geometries: &[Option<&Geometry<f64>>], zooms: &[u8]) -> Opti
             let mut offsets = Vec::with_capacity(ranked.len() + 1);
             offsets.push(0);
             let mut bytes = Vec::with_capacity(ranked.len() * BYTES);
-            for (_, _, position) in &ranked {
-                let path = [position.map(|v| (v + half) >> shift)];
-                encode(Kind::Points, std::iter::once(path.as_slice()), &mut bytes);
+            for (_, ordinal, position) in &ranked {
+                let first = from.and_then(|from| from.get(*ordinal as usize));
+                if first.is_none_or(|first| first <= zoom) {
+                    let path = [position.map(|v| (v + half) >> shift)];
+                    encode(Kind::Points, std::iter::once(path.as_slice()), &mut bytes);
+                }
                 offsets.push(bytes.len() as u64);
             }
             Band { zoom: *zoom, offsets, bytes }

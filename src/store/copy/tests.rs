@@ -36,6 +36,7 @@ pub(in crate::store) fn version(id: &str) -> Version {
         min_zoom: 0,
         report: Report::default(),
         temporal: None,
+        thinning: None,
         live: None,
     }
 }

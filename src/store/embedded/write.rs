@@ -8,9 +8,8 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    geometry::overview,
     model::{Harvested, Hold, LayerId, VersionId},
-    store::{Claim, NewVersion, Reach},
+    store::{Claim, NewVersion, Reach, thinning},
     text,
 };
 use rusqlite::{Connection, OpenFlags};
@@ -63,10 +62,8 @@ pub(super) fn load(dir: &LayerDir, layer: &LayerId, new: NewVersion) -> Result<(
 }
 
 fn write_sidecar(path: &Path, new: &NewVersion) -> Result<()> {
-    let geometries: Vec<_> = new.features.iter().map(|f| f.geometry.as_ref()).collect();
     let v = &new.version;
-    let overviews = overview::build(&geometries, v.min_zoom, v.max_zoom);
-    sidecar::write(path, &new.features, &v.schema, v.key.as_deref(), overviews)
+    sidecar::write(path, &new.features, &v.schema, v.key.as_deref(), thinning::overviews(new))
 }
 
 /// Opens the finished file as a reader would and counts on SQLite to see damage.

@@ -12,9 +12,9 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    geometry::overview::{self, Overviews},
+    geometry::overview::Overviews,
     model::{GeometryKind, VersionId},
-    store::{Claim, NewVersion, Reach},
+    store::{Claim, NewVersion, Reach, thinning},
     text,
 };
 use std::sync::Arc;
@@ -37,10 +37,7 @@ pub(super) async fn load(inner: &Arc<Inner>, claim: &Claim, new: NewVersion) -> 
     // Overviews on one core, rows on another and on the server.
     let overviews = {
         let new = new.clone();
-        tokio::task::spawn_blocking(move || {
-            let geometries: Vec<_> = new.features.iter().map(|f| f.geometry.as_ref()).collect();
-            overview::build(&geometries, new.version.min_zoom, new.version.max_zoom)
-        })
+        tokio::task::spawn_blocking(move || thinning::overviews(&new))
     };
     let loaded = all(inner, claim, &mut link, &new, overviews).await;
     loaded.map_err(|e| e.meaning("loading a version"))

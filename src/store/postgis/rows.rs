@@ -311,6 +311,7 @@ pub(super) mod tests {
             min_zoom: 0,
             report: Report::default(),
             temporal: None,
+            thinning: None,
             live: None,
         }
     }

@@ -331,6 +331,7 @@ fn state(
         min_zoom,
         report,
         temporal: None,
+        thinning: None,
         live: Some(Box::new(Live {
             exact: figures.exact,
             title: form.title.clone(),
