@@ -12,6 +12,8 @@ CARGO ?= cargo
 CONFIG ?= config/demo/socle.toml
 # The release of tipg that make bench-peers compares with.
 TIPG ?= 1.6.1
+# That of pygeoapi, likewise.
+PYGEOAPI ?= 0.21.0
 SOCLE := $(or $(CARGO_TARGET_DIR),target)/release/socle
 # OGC's executable test suites, and where they are kept.
 SUITES := ets-ogcapi-features10:1.9 ets-ogcapi-tiles10:1.2
@@ -138,7 +140,7 @@ bench: ## measure the ratios of DESIGN and write target/bench.json
 	$(CARGO) bench --locked
 
 .PHONY: bench-peers
-bench-peers: ## measure Socle beside raw ST_AsMVT, tipg and (where installed) martin
+bench-peers: ## measure Socle beside raw ST_AsMVT, tipg, pygeoapi and (where installed) martin
 	@$(NEED) cc=build-essential
 	$(NEED) pgbench=postgresql postgresql-postgis python3-venv ||
 	  echo "what is missing is left out" >&2
@@ -147,5 +149,8 @@ bench-peers: ## measure Socle beside raw ST_AsMVT, tipg and (where installed) ma
 	  target/peers/bin/pip install -q 'tipg==$(TIPG)' 'uvicorn[standard]' ||
 	    echo "tipg could not be installed: its rows are left out" >&2
 	fi
+	[[ -x target/peers/bin/pygeoapi ]] ||
+	  target/peers/bin/pip install -q 'pygeoapi==$(PYGEOAPI)' sqlalchemy geoalchemy2 psycopg2-binary starlette ||
+	  echo "pygeoapi could not be installed: its rows are left out" >&2
 	if [[ -x target/peers/bin/uvicorn ]]; then export TIPG_BIN=$$PWD/target/peers/bin; fi
 	$(CARGO) bench --locked -- peers

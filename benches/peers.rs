@@ -1,15 +1,15 @@
 //! Socle over PostGIS beside what others run over the same database: raw `ST_AsMVT` through
-//! pgbench, tipg, and martin where its binary is on the path. Same tables, same tiles, same
+//! pgbench, tipg, pygeoapi (features only), and martin where its binary is on the path. Same tables, same tiles, same
 //! number of clients, same request headers; over HTTP for all but pgbench, which only has the
 //! tile made and not sent.
 //!
 //! *Cold*: no server keeps tiles (the database's own buffers are warm). *Warm*: each as it comes,
 //! asked before. Times are medians by tile, geometric means over the tiles. Run by
-//! `make bench-peers`, which also installs tipg.
+//! `make bench-peers`, which also installs tipg and pygeoapi.
 
 use crate::{
     client::{Client, Server, free_port, request},
-    cold, points,
+    cold, paging, points,
     postgis::{self, postgres},
     report::Report,
     site::{self, Site},
@@ -59,6 +59,10 @@ fn layer(site: &Site, server: &postgres::Postgres, bands: &Bands, report: &mut R
     }
     let pages = format!("/collections/public.{}/items?f=geojson&limit={PAGE}&offset=", site.layer);
     let mut page = None;
+    let mut paged_by = Vec::new();
+    // A column of texts that all have.
+    let code =
+        columns.split(", ").find(|name| name.starts_with("code")).unwrap_or("code").to_owned();
     match tipg(&url, buffer) {
         Some(tipg) => {
             let path = format!("/collections/public.{}/tiles/WebMercatorQuad/{{}}", site.layer);
@@ -68,8 +72,27 @@ fn layer(site: &Site, server: &postgres::Postgres, bands: &Bands, report: &mut R
                 Err(why) => report.left_out(&format!("peers-{}-over-tipg", site.layer), &why),
             }
             page = Some(paged(&tipg, &pages));
+            let dialect = paging::Dialect {
+                items: format!("/collections/public.{}/items", site.layer),
+                lang: "&filter-lang=cql2-text&f=geojson",
+                hits: "limit=1",
+            };
+            paged_by.push(("tipg", paging::measure(&tipg, &dialect, &code)));
         }
         None => report.left_out(&format!("peers-{}-tipg", site.layer), "tipg is not installed"),
+    }
+    match paging::pygeoapi(&url, site.layer, &site.path("")) {
+        Some(pygeoapi) => {
+            let dialect = paging::Dialect {
+                items: format!("/collections/{}/items", site.layer),
+                lang: "&filter-lang=cql-text&f=json",
+                hits: "resulttype=hits",
+            };
+            paged_by.push(("pygeoapi", paging::measure(&pygeoapi, &dialect, &code)));
+        }
+        None => {
+            report.left_out(&format!("peers-{}-pygeoapi", site.layer), "pygeoapi is not installed");
+        }
     }
     match (martin(&url, false), martin(&url, true)) {
         (Some(cold), Some(warm)) => {
@@ -96,6 +119,15 @@ fn layer(site: &Site, server: &postgres::Postgres, bands: &Bands, report: &mut R
     }
     let pages = format!("/collections/{}/items?f=json&limit={PAGE}&offset=", site.layer);
     let ours = paged(&warm, &pages);
+    let dialect = paging::Dialect {
+        items: format!("/collections/{}/items", site.layer),
+        lang: "&filter-lang=cql2-text&f=json",
+        hits: "resultType=hits",
+    };
+    let by_us = paging::measure(&warm, &dialect, &code);
+    for (peer, theirs) in &paged_by {
+        paging::compare(site.layer, peer, &by_us, theirs, report);
+    }
     match page {
         Some(theirs) => report.row(
             &format!("peers-{}-page-1000-over-tipg", site.layer),

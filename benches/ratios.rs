@@ -19,6 +19,7 @@ mod exports;
 mod harvest;
 mod items;
 mod live;
+mod paging;
 mod peers;
 mod points;
 mod postgis;
