@@ -8,6 +8,7 @@ use crate::{
     exports::Exports,
     import,
     items::Items,
+    jobs::Inbox,
     model::{LayerId, Text, VersionId},
     resolve::Resolver,
     stats::Stats,
@@ -36,6 +37,8 @@ pub struct App {
     pub exports: Exports,
     /// Tables put on today's territories.
     pub resolver: Arc<Resolver>,
+    /// Layers that this server is asked to harvest now.
+    pub harvests: Arc<Inbox>,
     /// The layers and the territory reference of this moment.
     world: ArcSwap<World>,
     /// Files shared by replicas.
@@ -80,6 +83,7 @@ impl App {
             borders,
             tiles,
             resolver: Arc::new(Resolver::new(Some(store.clone()))),
+            harvests: Arc::default(),
             world: ArcSwap::from_pointee(world),
             store,
             settings,

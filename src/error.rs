@@ -2,7 +2,7 @@
 //! one place that turns these into problem documents, and `main` into exit codes.
 
 use crate::{
-    model::{Spent, Text},
+    model::{SourceFailure, Spent, Text},
     text,
 };
 use std::{path::Path, sync::Arc, time::Duration};
@@ -42,6 +42,9 @@ pub enum Error {
     /// A source or a file cannot be taken as it is; nothing published was touched (exit 1).
     #[error("{0}")]
     Refused(Text),
+    /// A source failed in a way that has a name; nothing published was touched (exit 1).
+    #[error("{}", .0.text)]
+    Source(Box<SourceFailure>),
     /// There is no room left for our files (507, exit 1).
     #[error("{0}")]
     Full(Text),
@@ -126,6 +129,7 @@ impl Error {
             Self::Busy { retry_after } => Self::Busy { retry_after: *retry_after },
             Self::Unavailable(text) => Self::Unavailable(text.clone()),
             Self::Refused(text) => Self::Refused(text.clone()),
+            Self::Source(failure) => Self::Source(failure.clone()),
             Self::Full(text) => Self::Full(text.clone()),
             Self::Fault { .. } => Self::broken(self.chain()),
         }

@@ -4,8 +4,10 @@
 mod attach;
 pub mod backup;
 mod hold;
+mod journal;
 mod levels;
 mod reference;
+mod schedule;
 
 use crate::{
     error::{Error, Result},
@@ -19,7 +21,9 @@ use crate::{
     text,
 };
 use hold::Seen;
+use journal::Why;
 pub use reference::{Loaded, Preview};
+pub use schedule::{Due, Inbox, Scheduler, due};
 use std::{
     collections::BTreeMap,
     path::PathBuf,
@@ -231,6 +235,23 @@ impl Jobs {
         progress: &Arc<dyn Progress>,
     ) -> Result<Done> {
         let claim = self.claim(&def.id).await?;
+        let started = jiff::Timestamp::now();
+        let done = self.claimed(def, &claim, file, options, progress).await;
+        if !options.dry_run {
+            self.note_run(def, &claim, Why::COMMAND, started, &done).await;
+        }
+        done
+    }
+
+    /// The same behind its claim.
+    async fn claimed(
+        &self,
+        def: &LayerDef,
+        claim: &Claim,
+        file: Option<Harvested>,
+        options: Options,
+        progress: &Arc<dyn Progress>,
+    ) -> Result<Done> {
         let current = self.store.current().await?.remove(&def.id);
         let held = self.store.held(&def.id).await?;
         let source = match file {
@@ -240,8 +261,8 @@ impl Jobs {
                 // The producer took it back: nothing waits any more.
                 Seen::InForce(source, at) => {
                     if !options.dry_run {
-                        self.store.touch(&claim, &source).await?;
-                        self.store.release(&claim).await?;
+                        self.store.touch(claim, &source).await?;
+                        self.store.release(claim).await?;
                     }
                     return Ok(Done::Unchanged(at));
                 }
@@ -261,7 +282,7 @@ impl Jobs {
         }
         progress.stage(text!("Chargement", "Loading"), None);
         let reach = new.reach.id.clone();
-        self.store.load(&claim, new).await?;
+        self.store.load(claim, new).await?;
         let next = At {
             layer: def.id.clone(),
             version: Arc::new(Version::clone(&version)),
@@ -270,14 +291,14 @@ impl Jobs {
         let changes = self.changes(def, current.as_ref(), &next).await;
         if let (Some(found), false) = (&found, options.force)
             && let Some(held) =
-                self.hold_back(def, &claim, &version, found, changes.as_ref()).await?
+                self.hold_back(def, claim, &version, found, changes.as_ref()).await?
         {
             return Ok(Done::Held(Box::new(held)));
         }
-        self.note(def, &claim, changes).await;
-        self.store.publish(&claim, &version.id, &reach).await?;
-        self.store.release(&claim).await?;
-        self.store.prune(&claim, def.keep_versions).await?;
+        self.note(def, claim, changes).await;
+        self.store.publish(claim, &version.id, &reach).await?;
+        self.store.release(claim).await?;
+        self.store.prune(claim, def.keep_versions).await?;
         Ok(Done::Published(version))
     }
 

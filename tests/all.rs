@@ -54,6 +54,7 @@ mod qgis;
 mod replica;
 mod resilience;
 mod resolve;
+mod schedule;
 mod serve;
 mod store_contract;
 mod support;

@@ -12,9 +12,9 @@ use socle::{
     config::{PostgisSettings, Secret},
     error::Error,
     model::{
-        BBox, Change, ChangeKind, Changes, ChangesHead, Clause, Feature, Field, FieldKind,
-        GeometryKind, Harvested, Hold, HoldReason, HoldRule, LayerId, RankSet, Report, Schema,
-        Selection, Text, TileId, Value, ValueRef, Version, VersionId,
+        BBox, Change, ChangeKind, Changes, ChangesHead, Clause, Fault, Feature, Field, FieldKind,
+        GeometryKind, Harvested, Hold, HoldReason, HoldRule, LayerId, Outcome, RankSet, Report,
+        RunRecord, Schema, Selection, Text, TileId, Trigger, Value, ValueRef, Version, VersionId,
     },
     query::{Equals, Filter, Scan, Start},
     store::{
@@ -346,6 +346,7 @@ const CASES: &[Case] = &[
     ("a claim is one writer's", claims),
     ("what a dead writer left is swept", sweeping),
     ("a held version waits, out of sight, until it is published", holding),
+    ("the journal keeps the newest runs of each layer", journal),
     ("a check is noted without a new version", touching),
     ("layers without geometry, and without features", bare_layers),
     ("a sink that has enough stops the scan", stopping),
@@ -1070,6 +1071,38 @@ fn holding(place: &Place) {
         store.release(&writer).await.unwrap();
         assert!(store.held(&id).await.unwrap().is_none());
         assert_eq!(ids(&store).await, [number(1), number(2), number(3)]);
+    });
+}
+
+fn journal(place: &Place) {
+    let (store, id, other) = (place.open(), layer("points"), layer("autre"));
+    place.wait(async {
+        assert!(store.runs(5).await.unwrap().is_empty());
+        let run = |layer: &LayerId, second: i64| RunRecord {
+            layer: layer.clone(),
+            started: Timestamp::from_second(1_800_000_000 + second).unwrap(),
+            took_ms: 1234,
+            trigger: Trigger::Retry,
+            attempt: 2,
+            outcome: Outcome::Failed {
+                fault: Fault::Busy,
+                text: Text::new("l'hôte \"x\" dort", "the host sleeps"),
+                retry_at: Some(Timestamp::from_second(1_900_000_000).unwrap()),
+            },
+        };
+        // Before anything is published.
+        let writer = claim(&store, &id).await;
+        for second in 0..60 {
+            store.note_run(&writer, run(&id, second)).await.unwrap();
+        }
+        let second = claim(&store, &other).await;
+        store.note_run(&second, run(&other, 7)).await.unwrap();
+        let seen = place.open().runs(2).await.unwrap();
+        assert_eq!(seen[&id], [run(&id, 59), run(&id, 58)]);
+        assert_eq!(seen[&other], [run(&other, 7)]);
+        let all = store.runs(usize::MAX).await.unwrap();
+        assert_eq!(all[&id].len(), socle::store::KEPT_RUNS);
+        assert!(store.current().await.unwrap().is_empty());
     });
 }
 

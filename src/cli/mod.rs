@@ -148,7 +148,7 @@ fn jobs_over(
 ) -> Jobs {
     Jobs {
         layers: settings.layers.clone(),
-        harvest: Harvester { settings: settings.harvest.clone(), blobs },
+        harvest: Harvester::new(settings.harvest.clone(), blobs),
         store,
         importer: Importer::new(reference, settings.harvest.max_unpacked)
             .with_levels(settings.levels.clone())

@@ -45,6 +45,7 @@ pub(super) fn words(error: &Error) -> Text {
         | Error::Refused(t)
         | Error::Full(t)
         | Error::Gone { text: t, .. } => t.clone(),
+        Error::Source(failure) => failure.text.clone(),
         Error::Busy { .. } => text!("occupé, réessayez plus tard", "busy, try again later"),
         Error::Fault { .. } => Text::same(error.chain()),
     }

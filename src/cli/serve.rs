@@ -6,6 +6,7 @@ use crate::{
     config::Settings,
     error::{Error, Result},
     http,
+    jobs::Scheduler,
     model::{LayerDef, Progress, Silent},
     text,
 };
@@ -26,6 +27,9 @@ pub(super) struct Args {
     /// Where to listen, instead of the configured address.
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
+    /// Harvest every layer that has a schedule at once, not only when its time comes.
+    #[arg(long)]
+    now: bool,
 }
 
 pub(super) async fn run(mut settings: Settings, args: Args) -> Result<ExitCode> {
@@ -40,6 +44,7 @@ pub(super) async fn run(mut settings: Settings, args: Args) -> Result<ExitCode> 
     let words = text!("Socle écoute sur http://{address}/", "Socle listens on http://{address}/");
     out::line(words.get(out::lang()));
     follow_tables(&app);
+    harvest_on_schedule(&app, args.now);
     reload_on_hangup(&app);
     http::serve(app, listener, told_to_stop()).await?;
     Ok(ExitCode::SUCCESS)
@@ -67,6 +72,18 @@ fn follow_tables(app: &Arc<App>) {
             tokio::time::sleep(begun.elapsed() * 4 + Duration::from_millis(200)).await;
         }
     });
+}
+
+/// Harvests on schedule, and what is asked for between, as long as the server runs.
+fn harvest_on_schedule(app: &Arc<App>, now: bool) {
+    let settings = &app.settings;
+    if !settings.harvest.schedule {
+        return;
+    }
+    let reference = app.world().reference.clone();
+    let jobs = super::jobs_over(settings, app.blobs.clone(), app.store.clone(), reference);
+    let (inbox, workers) = (app.harvests.clone(), settings.harvest.workers);
+    tokio::spawn(Scheduler { jobs: Arc::new(jobs), inbox, workers }.run(now));
 }
 
 /// `SIGHUP` has the form of published tables looked at again.

@@ -12,15 +12,20 @@ use std::{
 pub struct HarvestSettings {
     /// Folder where imports unpack. Default `data/sources` beside the configuration.
     pub cache: PathBuf,
-    /// `User-Agent`, with a contact. Default `socle/<version>`.
+    /// `User-Agent`, with a contact. Default `socle/<version>`, with `public_url` where it is set.
     pub user_agent: String,
     /// Most bytes a source may hold when unpacked. Default 4 GiB.
     pub max_unpacked: u64,
+    /// Whether a server harvests on schedule. Default true; false for replicas that only serve.
+    pub schedule: bool,
+    /// How many layers a server harvests at once. Default 2.
+    pub workers: usize,
     /// Longest silence of a source before a fetch is given up. Default 30 s.
     pub stall: Duration,
 }
 
-pub(super) const KEYS: &[&str] = &["cache", "user_agent", "max_unpacked_mb", "stall_s"];
+pub(super) const KEYS: &[&str] =
+    &["cache", "user_agent", "max_unpacked_mb", "stall_s", "schedule", "workers"];
 
 impl HarvestSettings {
     /// The defaults, for a configuration in `base`.
@@ -29,6 +34,8 @@ impl HarvestSettings {
             cache: base.join("data/sources"),
             user_agent: concat!("socle/", env!("CARGO_PKG_VERSION")).into(),
             max_unpacked: 4096 << 20,
+            schedule: true,
+            workers: 2,
             stall: Duration::from_secs(30),
         }
     }
@@ -42,6 +49,11 @@ impl HarvestSettings {
             max_unpacked: table
                 .integer("max_unpacked_mb", 1..=1 << 24)
                 .map_or(d.max_unpacked, |n| n << 20),
+            schedule: table.boolean("schedule").unwrap_or(d.schedule),
+            workers: table
+                .integer("workers", 1..=64)
+                .and_then(|n| n.try_into().ok())
+                .unwrap_or(d.workers),
             stall: table.seconds("stall_s", 0.1..=3600.0).unwrap_or(d.stall),
         }
     }

@@ -3,7 +3,7 @@
 use super::{
     binding,
     document::{Document, clip},
-    hold, licence,
+    hold, licence, schedule,
     server::{bilingual, web_address},
     source,
     table::Table,
@@ -34,6 +34,7 @@ pub(super) const KEYS: &[&str] = &[
     "max_age_s",
     "keep_versions",
     "hold",
+    "schedule",
     "source",
     "territory",
     "time",
@@ -73,6 +74,7 @@ pub(super) fn read(doc: &Document, base: &Path) -> Option<Read> {
             .map_or_else(binding::by_default, |inner| binding::read(&inner));
         let time = table.table("time", time::KEYS).and_then(|inner| time::read(&inner));
         let hold = table.table("hold", hold::KEYS).map(|t| hold::read(&t)).unwrap_or_default();
+        let schedule = table.table("schedule", schedule::KEYS).and_then(|t| schedule::read(&t));
         let tiles = tile_options(table.table("tiles", TILE_KEYS));
         let title = bilingual(table, "title", "title_en", Text::default());
         let description = bilingual(table, "description", "description_en", Text::default());
@@ -110,6 +112,7 @@ pub(super) fn read(doc: &Document, base: &Path) -> Option<Read> {
                 max_age,
                 keep_versions: usize::try_from(keep).unwrap_or(usize::MAX),
                 hold,
+                schedule,
             },
         })
     })

@@ -93,6 +93,7 @@ fn layer(communes: &LayerDef, level: Level) -> Option<LayerDef> {
             ..TerritoryBinding::default()
         },
         style: None,
+        schedule: None,
         producer,
         ..communes.clone()
     })

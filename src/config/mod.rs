@@ -18,6 +18,7 @@ mod levels;
 mod licence;
 mod network;
 mod own_levels;
+mod schedule;
 pub mod secrets;
 mod server;
 mod source;
@@ -182,6 +183,7 @@ impl Main {
             derived: levels::read(table.table("territories", levels::KEYS).as_ref(), &own),
             levels,
         };
+        let main = main.presented(table);
         // Each cleans its own folder: they must not meet.
         let folders = [
             ("harvest", "« cache »", "\"cache\"", &main.harvest.cache, &main.store.path),
@@ -209,6 +211,16 @@ impl Main {
             );
         }
         main
+    }
+
+    /// Sources are told where the service is, unless they are told something else.
+    fn presented(mut self, table: &Table<'_>) -> Self {
+        let default = HarvestSettings::default_in(Path::new("")).user_agent;
+        let said = table.has("harvest") && self.harvest.user_agent != default;
+        if let (Some(url), false) = (&self.server.public_url, said) {
+            self.harvest.user_agent = format!("{default} (+{url})");
+        }
+        self
     }
 
     /// Adds the published tables to the layers, and tells the store of them.

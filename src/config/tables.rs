@@ -99,6 +99,7 @@ pub(super) fn read(table: &Table<'_>) -> Option<Read> {
         max_age: max_age(table),
         keep_versions: 0,
         hold: crate::model::HoldRules::default(),
+        schedule: None,
         id: id?,
     };
     Some(Read { def, id_line: table.line_of("table"), style_line: table.line_of("style") })

@@ -1,11 +1,11 @@
 //! The bytes of an answer, from the network to a draft: counted, hashed, limited in size and in
 //! silence, and refused when they are a page instead of data.
 
-use super::file::hex;
+use super::{failed, file::hex};
 use crate::{
     blobs::Draft,
     error::{Error, Result},
-    model::{Progress, Text},
+    model::{Fault, Progress, Text},
     text,
 };
 use futures_util::{Stream, StreamExt};
@@ -71,22 +71,25 @@ fn check_size(bytes: u64, max_bytes: u64) -> Result<()> {
         return Ok(());
     }
     let limit = max_bytes >> 20;
-    Err(Error::Refused(text!(
-        "la source dépasse {limit} Mio (max_mb)",
-        "the source is above {limit} MiB (max_mb)"
-    )))
+    Err(failed(
+        Fault::TooLarge,
+        text!("la source dépasse {limit} Mio (max_mb)", "the source is above {limit} MiB (max_mb)"),
+    ))
 }
 
 fn stalled(bytes: u64, stall: Duration) -> Error {
     let stall = stall.as_secs_f64();
-    Error::Refused(text!(
-        "la source n'envoie plus rien depuis {stall} s, après {bytes} octets (stall_s)",
-        "the source has sent nothing for {stall} s, after {bytes} bytes (stall_s)"
-    ))
+    failed(
+        Fault::Stalled,
+        text!(
+            "la source n'envoie plus rien depuis {stall} s, après {bytes} octets (stall_s)",
+            "the source has sent nothing for {stall} s, after {bytes} bytes (stall_s)"
+        ),
+    )
 }
 
 fn cut(bytes: u64, announced: Option<u64>) -> Error {
-    Error::Refused(match announced {
+    let words = match announced {
         Some(total) => text!(
             "la réponse de la source est coupée : {bytes} octets sur {total}",
             "the source's answer is cut: {bytes} bytes of {total}"
@@ -95,7 +98,8 @@ fn cut(bytes: u64, announced: Option<u64>) -> Error {
             "la réponse de la source est coupée après {bytes} octets",
             "the source's answer is cut after {bytes} bytes"
         ),
-    })
+    };
+    failed(Fault::Cut, words)
 }
 
 /// Refuses what servers say with status 200 when they mean something else: nothing, a web page
@@ -107,29 +111,35 @@ fn refuse_page(head: &[u8]) -> Result<()> {
         text.strip_prefix(tag).is_some_and(|rest| rest.starts_with([' ', '>', '\n', '\r', '\t']))
     };
     if head.is_empty() {
-        return Err(Error::Refused(text!(
-            "la source a répondu sans contenu (200)",
-            "the source answered without content (200)"
-        )));
+        return Err(failed(
+            Fault::Empty,
+            text!(
+                "la source a répondu sans contenu (200)",
+                "the source answered without content (200)"
+            ),
+        ));
     }
     if begins_with("<!doctype html") || begins_with("<html") {
         return Err(page());
     }
     if text.starts_with('<') && text.contains("exceptionreport") {
-        return Err(Error::Refused(text!(
-            "la source a répondu une exception de service OGC (200)",
-            "the source answered an OGC service exception (200)"
-        )));
+        return Err(failed(
+            Fault::Page,
+            text!(
+                "la source a répondu une exception de service OGC (200)",
+                "the source answered an OGC service exception (200)"
+            ),
+        ));
     }
     Ok(())
 }
 
 /// The refusal of a web page.
 pub(super) fn page() -> Error {
-    Error::Refused(text!(
-        "la source a répondu une page HTML (200)",
-        "the source answered an HTML page (200)"
-    ))
+    failed(
+        Fault::Page,
+        text!("la source a répondu une page HTML (200)", "the source answered an HTML page (200)"),
+    )
 }
 
 #[cfg(test)]

@@ -5,14 +5,14 @@
 use super::{
     Fetch, Harvester,
     body::{Limits, page, receive},
-    headers, kept_as,
+    failed, headers, kept_as,
     redact::redact,
 };
 use crate::{
     blobs::Blobs,
     config::{HarvestSettings, secrets},
     error::{Error, Result},
-    model::{Harvested, Progress, SourceDef, Text},
+    model::{Fault, Harvested, Progress, SourceDef, SourceFailure, Text},
     text,
 };
 use jiff::Timestamp;
@@ -30,9 +30,11 @@ pub(super) async fn fetch(
     previous: Option<&Harvested>,
     progress: &dyn Progress,
 ) -> Result<Fetch> {
-    let Harvester { settings, blobs } = harvester;
+    let Harvester { settings, blobs, hosts } = harvester;
     let origin = redact(address);
     let url = resolve(address)?;
+    // Held to the end: as long as bytes come, the host is being asked.
+    let _turn = hosts.turn(url.host_str().unwrap_or_default()).await;
     let previous = previous.filter(|p| p.origin == origin);
     // Conditions only when the bytes are at hand: an answer "not modified" must give a file.
     let held = match previous {
@@ -75,10 +77,13 @@ fn resolve(address: &str) -> Result<Url> {
     let full = secrets::expand(address, secrets::environment).map_err(Error::Refused)?;
     let url = Url::parse(&full).ok().filter(|u| matches!(u.scheme(), "http" | "https"));
     url.ok_or_else(|| {
-        Error::Refused(text!(
-            "l'adresse de la source n'est ni http ni https",
-            "the source's address is neither http nor https"
-        ))
+        failed(
+            Fault::Forbidden,
+            text!(
+                "l'adresse de la source n'est ni http ni https",
+                "the source's address is neither http nor https"
+            ),
+        )
     })
 }
 
@@ -100,10 +105,13 @@ async fn ask(url: &Url, settings: &HarvestSettings, held: Option<&Harvested>) ->
     answer
         .map_err(|_| {
             let stall = settings.stall.as_secs_f64();
-            Error::Refused(text!(
-                "{host} ne répond pas depuis {stall} s (stall_s)",
-                "{host} has not answered for {stall} s (stall_s)"
-            ))
+            failed(
+                Fault::Stalled,
+                text!(
+                    "{host} ne répond pas depuis {stall} s (stall_s)",
+                    "{host} has not answered for {stall} s (stall_s)"
+                ),
+            )
         })?
         .map_err(|e| unreachable_source(host, &e))
 }
@@ -151,10 +159,13 @@ struct TooManyRedirects;
 /// Says what failed before an answer came, without the address.
 fn unreachable_source(host: &str, error: &reqwest::Error) -> Error {
     if error.is_redirect() {
-        return Error::Refused(text!(
-            "{host} redirige plus de {MAX_REDIRECTS} fois",
-            "{host} redirects more than {MAX_REDIRECTS} times"
-        ));
+        return failed(
+            Fault::Redirects,
+            text!(
+                "{host} redirige plus de {MAX_REDIRECTS} fois",
+                "{host} redirects more than {MAX_REDIRECTS} times"
+            ),
+        );
     }
     // The first address was checked: only a redirect can lead to another scheme.
     if error.is_builder() {
@@ -167,22 +178,31 @@ fn unreachable_source(host: &str, error: &reqwest::Error) -> Error {
     // Only reqwest's own error shows the address; a cause below it does not.
     let detail =
         if std::ptr::addr_eq(cause, error) { String::new() } else { format!(" ({cause})") };
-    Error::Refused(text!("{host} est injoignable{detail}", "{host} cannot be reached{detail}"))
+    failed(
+        Fault::Unreachable,
+        text!("{host} est injoignable{detail}", "{host} cannot be reached{detail}"),
+    )
 }
 
 fn off_the_web(host: &str) -> Error {
-    Error::Refused(text!(
-        "{host} redirige vers une adresse qui n'est ni http ni https",
-        "{host} redirects to an address that is neither http nor https"
-    ))
+    failed(
+        Fault::Forbidden,
+        text!(
+            "{host} redirige vers une adresse qui n'est ni http ni https",
+            "{host} redirects to an address that is neither http nor https"
+        ),
+    )
 }
 
 fn not_modified(response: &Response, held: Option<(&Harvested, PathBuf)>) -> Result<Fetch> {
     let Some((previous, path)) = held else {
-        return Err(Error::Refused(text!(
-            "la source a répondu 304 à une demande sans condition",
-            "the source answered 304 to a request without condition"
-        )));
+        return Err(failed(
+            Fault::Status,
+            text!(
+                "la source a répondu 304 à une demande sans condition",
+                "the source answered 304 to a request without condition"
+            ),
+        ));
     };
     let (etag, modified) = validators(response);
     Ok(Fetch::Unchanged(Harvested {
@@ -219,10 +239,13 @@ fn describe(response: &Response, origin: String, asked: &Url) -> Result<Harveste
         "gzip" | "x-gzip" if name.ends_with(".gz") => {}
         "gzip" | "x-gzip" => name.push_str(".gz"),
         _ => {
-            return Err(Error::Refused(text!(
-                "la source a compressé sa réponse d'une façon qui n'est pas acceptée",
-                "the source compressed its answer in a way that is not accepted"
-            )));
+            return Err(failed(
+                Fault::Status,
+                text!(
+                    "la source a compressé sa réponse d'une façon qui n'est pas acceptée",
+                    "the source compressed its answer in a way that is not accepted"
+                ),
+            ));
         }
     }
     let (etag, modified) = validators(response);
@@ -247,13 +270,19 @@ fn refused_status(response: &Response, now: Timestamp) -> Error {
     if response.status().is_redirection() && response.headers().contains_key(header::LOCATION) {
         return off_the_web(host);
     }
-    let later = headers::text(response.headers(), header::RETRY_AFTER)
+    let retry_at = headers::text(response.headers(), header::RETRY_AFTER)
         .filter(|_| matches!(status, 429 | 503))
-        .and_then(|words| headers::retry_at(&words, now))
-        .map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+        .and_then(|words| headers::retry_at(&words, now));
+    let later = retry_at.map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
     let Text { fr, en } = match later {
         Some(at) => text!(" ; réessayer après {at}", "; try again after {at}"),
         None => Text::default(),
     };
-    Error::Refused(text!("{host} a répondu {status}{fr}", "{host} answered {status}{en}"))
+    let fault = match status {
+        429 | 503 => Fault::Busy,
+        500.. => Fault::Failing,
+        _ => Fault::Status,
+    };
+    let text = text!("{host} a répondu {status}{fr}", "{host} answered {status}{en}");
+    Error::Source(Box::new(SourceFailure { fault, text, retry_at }))
 }

@@ -9,6 +9,7 @@
 mod body;
 mod file;
 mod headers;
+mod hosts;
 mod http;
 mod redact;
 #[cfg(test)]
@@ -18,7 +19,9 @@ use crate::{
     blobs::{Blobs, Key, Stat, Sweep},
     config::HarvestSettings,
     error::{Error, Result},
-    model::{DerivedSource, Harvested, LayerDef, Progress, SourceLocation},
+    model::{
+        DerivedSource, Fault, Harvested, LayerDef, Progress, SourceFailure, SourceLocation, Text,
+    },
     text,
 };
 use std::{path::Path, time::Duration};
@@ -40,17 +43,24 @@ pub struct Harvester {
     pub settings: HarvestSettings,
     /// Where fetched sources are kept, for all replicas.
     pub blobs: Blobs,
+    /// Who is being asked.
+    hosts: hosts::Hosts,
 }
 
 impl Harvester {
+    /// A harvester with its limits and the place of what it fetches.
+    pub fn new(settings: HarvestSettings, blobs: Blobs) -> Self {
+        Self { settings, blobs, hosts: hosts::Hosts::default() }
+    }
+
     /// Fetches a layer's source. `previous` is what the current version was made from; `force`
     /// fetches without conditions and gives [`Fetch::New`] even when the bytes did not move.
     ///
     /// In both answers the file at [`Harvested::path`] is there, whole.
     ///
     /// # Errors
-    /// [`Error::Refused`] when the source cannot be taken as it is: absent, too large, too slow, an
-    /// error status, a page instead of data… [`Error::Unavailable`] and [`Error::Fault`] when what
+    /// [`Error::Source`] when the source fails: too large, too slow, an error status, a page instead
+    /// of data…; [`Error::Refused`] when a file cannot be taken as it is. [`Error::Unavailable`] and [`Error::Fault`] when what
     /// keeps fetched sources fails.
     pub async fn fetch(
         &self,
@@ -81,10 +91,11 @@ impl Harvester {
         progress.finish();
         fetched.unwrap_or_else(|_| {
             let limit = source.timeout.as_secs_f64();
-            Err(Error::Refused(text!(
+            let words = text!(
                 "la source n'a pas été récupérée en {limit} s (timeout_s)",
                 "the source was not fetched within {limit} s (timeout_s)"
-            )))
+            );
+            Err(failed(Fault::Timeout, words))
         })
     }
 
@@ -99,6 +110,11 @@ impl Harvester {
         let sweep = Sweep { grace: GRACE, keep: &kept, max_bytes: 0 };
         self.blobs.sweep(SOURCES, &sweep).await
     }
+}
+
+/// A source that failed in a way that has a name.
+fn failed(fault: Fault, text: Text) -> Error {
+    Error::Source(Box::new(SourceFailure { fault, text, retry_at: None }))
 }
 
 /// The place of a source for people and for provenance: an address without its secrets, or a

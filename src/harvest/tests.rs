@@ -51,6 +51,7 @@ fn layer(location: SourceLocation) -> LayerDef {
         max_age: None,
         keep_versions: 3,
         hold: crate::model::HoldRules::default(),
+        schedule: None,
     }
 }
 
@@ -66,7 +67,7 @@ impl Bench {
         let mut settings = HarvestSettings::default_in(folder.path());
         settings.stall = Duration::from_secs(30);
         let blobs = Blobs::open(&BlobSettings::default_in(folder.path())).unwrap();
-        Self { folder, harvester: Harvester { settings, blobs } }
+        Self { folder, harvester: Harvester::new(settings, blobs) }
     }
 
     /// For sources that fall silent: they are the only ones who wait for it.
@@ -86,7 +87,7 @@ impl Bench {
         let source = Source::start(replies).await;
         let refused = self.get(&source.url("/data.geojson?key=HUNTER2"), None).await;
         let text = match refused {
-            Err(Error::Refused(text)) => text,
+            Err(Error::Source(failure)) => failure.text,
             other => panic!("expected a refusal, got {other:?}"),
         };
         assert!(!format!("{text:?}").contains("HUNTER2"), "{text:?}");

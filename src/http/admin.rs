@@ -7,7 +7,8 @@ use crate::{app::Looked, config::Secret, error::Error, text};
 use axum::{
     Router,
     body::Body,
-    http::{HeaderValue, header},
+    extract::Path,
+    http::{HeaderValue, StatusCode, header},
     response::Response,
     routing::{get, post},
 };
@@ -21,6 +22,7 @@ pub fn routes() -> Router<Arc<Site>> {
     Router::new()
         .route(path::METRICS, get(metrics))
         .route(path::RELOAD, post(reload))
+        .route(path::HARVEST_NOW, post(harvest))
         .fallback(async || Failure::NoRoute)
 }
 
@@ -32,16 +34,41 @@ async fn metrics(_: Visit) -> Answer {
 /// `POST /admin/reload`: published tables looked at again, and what became of each.
 async fn reload(visit: Visit) -> Answer {
     visit.params.check(&[], &[])?;
-    // A page of another site may make a browser send this; no program does.
-    if visit.header(header::ORIGIN).is_some() {
-        return Err(Failure::Domain(Error::Conflict(text!(
-            "Une page web ne peut pas demander cela : utilisez un programme, comme curl.",
-            "A web page may not ask for this: use a program such as curl."
-        ))));
-    }
+    by_a_program(&visit)?;
     let looked = visit.site.app.reload().await?;
     let tables: Vec<Value> = looked.iter().map(|table| shown(&visit, table)).collect();
     Ok(answer("application/json", json!({ "tables": tables }).to_string()))
+}
+
+/// A page of another site may make a browser send this; no program does.
+fn by_a_program(visit: &Visit) -> Result<(), Failure> {
+    if visit.header(header::ORIGIN).is_none() {
+        return Ok(());
+    }
+    Err(Failure::Domain(Error::Conflict(text!(
+        "Une page web ne peut pas demander cela : utilisez un programme, comme curl.",
+        "A web page may not ask for this: use a program such as curl."
+    ))))
+}
+
+/// `POST /admin/harvest/{id}`: a layer is harvested now, by this server. What becomes of it is in
+/// the journal.
+async fn harvest(Path(id): Path<String>, visit: Visit) -> Answer {
+    visit.params.check(&[], &[])?;
+    by_a_program(&visit)?;
+    let layer = visit.snapshot().layer(&id)?.clone();
+    if layer.def.is_live() || layer.def.derived().is_some() {
+        return Err(Failure::Domain(Error::Conflict(text!(
+            "« {id} » n'a pas de source à moissonner.",
+            "\"{id}\" has no source to harvest."
+        ))));
+    }
+    visit.site.app.harvests.ask(layer.def.id.clone())?;
+    let journal = visit.url("harvest");
+    let value = json!({ "layer": layer.def.id, "status": "accepted", "journal": journal });
+    let mut response = answer("application/json", value.to_string());
+    *response.status_mut() = StatusCode::ACCEPTED;
+    Ok(response)
 }
 
 fn shown(visit: &Visit, table: &Looked) -> Value {
@@ -82,6 +109,12 @@ pub async fn public_metrics(visit: Visit) -> Answer {
 pub async fn public_reload(visit: Visit) -> Answer {
     admit(&visit)?;
     reload(visit).await
+}
+
+/// `POST /admin/harvest/{id}` on the public address.
+pub async fn public_harvest(id: Path<String>, visit: Visit) -> Answer {
+    admit(&visit)?;
+    harvest(id, visit).await
 }
 
 /// Lets the bearer of the token in.

@@ -16,6 +16,7 @@ mod exports;
 mod feed;
 mod filter;
 mod forwarded;
+pub mod harvest;
 mod health;
 mod history;
 mod items;

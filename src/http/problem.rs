@@ -187,7 +187,7 @@ impl Failure {
                 Error::Invalid(_) => INVALID,
                 Error::NotFound(_) => NOT_FOUND,
                 Error::Gone { .. } => GONE,
-                Error::Conflict(_) | Error::Refused(_) => CONFLICT,
+                Error::Conflict(_) | Error::Refused(_) | Error::Source(_) => CONFLICT,
                 Error::Busy { .. } => BUSY,
                 Error::Unavailable(_) => UNAVAILABLE,
                 Error::Full(_) => FULL,
@@ -217,6 +217,7 @@ impl Failure {
                 | Error::Full(text)
                 | Error::Unavailable(text),
             ) => text.clone(),
+            Self::Domain(Error::Source(failure)) => failure.text.clone(),
             Self::Domain(Error::Busy { .. }) => text!(
                 "Trop de demandes en même temps. Réessayez dans un instant.",
                 "Too many requests at once. Try again in a moment."

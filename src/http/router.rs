@@ -4,9 +4,9 @@
 //! before it gets here.
 
 use super::{
-    Site, access, admin, assets, collections, dataset_tiles, exports, feed, filter, health,
-    history, items, landing, openapi, orders, problem::Failure, resolve, schema, stats, styles,
-    table, territories, tiles, tilesets, versions,
+    Site, access, admin, assets, collections, dataset_tiles, exports, feed, filter, harvest,
+    health, history, items, landing, openapi, orders, problem::Failure, resolve, schema, stats,
+    styles, table, territories, tiles, tilesets, versions,
 };
 use crate::app::App;
 use axum::{
@@ -110,13 +110,17 @@ pub mod path {
     pub const METRICS: &str = "/metrics";
     /// Published tables looked at again, likewise.
     pub const RELOAD: &str = "/admin/reload";
+    /// The journal of harvests.
+    pub const HARVEST: &str = "/harvest";
+    /// A layer harvested now, for whoever runs the service.
+    pub const HARVEST_NOW: &str = "/admin/harvest/{id}";
     /// Kinds of problems.
     pub const PROBLEM: &str = "/problems/{kind}";
     /// Scripts and styles of pages.
     pub const ASSET: &str = "/assets/{file}";
 
     /// All of them.
-    pub const ALL: [&str; 48] = [
+    pub const ALL: [&str; 50] = [
         LANDING,
         CONFORMANCE,
         FUNCTIONS,
@@ -163,6 +167,8 @@ pub mod path {
         READY,
         METRICS,
         RELOAD,
+        HARVEST,
+        HARVEST_NOW,
         PROBLEM,
         ASSET,
     ];
@@ -183,7 +189,7 @@ pub fn inner_front(front: &access::Front) -> Arc<access::Front> {
 /// Methods of the resource at a path.
 pub fn methods(path: &str) -> &'static str {
     match position(path).and_then(|at| path::ALL.get(at).copied()) {
-        Some(path::RELOAD) => "POST, OPTIONS",
+        Some(path::RELOAD | path::HARVEST_NOW) => "POST, OPTIONS",
         Some(path::RESOLVE) => "GET, HEAD, POST, OPTIONS",
         _ => access::METHODS,
     }
@@ -253,6 +259,8 @@ fn routes() -> Router<Arc<Site>> {
         .route(path::READY, get(health::ready))
         .route(path::METRICS, get(admin::public_metrics))
         .route(path::RELOAD, post(admin::public_reload))
+        .route(path::HARVEST, get(harvest::journal))
+        .route(path::HARVEST_NOW, post(admin::public_harvest))
         .route(path::PROBLEM, get(landing::problem))
         .route(path::ASSET, get(assets::asset))
         .fallback(async || Failure::NoRoute)
@@ -304,7 +312,12 @@ pub fn near(path: &str) -> Vec<String> {
     let asked: Vec<&str> = path.trim_matches('/').split('/').take(8).collect();
     let mut scored: Vec<(f64, String)> = path::ALL
         .iter()
-        .filter(|t| !matches!(**t, path::PROBLEM | path::ASSET | path::METRICS | path::RELOAD))
+        .filter(|t| {
+            !matches!(
+                **t,
+                path::PROBLEM | path::ASSET | path::METRICS | path::RELOAD | path::HARVEST_NOW
+            )
+        })
         .map(|template| {
             let mut score = 0.0;
             let mut built = Vec::new();

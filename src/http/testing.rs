@@ -319,6 +319,7 @@ fn layer(id: &str, title: &str) -> LayerDef {
         max_age: (id == "mairies").then_some(Duration::from_secs(3600)),
         keep_versions: 3,
         hold: crate::model::HoldRules::default(),
+        schedule: None,
     }
 }
 
@@ -349,6 +350,8 @@ pub fn settings() -> Settings {
             wait: Duration::from_secs(1),
         },
         harvest: HarvestSettings {
+            schedule: true,
+            workers: 2,
             cache: "cache".into(),
             user_agent: "socle".into(),
             max_unpacked: 1,

@@ -1,6 +1,6 @@
 //! The definition of a layer, as its TOML file declares it and `config` checks it.
 
-use super::{HoldRules, Level, TableSource, Text};
+use super::{HoldRules, Level, Schedule, TableSource, Text};
 use serde::{Deserialize, Serialize};
 use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
@@ -135,6 +135,9 @@ pub struct LayerDef {
     /// Which deliveries wait for a person before they take the place of the one in force.
     #[serde(default)]
     pub hold: HoldRules,
+    /// When a server harvests it; `None`: when somebody says so.
+    #[serde(default)]
+    pub schedule: Option<Schedule>,
 }
 
 /// Where the data comes from and how to read it.

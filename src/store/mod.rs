@@ -31,7 +31,7 @@ use crate::{
     error::{Error, Result},
     model::{
         BBox, Changes, ChangesHead, Feature, Harvested, Held, Hold, LayerId, ReferenceState,
-        Selection, Text, TileId, ValueRef, Version, VersionId,
+        RunRecord, Selection, Text, TileId, ValueRef, Version, VersionId,
     },
     query::{Filter, Scan, Sort, Start},
     text,
@@ -157,6 +157,9 @@ pub struct Beside {
     /// Every reach index kept of it, by name.
     pub reaches: Vec<Reach>,
 }
+
+/// How many runs the journal keeps of a layer.
+pub const KEPT_RUNS: usize = 50;
 
 /// The store contract. `Ok(None)` means "is not there"; a fault is always an error, never an
 /// absence.
@@ -350,6 +353,16 @@ pub trait Store: Send + Sync + 'static {
     /// Removes what is held of a layer, if anything is.
     async fn release(&self, _claim: &Claim) -> Result<()> {
         Ok(())
+    }
+
+    /// Writes a run of the claimed layer into the journal, which keeps the newest [`KEPT_RUNS`].
+    async fn note_run(&self, _claim: &Claim, _run: RunRecord) -> Result<()> {
+        Ok(())
+    }
+
+    /// The newest runs of every layer, `most` of each, newest first.
+    async fn runs(&self, _most: usize) -> Result<BTreeMap<LayerId, Vec<RunRecord>>> {
+        Ok(BTreeMap::new())
     }
 
     /// Makes a loaded version and reach index current, in one step.

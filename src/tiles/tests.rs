@@ -150,6 +150,7 @@ fn definition() -> LayerDef {
         max_age: None,
         keep_versions: 3,
         hold: crate::model::HoldRules::default(),
+        schedule: None,
     }
 }
 

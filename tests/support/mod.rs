@@ -212,6 +212,14 @@ impl Site {
     pub fn serve(&self) -> Server {
         Server::start(&self.config())
     }
+
+    /// `socle serve` over this configuration, with more arguments, ready to run.
+    pub fn serve_command(&self, more: &[&str]) -> Command {
+        let config = self.config();
+        let mut command = command(&["serve", "--config", &config, "--listen", "127.0.0.1:0"]);
+        command.args(more);
+        command
+    }
 }
 
 /// The demo's layers, harvested once for all tests into a folder they only read. It lies in the

@@ -6,6 +6,7 @@ pub mod api;
 pub mod collection;
 pub mod document;
 pub mod export;
+pub mod harvest;
 pub mod history;
 pub mod items;
 pub mod landing;
@@ -81,6 +82,7 @@ pub fn frame(frame: &Frame<'_>, title: &str, content: &Markup) -> String {
                     @if frame.scope.is_some() {
                         p { a href=(base) { (say("Quitter ce territoire", "Leave this territory")) } }
                     }
+                    p { a href=(format!("{root}harvest?f=html")) { (say("Moissonnages", "Harvests")) } }
                     p { "Socle " (env!("CARGO_PKG_VERSION")) }
                 }
             }

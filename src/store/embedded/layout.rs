@@ -10,6 +10,7 @@
 //!                                <v>.json           description; exists only when the rest does
 //!                                <v>.published      it was current at least once
 //!                                <v>.held           it waits for a person, and why; until it is published
+//!                       runs.json                   the journal of harvests
 //!                       changes/<ms>.list, .json     what a publication changed (see changes.rs)
 //! ```
 
@@ -79,6 +80,9 @@ impl LayerDir {
     }
     pub(super) fn versions(&self) -> PathBuf {
         self.0.join("versions")
+    }
+    pub(super) fn runs(&self) -> PathBuf {
+        self.0.join("runs.json")
     }
     pub(super) fn changes(&self) -> PathBuf {
         self.0.join("changes")
@@ -210,7 +214,7 @@ pub(super) fn remove(path: &Path) -> Result<()> {
     }
 }
 
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+pub(super) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),

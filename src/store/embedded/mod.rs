@@ -14,6 +14,7 @@ mod layout;
 mod reach;
 mod reference;
 mod rows;
+mod runs;
 mod sections;
 mod sidecar;
 mod snapshot;
@@ -26,8 +27,8 @@ use super::{quota::Meter, reach_select::Selected};
 use crate::{
     error::{Error, Result},
     model::{
-        BBox, Changes, ChangesHead, Harvested, Held, Hold, LayerId, ReferenceState, Selection,
-        TileId, Version, VersionId,
+        BBox, Changes, ChangesHead, Harvested, Held, Hold, LayerId, ReferenceState, RunRecord,
+        Selection, TileId, Version, VersionId,
     },
     query::{Filter, Scan, Sort},
     text,
@@ -453,6 +454,26 @@ impl Store for EmbeddedStore {
     async fn release(&self, claim: &Claim) -> Result<()> {
         let layer = claim.layer.clone();
         self.run(move |inner| write::release(&inner.dir(&layer), None)).await
+    }
+
+    async fn note_run(&self, claim: &Claim, run: RunRecord) -> Result<()> {
+        let layer = claim.layer.clone();
+        self.run(move |inner| runs::note(&inner.dir(&layer), run)).await
+    }
+
+    async fn runs(&self, most: usize) -> Result<BTreeMap<LayerId, Vec<RunRecord>>> {
+        self.run(move |inner| {
+            let mut all = BTreeMap::new();
+            for layer in inner.layers()? {
+                let mut runs = runs::read(&inner.dir(&layer))?;
+                runs.truncate(most);
+                if !runs.is_empty() {
+                    all.insert(layer, runs);
+                }
+            }
+            Ok(all)
+        })
+        .await
     }
 
     async fn publish(&self, claim: &Claim, version: &VersionId, reach: &str) -> Result<()> {

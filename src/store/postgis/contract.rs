@@ -6,13 +6,13 @@ use super::{
     link::Ran,
     live, load, prune, reach,
     read::{read, ready_filter, scan_aside},
-    reference, rows, tiles, write,
+    reference, rows, runs, tiles, write,
 };
 use crate::{
     error::Result,
     model::{
-        BBox, Changes, ChangesHead, Harvested, Held, Hold, LayerId, ReferenceState, Selection,
-        Text, TileId, Version, VersionId,
+        BBox, Changes, ChangesHead, Harvested, Held, Hold, LayerId, ReferenceState, RunRecord,
+        Selection, Text, TileId, Version, VersionId,
     },
     query::{Filter, Scan, Sort},
     store::{
@@ -275,6 +275,14 @@ impl Store for PostgisStore {
 
     async fn release(&self, claim: &Claim) -> Result<()> {
         held::release(&self.inner, claim).await
+    }
+
+    async fn note_run(&self, claim: &Claim, run: RunRecord) -> Result<()> {
+        runs::note(&self.inner, claim, &run).await
+    }
+
+    async fn runs(&self, most: usize) -> Result<BTreeMap<LayerId, Vec<RunRecord>>> {
+        runs::read(&self.inner, most).await
     }
 
     async fn publish(&self, claim: &Claim, version: &VersionId, reach: &str) -> Result<()> {

@@ -24,6 +24,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0006_reference.sql"),
     include_str!("migrations/0007_trusted.sql"),
     include_str!("migrations/0008_held.sql"),
+    include_str!("migrations/0009_runs.sql"),
 ];
 
 /// PostgreSQL's `server_version_num` of the oldest served.

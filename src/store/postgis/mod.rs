@@ -31,6 +31,7 @@ mod reach;
 mod read;
 mod reference;
 mod rows;
+mod runs;
 mod sorted;
 mod tiles;
 mod tls;

@@ -1,0 +1,105 @@
+//! The journal of harvests, for people.
+
+use super::moment;
+use crate::{
+    http::{harvest::Entry, visit::Visit},
+    model::{Outcome, RunRecord, Trigger},
+};
+use jiff::Timestamp;
+use maud::{Markup, html};
+
+/// How many runs of a layer the page shows; JSON has more.
+const SHOWN: usize = 5;
+
+/// `/harvest`
+pub fn page(visit: &Visit, entries: &[Entry<'_>]) -> String {
+    let title = visit.words("Moissonnages", "Harvests");
+    let content = html! {
+        h1 { (title) }
+        p { a href=(visit.address(&["f"], &[("f", "json")])) { "JSON" } }
+        p { (visit.words("Les horaires sont à l'heure de Paris.", "Schedules are in the time of Paris.")) }
+        @if entries.is_empty() {
+            p { (visit.words("Aucune couche n'est moissonnée.", "No layer is harvested.")) }
+        }
+        @for entry in entries { (layer(visit, entry)) }
+    };
+    visit.html(title, &content)
+}
+
+fn layer(visit: &Visit, entry: &Entry<'_>) -> Markup {
+    let def = entry.def;
+    let id = def.id.as_str();
+    let title = visit.say(&def.title);
+    html! {
+        h2 id=(id) {
+            a href=(visit.url(&format!("collections/{id}/versions?f=html"))) { (title) }
+        }
+        p {
+            @match &def.schedule {
+                Some(schedule) => {
+                    code { (schedule.cron) } " · "
+                    @if let Some(due) = &entry.due {
+                        @if due.at > Timestamp::now() {
+                            (visit.words("prochain : ", "next: ")) (moment(visit, &due.at.to_string()))
+                        } @else { (visit.words("à faire maintenant", "due now")) }
+                    }
+                }
+                None => { (visit.words("À la demande", "On demand")) }
+            }
+        }
+        @if entry.runs.is_empty() {
+            p { (visit.words("Aucun moissonnage au journal.", "No run in the journal.")) }
+        } @else {
+            div.table tabindex="0" role="region" aria-label=(title) {
+                table {
+                    thead { tr {
+                        th scope="col" { (visit.words("Début", "Start")) }
+                        th.number scope="col" { (visit.words("Durée", "Duration")) }
+                        th scope="col" { (visit.words("Origine", "Trigger")) }
+                        th scope="col" { (visit.words("Issue", "Outcome")) }
+                    } }
+                    tbody { @for run in entry.runs.iter().take(SHOWN) { (row(visit, id, run)) } }
+                }
+            }
+        }
+    }
+}
+
+fn row(visit: &Visit, id: &str, run: &RunRecord) -> Markup {
+    let trigger = match run.trigger {
+        Trigger::Schedule => visit.words("horaire", "schedule"),
+        Trigger::Retry => visit.words("nouvel essai", "retry"),
+        Trigger::Webhook => visit.words("demande", "request"),
+        Trigger::Command => visit.words("commande", "command"),
+    };
+    let report = |version: &crate::model::VersionId| {
+        visit.url(&format!("collections/{id}/versions/{version}/report?f=html"))
+    };
+    html! {
+        tr {
+            th scope="row" { (moment(visit, &run.started.to_string())) }
+            td.number { (format!("{:.1} s", run.took_ms as f64 / 1000.0)) }
+            td { (trigger) @if run.attempt > 1 { " (" (run.attempt) ")" } }
+            td {
+                @match &run.outcome {
+                    Outcome::Published { version, count } => {
+                        (visit.words("publiée : ", "published: "))
+                        a href=(report(version)) { (version) } " (" (count) ")"
+                    }
+                    Outcome::Unchanged { .. } => { (visit.words("inchangée", "unchanged")) }
+                    Outcome::Held { version, text } => {
+                        strong { (visit.words("retenue : ", "held: ")) }
+                        a href=(report(version)) { (version) } " — " (visit.say(text))
+                    }
+                    Outcome::Failed { fault, text, retry_at } => {
+                        strong { (visit.words("échec", "failed")) }
+                        " (" code { (fault.name()) } ") : " (visit.say(text))
+                        @if let Some(at) = retry_at {
+                            " — " (visit.words("nouvel essai : ", "retry: ")) (moment(visit, &at.to_string()))
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! What became of runs: told to the journal, the log and the metrics alike.
+
+use super::{Done, Jobs};
+use crate::{
+    error::{Error, Result},
+    model::{Fault, LayerDef, Outcome, RunRecord, Schedule, Text, Trigger},
+    store::Claim,
+    text,
+};
+use jiff::{SignedDuration, Timestamp};
+use std::time::Duration;
+
+/// Longest wait before a retry, whatever was doubled and whatever the source asks for.
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(24);
+
+/// What began a run, and which try it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Why {
+    pub(super) trigger: Trigger,
+    pub(super) attempt: u8,
+}
+
+impl Why {
+    /// Somebody ran a command.
+    pub(super) const COMMAND: Self = Self { trigger: Trigger::Command, attempt: 1 };
+}
+
+impl Jobs {
+    /// Writes a run into the journal. A journal that cannot be written stops nothing.
+    pub(super) async fn note_run(
+        &self,
+        def: &LayerDef,
+        claim: &Claim,
+        why: Why,
+        started: Timestamp,
+        done: &Result<Done>,
+    ) {
+        let took = Timestamp::now().duration_since(started);
+        let (trigger, attempt) = (why.trigger, why.attempt);
+        let outcome = outcome(def.schedule.as_ref(), attempt, done);
+        tell(def, &outcome, took);
+        let took_ms = u64::try_from(took.as_millis()).unwrap_or(0);
+        let layer = def.id.clone();
+        let run = RunRecord { layer, started, took_ms, trigger, attempt, outcome };
+        if let Err(e) = self.store.note_run(claim, run).await {
+            tracing::warn!(layer = %def.id, "the journal was not written: {}", e.chain());
+        }
+    }
+}
+
+/// The structured line of a run, and its figures.
+fn tell(def: &LayerDef, outcome: &Outcome, took: SignedDuration) {
+    let (layer, name, seconds) = (&def.id, outcome.name(), took.as_secs_f64());
+    let labels = [("layer", layer.to_string()), ("outcome", name.to_owned())];
+    metrics::counter!("socle_harvest_runs_total", &labels).increment(1);
+    metrics::gauge!("socle_harvest_last_run_timestamp_seconds", &labels)
+        .set(Timestamp::now().as_second() as f64);
+    match outcome {
+        Outcome::Published { version, count } => {
+            tracing::info!(%layer, outcome = name, %version, count, seconds, "harvested");
+        }
+        Outcome::Unchanged { version } => {
+            tracing::info!(%layer, outcome = name, %version, seconds, "harvested");
+        }
+        Outcome::Held { version, text } => {
+            tracing::warn!(%layer, outcome = name, %version, seconds, "harvested: {}", text.en);
+        }
+        Outcome::Failed { fault, text, retry_at } => {
+            let (fault, retry) = (fault.name(), retry_at.map(|at| at.to_string()));
+            tracing::warn!(%layer, outcome = name, fault, retry, seconds, "harvested: {}", text.en);
+        }
+    }
+}
+
+/// What the journal keeps of how a run ended.
+fn outcome(schedule: Option<&Schedule>, attempt: u8, done: &Result<Done>) -> Outcome {
+    match done {
+        Ok(Done::Unchanged(at)) => Outcome::Unchanged { version: at.version.id.clone() },
+        Ok(Done::Published(v) | Done::Checked { version: v, .. }) => {
+            Outcome::Published { version: v.id.clone(), count: v.count }
+        }
+        Ok(Done::Held(held)) => {
+            Outcome::Held { version: held.version.id.clone(), text: held.hold.sentence() }
+        }
+        Err(error) => {
+            let fault = fault(error);
+            let asked = match error {
+                Error::Source(failure) => failure.retry_at,
+                _ => None,
+            };
+            let now = Timestamp::now();
+            let schedule = schedule.filter(|s| fault.may_pass() && attempt <= s.retries);
+            let retry_at = schedule.and_then(|s| retry_at(s.backoff, attempt, asked, now));
+            Outcome::Failed { fault, text: words(error), retry_at }
+        }
+    }
+}
+
+/// Twice as long after each try; not before the source asks for, and within a day.
+fn retry_at(
+    backoff: Duration,
+    attempt: u8,
+    asked: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let doubled = backoff.saturating_mul(1 << attempt.saturating_sub(1).min(16));
+    let wait = SignedDuration::try_from(doubled).unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
+    let own = now.checked_add(wait).ok()?;
+    let latest = now.checked_add(LONGEST_WAIT).ok()?;
+    Some(own.max(asked.unwrap_or(own)).min(latest))
+}
+
+fn fault(error: &Error) -> Fault {
+    match error {
+        Error::Source(failure) => failure.fault,
+        Error::Full(_) => Fault::Full,
+        Error::Unavailable(_) | Error::Busy { .. } | Error::Conflict(_) => Fault::Store,
+        Error::Fault { .. } => Fault::Internal,
+        Error::Invalid(_) | Error::NotFound(_) | Error::Gone { .. } | Error::Refused(_) => {
+            Fault::Refused
+        }
+    }
+}
+
+/// The sentence of an error, for a page that anybody may read.
+fn words(error: &Error) -> Text {
+    match error {
+        Error::Invalid(text)
+        | Error::NotFound(text)
+        | Error::Conflict(text)
+        | Error::Unavailable(text)
+        | Error::Refused(text)
+        | Error::Full(text)
+        | Error::Gone { text, .. } => text.clone(),
+        Error::Source(failure) => failure.text.clone(),
+        Error::Busy { .. } => text!("occupé", "busy"),
+        Error::Fault { .. } => {
+            tracing::error!(cause = error.chain(), "a harvest failed by our fault");
+            text!(
+                "erreur interne, consignée dans le journal du serveur",
+                "internal error, in the server's log"
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_and_heed_the_source() {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let after = |attempt, asked: Option<&str>| {
+            let asked = asked.map(|at| at.parse().unwrap());
+            retry_at(Duration::from_secs(60), attempt, asked, now).unwrap().to_string()
+        };
+        assert_eq!(after(1, None), "2026-01-01T00:01:00Z");
+        assert_eq!(after(2, None), "2026-01-01T00:02:00Z");
+        assert_eq!(after(4, None), "2026-01-01T00:08:00Z");
+        assert_eq!(after(200, None), "2026-01-02T00:00:00Z");
+        assert_eq!(after(1, Some("2026-01-01T00:30:00Z")), "2026-01-01T00:30:00Z");
+        assert_eq!(after(1, Some("2025-01-01T00:30:00Z")), "2026-01-01T00:01:00Z");
+        assert_eq!(after(1, Some("2065-01-01T00:30:00Z")), "2026-01-02T00:00:00Z");
+    }
+}

@@ -1,0 +1,64 @@
+//! The journal of harvests, as rows.
+
+use super::{
+    Inner, claims,
+    link::{Failed, Param, cell},
+};
+use crate::{
+    error::{Error, Result},
+    model::{LayerId, RunRecord},
+    store::{Claim, KEPT_RUNS},
+};
+use std::{collections::BTreeMap, sync::Arc};
+use tokio_postgres::types::Type;
+
+/// Adds a run, and forgets those beyond the newest that are kept.
+pub(super) async fn note(inner: &Arc<Inner>, claim: &Claim, run: &RunRecord) -> Result<()> {
+    let names = &inner.ready().await?.names;
+    let record = serde_json::to_string(run).map_err(|e| Error::fault("the journal", e))?;
+    let mut link = inner.write_link().await?;
+    let (layer, started) = (claim.layer.as_str(), run.started.as_microsecond());
+    let work = async {
+        link.begin(inner.role()).await?;
+        claims::assure(&mut link, names, claim).await?;
+        let sql = names.sql(
+            "INSERT INTO {s}runs (layer, started, record) VALUES ($1, $2, $3::text::json)
+             ON CONFLICT (layer, started) DO UPDATE SET record = excluded.record",
+        );
+        let params: [Param<'_>; 3] =
+            [(&layer, Type::TEXT), (&started, Type::INT8), (&record, Type::TEXT)];
+        link.run(&sql, &params).await?;
+        let sql = names.sql(
+            "DELETE FROM {s}runs WHERE layer = $1 AND started IN
+             (SELECT started FROM {s}runs WHERE layer = $1 ORDER BY started DESC OFFSET $2)",
+        );
+        let kept = i64::try_from(KEPT_RUNS).unwrap_or(i64::MAX);
+        link.run(&sql, &[(&layer, Type::TEXT), (&kept, Type::INT8)]).await?;
+        link.commit().await
+    };
+    work.await.map_err(|e: Failed| e.meaning("keeping the journal"))
+}
+
+/// The newest runs of every layer, newest first.
+pub(super) async fn read(
+    inner: &Arc<Inner>,
+    most: usize,
+) -> Result<BTreeMap<LayerId, Vec<RunRecord>>> {
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let rows = inner
+        .ask(
+            "reading the journal",
+            "SELECT record::text FROM (SELECT record, layer, started, row_number() OVER
+               (PARTITION BY layer ORDER BY started DESC) AS rank FROM {s}runs) r
+             WHERE rank <= $1 ORDER BY layer, started DESC",
+            &[(&most, Type::INT8)],
+        )
+        .await?;
+    let mut all: BTreeMap<LayerId, Vec<RunRecord>> = BTreeMap::new();
+    for row in &rows {
+        let run: RunRecord =
+            serde_json::from_str(cell(row, 0)?).map_err(|e| Error::fault("the journal", e))?;
+        all.entry(run.layer.clone()).or_default().push(run);
+    }
+    Ok(all)
+}
