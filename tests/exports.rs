@@ -69,6 +69,24 @@ fn every_format_holds_the_communes_of_the_nord() {
 }
 
 #[test]
+fn fields_of_the_form_left_empty_ask_for_nothing() {
+    let server = demo_server();
+    let page = server.page("/collections/communes/export");
+    let text = page.text();
+    for part in ["name=\"territory-mode\"", "value=\"EPSG:2154\"", "Lambert-93"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let sent = "/collections/communes/export?f=csv&territory=&territory-mode=&crs=";
+    let tidy = server.page(sent);
+    assert_eq!(tidy.status, 302, "{}", tidy.text());
+    let to = tidy.header("location").unwrap();
+    assert!(to.ends_with("/collections/communes/export?f=csv"), "{to}");
+    // A program whose variable is empty does not get all of France in place of its territory.
+    let refused = server.get("/collections/communes/export?f=csv&territory=");
+    assert_eq!(refused.status, 400, "{}", refused.text());
+}
+
+#[test]
 fn a_scope_exports_its_layers_into_one_geopackage_in_the_system_asked_for() {
     if !has("ogrinfo") {
         return;

@@ -104,6 +104,12 @@ impl Order {
         Ok(Some(if kind.crs84 { Crs::crs84() } else { crs }))
     }
 
+    /// The systems of coordinates a file may be asked for in: their EPSG codes and names.
+    pub fn systems() -> impl Iterator<Item = (u32, String)> {
+        let named = |code| Some((code, Crs::from_epsg(code)?.name().to_owned()));
+        Crs::written().filter_map(named)
+    }
+
     /// Checks what a list of layers must be.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use super::{
     orders, pages,
     params::name,
     range,
-    reply::Document,
+    reply::{self, Document},
     stats,
     visit::Visit,
 };
@@ -70,6 +70,9 @@ pub async fn of_layer(Path(id): Path<String>, method: Method, visit: Visit) -> A
     if wants_choice(&visit) {
         return choice(&visit, &layers).await;
     }
+    if let Some(tidy) = tidied(&visit) {
+        return Ok(tidy);
+    }
     answer(&visit, &method, one(&visit, layers)?).await
 }
 
@@ -78,6 +81,9 @@ pub async fn of_layers(method: Method, visit: Visit) -> Answer {
     let layers = named(&visit)?;
     if wants_choice(&visit) {
         return choice(&visit, &layers).await;
+    }
+    if let Some(tidy) = tidied(&visit) {
+        return Ok(tidy);
     }
     answer(&visit, &method, several(&visit, layers, asked_format(&visit))?).await
 }
@@ -137,6 +143,17 @@ fn asked_format(visit: &Visit) -> &str {
 /// Without a format there is a choice to make.
 fn wants_choice(visit: &Visit) -> bool {
     matches!(visit.params.get(name::F), None | Some("json" | "html"))
+}
+
+/// A browser sends the fields of a form that were left empty as well: it is shown the address
+/// without them. From a program an empty `territory=` is a mistake, and stays one.
+fn tidied(visit: &Visit) -> Option<Response> {
+    let accept = visit.header(header::ACCEPT);
+    let empty: Vec<&str> =
+        visit.params.iter().filter(|(_, value)| value.is_empty()).map(|(name, _)| name).collect();
+    let browser = negotiate::format(accept) == Some(Format::Html);
+    (browser && !empty.is_empty())
+        .then(|| reply::redirect(&visit.address(&empty, &[]), "public, max-age=60"))
 }
 
 /// The layers named in `collections`; all that have a version when it is not given.

@@ -5,7 +5,7 @@ use super::{
     Answer,
     links::{Link, media},
     params::encode,
-    reply::Document,
+    reply::{Document, number},
     visit::Visit,
 };
 use crate::{
@@ -144,16 +144,21 @@ pub fn counts(lang: Lang, news: &News) -> String {
         (false, Lang::En) => "at least ",
     };
     if news.is_first() {
+        let (count, plural) = (number(news.added, lang), if news.added > 1 { "s" } else { "" });
         return match lang {
-            Lang::Fr => format!("première publication ({} entités en tout)", news.added),
-            Lang::En => format!("first publication ({} features in all)", news.added),
+            Lang::Fr if news.added > 1 => {
+                format!("première publication ({count} entités en tout)")
+            }
+            Lang::Fr => format!("première publication ({count} entité)"),
+            Lang::En => format!("first publication ({count} feature{plural} in all)"),
         };
     }
     let part = |n: u64, fr: &str, en: &str| {
         let plural = if n > 1 { "s" } else { "" };
+        let count = number(n, lang);
         (n > 0).then(|| match lang {
-            Lang::Fr => format!("{n} {fr}{plural}"),
-            Lang::En => format!("{n} {en}"),
+            Lang::Fr => format!("{count} {fr}{plural}"),
+            Lang::En => format!("{count} {en}"),
         })
     };
     let parts = [

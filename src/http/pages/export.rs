@@ -3,7 +3,7 @@
 use super::trail;
 use crate::{
     catalog::Layer,
-    exports::{FORMATS, Status},
+    exports::{FORMATS, Order, Status},
     http::{orders::percent, params::name, problem::Failure, reply::number, visit::Visit},
 };
 use maud::{Markup, html};
@@ -53,10 +53,24 @@ fn form(visit: &Visit) -> Markup {
                 label for="f" { (visit.words("Format", "Format")) } " "
                 select id="f" name="f" { @for kind in &FORMATS { option value=(kind.id) { (kind.title) } } }
             }
-            @if visit.scope.is_none() {
-                p {
-                    label for="territory" { (visit.words("Territoire", "Territory")) } " "
-                    input id="territory" name="territory" placeholder="dep:59" value=[territory];
+            @if visit.scope.is_none() { p {
+                label for="territory" { (visit.words("Territoire", "Territory")) } " "
+                input id="territory" name="territory" placeholder="dep:59" value=[territory];
+                " "
+                label for="mode" { (visit.words("garder", "keep")) } " "
+                select id="mode" name="territory-mode" {
+                    option value="" { (visit.words("ce qui le concerne", "what concerns it")) }
+                    option value="within" { (visit.words("ce qui y est contenu", "what is inside it")) }
+                    option value="clip" { (visit.words("ce qui est découpé à sa limite", "what is cut at its border")) }
+                }
+            } }
+            p {
+                label for="crs" { (visit.words("Système de coordonnées", "Coordinate reference system")) } " "
+                select id="crs" name="crs" {
+                    option value="" { (visit.words("le système légal du territoire", "the legal one of the territory")) }
+                    @for (code, words) in Order::systems() {
+                        option value=(format!("EPSG:{code}")) { (words) " (" (code) ")" }
+                    }
                 }
             }
             button type="submit" { (visit.words("Exporter", "Export")) }

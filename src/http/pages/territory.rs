@@ -1,6 +1,6 @@
 //! Territories: the search and the page of one.
 
-use super::{address, fact, territory_form, trail};
+use super::{address, fact, stats::shown, territory_form, trail};
 use crate::{
     http::{
         assets,
@@ -8,8 +8,8 @@ use crate::{
         territories::{Search, page_url, scope_url},
         visit::Visit,
     },
-    model::{Lang, Level, TerritoryCode},
-    stats::Shape,
+    model::{Level, TerritoryCode},
+    stats::{Figure, Shape},
     territory::{Resolved, Territory},
 };
 use maud::{Markup, html};
@@ -149,10 +149,7 @@ fn map_of(visit: &Visit, code: &TerritoryCode, title: &str, shape: &Shape) -> Ma
 
 /// What the shape measures.
 fn measures(visit: &Visit, code: &TerritoryCode, shape: &Shape) -> Markup {
-    let area = match visit.lang() {
-        Lang::Fr => format!("{:.2} km²", shape.area_km2).replace('.', ","),
-        Lang::En => format!("{:.2} km²", shape.area_km2),
-    };
+    let area = format!("{} km²", shown(visit, &Figure::Float(shape.area_km2)));
     let [lon, lat] = shape.centroid;
     html! {
         (fact(visit.words("Superficie", "Area"), &html! { (area) }))
