@@ -12,11 +12,7 @@ use crate::support::{Server, gunzip, has, postgres};
 use data::{Layer, Site};
 use postgis::{Attached, Truth};
 use serde_json::Value;
-use socle::{
-    formats::mvt,
-    model::{Level, TerritoryCode},
-    territory::Reference,
-};
+use socle::{formats::mvt, model::TerritoryCode, territory::Reference};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Triples per store: 200 in all.
@@ -101,9 +97,7 @@ fn draw(random: &mut Random, site: &Site, truth: &Truth) -> Triple {
     let communal = territories.iter().all(|t| t.level.is_communal());
     let mode = match random.below(3) {
         0 if communal => "within",
-        // Not at the border of the whole of France, which is known to be off by more than the
-        // millimetre that is judged here (docs/levels.md).
-        1 if territories.iter().all(|t| t.level != Level::Fr) => "clip",
+        1 => "clip",
         _ => "concerns",
     };
     Triple { layer, territories, mode }

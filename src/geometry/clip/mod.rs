@@ -21,7 +21,7 @@ mod tests;
 
 use super::{
     area, dissolve, faces,
-    overlap::{PreparedPolygon, bounds},
+    overlap::{PreparedPolygon, bounds, within_window},
     predicates::Place,
     validity::{self, Problem},
 };
@@ -138,7 +138,7 @@ impl Clipper {
             Geometry::MultiPolygon(m) => m.clone(),
             _ => return Cut::Outside,
         };
-        let left = shape.intersection(self.border.shape());
+        let left = shape.intersection(&self.around(&shape));
         if left.0.is_empty() {
             return Cut::Outside;
         }
@@ -288,9 +288,17 @@ impl Clipper {
     }
 
     /// The way out where borders run so closely that rounding muddles them: an overlay on a grid
-    /// of its own, which moves vertices by some tenths of a millimetre.
+    /// of its own, which moves vertices by far less than a millimetre, since it is laid over the
+    /// surroundings of the shape alone.
     fn overlay(&self, shape: &MultiPolygon<f64>) -> Result<MultiPolygon<f64>, Problem> {
-        dissolve::settle(shape.intersection(self.border.shape()))
+        dissolve::settle(shape.intersection(&self.around(shape)))
+    }
+
+    /// The border as far as it has to do with a shape.
+    fn around(&self, shape: &MultiPolygon<f64>) -> MultiPolygon<f64> {
+        let [w, s, e, n] = bounds(shape.0.iter().flat_map(|p| &p.exterior().0));
+        let margin = (e - w).max(n - s) * 0.01 + self.tolerance;
+        within_window(self.shape(), &[w - margin, s - margin, e + margin, n + margin])
     }
 
     fn collection(&self, collection: &GeometryCollection<f64>) -> Result<Cut, Problem> {

@@ -222,3 +222,30 @@ proptest! {
         prop_assert!((whole.shape.unsigned_area() / star.unsigned_area() - 1.0).abs() < 1e-8);
     }
 }
+
+/// An overlay's grid is as fine as what it is given is small: given the whole of a border that
+/// reaches around half the world, it moved vertices by centimetres.
+#[test]
+fn the_way_out_is_as_fine_under_a_border_that_reaches_far() {
+    // The square in question lies along a crack of the border, far from its other part.
+    let holed = Polygon::new(
+        square(2.0, 50.0, 1.0).into_inner().0,
+        vec![LineString::from(vec![(2.3, 50.3), (2.4, 50.300_000_01), (2.5, 50.3), (2.3, 50.3)])],
+    );
+    let border = MultiPolygon(vec![holed, square(-61.0, 16.0, 0.3), square(55.2, -21.3, 0.5)]);
+    let border = Clipper::new(border, Space::Degrees);
+    let shape = polygon(&[
+        (2.300_000_123_4, 50.2),
+        (2.500_000_567_8, 50.2),
+        (2.500_000_567_8, 50.400_000_432_1),
+        (2.300_000_123_4, 50.4),
+        (2.300_000_123_4, 50.2),
+    ]);
+    let left = border.overlay(&MultiPolygon(vec![shape.clone()])).unwrap();
+    for corner in &shape.exterior().0 {
+        let near = |c: &Coord<f64>| (c.x - corner.x).hypot(c.y - corner.y) < 1e-9;
+        assert!(left.0.iter().any(|p| p.exterior().0.iter().any(near)), "{corner:?}: {left:?}");
+    }
+    let lost = shape.unsigned_area() - left.unsigned_area();
+    assert!((lost - 1e-9).abs() < 1e-10, "{lost:e}");
+}

@@ -13,7 +13,7 @@ pub use prepared::PreparedPolygon;
 
 use super::area;
 use geo_types::{Coord, Geometry, LineString, MultiPolygon, Polygon};
-pub(super) use prepared::{Bounds, bounds};
+pub(super) use prepared::{Bounds, bounds, within_window};
 use rstar::{
     AABB, RTree,
     primitives::{GeomWithData, Rectangle},

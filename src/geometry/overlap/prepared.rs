@@ -180,9 +180,9 @@ impl PreparedPolygon {
         let margin = (w.max(h) * 0.01).max(1e-6);
         let window =
             [common[0] - margin, common[1] - margin, common[2] + margin, common[3] + margin];
-        let mine: Vec<Polygon<f64>> = self.shape.0.iter().filter_map(|p| cut(p, &window)).collect();
+        let mine = within_window(&self.shape, &window);
         let Some(other) = cut(other, &window) else { return 0.0 };
-        let shared = MultiPolygon(mine).boolean_op(&other, OpType::Intersection);
+        let shared = mine.boolean_op(&other, OpType::Intersection);
         shared.0.iter().map(area::polygon_m2).sum()
     }
 
@@ -203,6 +203,17 @@ impl PreparedPolygon {
     fn has_ring_within(&self, b: &Bounds) -> bool {
         self.shape.0.iter().flat_map(rings).any(|r| within(&bounds(&r.0), b))
     }
+}
+
+/// What of a shape lies in a window or near it, to be overlaid with what lies well inside it.
+/// An overlay works on a grid laid over all it is given: over the whole of France and its overseas
+/// parts its cells are a centimetre wide, over a canton's surroundings a thousandth of that.
+pub(in crate::geometry) fn within_window(
+    shape: &MultiPolygon<f64>,
+    window: &Bounds,
+) -> MultiPolygon<f64> {
+    let near = |p: &&Polygon<f64>| meet(&bounds(&p.exterior().0), window);
+    MultiPolygon(shape.0.iter().filter(near).filter_map(|p| cut(p, window)).collect())
 }
 
 /// Cuts rings to a window (Sutherland–Hodgman). Parts outside leave seams on the window's border,
