@@ -59,6 +59,8 @@ pub const KNOWN: [&str; 24] = [
     stats::DECIMAL,
     stats::SEPARATOR,
 ];
+/// Those of tables: elsewhere a property of such a name may be filtered by.
+const OF_TABLES: [&str; 4] = [exports::GEOMETRY, stats::BOM, stats::DECIMAL, stats::SEPARATOR];
 const RESULT_TYPE: &str = "resultType";
 /// Rows of a table in a page, when no limit is asked for.
 const TABLE_LIMIT: u64 = 50;
@@ -202,7 +204,11 @@ fn read(visit: &Visit, layer: &Layer, form: Asked, cursor: Option<&Cursor>) -> R
     let at = layer.at()?;
     let schema = &at.version.schema;
     let fields: Vec<&str> = schema.fields.iter().map(|f| f.name.as_str()).collect();
-    visit.params.check(&KNOWN, &fields)?;
+    let known: Vec<&str> = KNOWN
+        .into_iter()
+        .filter(|name| form.is_table() || !OF_TABLES.contains(name) || !fields.contains(name))
+        .collect();
+    visit.params.check(&known, &fields)?;
     let extent = at.version.bbox.as_ref();
     let system = system(visit, form.is_page(), extent)?;
     let hits = match visit.params.get(RESULT_TYPE) {
@@ -219,7 +225,7 @@ fn read(visit: &Visit, layer: &Layer, form: Asked, cursor: Option<&Cursor>) -> R
     let default = if form.is_page() { TABLE_LIMIT } else { DEFAULT_LIMIT };
     let limit = visit.params.get(name::LIMIT).map_or(Ok(default), parse_limit)?;
     let asked = visit.asked_territory()?;
-    let filter = selected(visit, layer, &Wanted { known: &KNOWN, asked: asked.as_ref() })?;
+    let filter = selected(visit, layer, &Wanted { known: &known, asked: asked.as_ref() })?;
     let start = start(visit, cursor)?;
     let outline = visit.outline(asked.as_ref())?;
     let mut view = view(visit, schema)?;
@@ -231,8 +237,14 @@ fn read(visit: &Visit, layer: &Layer, form: Asked, cursor: Option<&Cursor>) -> R
             "\"cursor\" follows another \"sortby\": keep that of the first page."
         )));
     }
-    let query =
-        PageQuery { filter, start, limit, system: system.clone(), view, form: form.form(visit)? };
+    let query = PageQuery {
+        filter,
+        start,
+        limit,
+        system: system.clone(),
+        view,
+        form: form.form(visit, known.len() == KNOWN.len())?,
+    };
     Ok(Request { query, system, asked, outline, hits })
 }
 

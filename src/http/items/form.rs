@@ -2,7 +2,7 @@
 
 use crate::{
     error::Result,
-    exports::Kind,
+    exports::{Kind, Options},
     http::{
         exports,
         links::{Link, media},
@@ -79,13 +79,18 @@ impl Asked {
         self == Self::Document(Format::Html)
     }
 
-    /// How the service writes it.
+    /// Whether it is a table, which has parameters of its own.
+    pub fn is_table(self) -> bool {
+        matches!(self, Self::File(kind) if kind.id == "csv")
+    }
+
+    /// How the service writes it; `optional`: the parameters of tables are no properties' here.
     ///
     /// # Errors
     /// [`crate::error::Error::Invalid`] about what was asked of the format.
-    pub fn form(self, visit: &Visit) -> Result<Form> {
+    pub fn form(self, visit: &Visit, optional: bool) -> Result<Form> {
         // Wrong ones are wrong in every format.
-        let options = exports::options(visit)?;
+        let options = if optional { exports::options(visit)? } else { Options::default() };
         Ok(match self {
             Self::Document(_) => Form::Features,
             Self::File(kind) => Form::File(kind, options),
