@@ -13,6 +13,7 @@ over_both!(
     a_new_cog_flips_with_what_is_attached_under_it,
     a_broken_delivery_changes_nothing,
     a_damaged_table_is_told_mended_and_left,
+    a_program_with_another_table_reads_what_was_attached_under_the_one_before,
 );
 
 /// INSEE's list of communes as the compiled table has them, of the year after; lines changed or
@@ -114,6 +115,20 @@ pub fn a_new_cog_flips_with_what_is_attached_under_it() {
     run(&elsewhere, &["restore", backup.to_str().unwrap()]);
     assert!(run(&elsewhere, &["cog", "list"]).contains("* cog-2027-"));
     assert_eq!(matched(&elsewhere.serve(), arras), 3);
+    // Beside layers that stay, attached under another table, it does not.
+    let beside = Site::new();
+    fs::copy(site.path("zones.csv"), beside.path("zones.csv")).unwrap();
+    fs::copy(site.path("layers/zones.toml"), beside.path("layers/others.toml")).unwrap();
+    let text = fs::read_to_string(beside.path("layers/others.toml")).unwrap();
+    fs::write(beside.path("layers/others.toml"), text.replace("\"zones\"", "\"others\"")).unwrap();
+    beside.harvest();
+    let refused = beside.run(&["restore", backup.to_str().unwrap(), "--force"]);
+    assert!(
+        refused.status.code() == Some(1) && said(&refused).contains("(others) selon cog-"),
+        "{}",
+        said(&refused)
+    );
+    assert!(!run(&beside, &["cog", "list"]).contains("cog-2027-"));
 
     run(&site, &["cog", "undo"]);
     let back = |server: &Server| server.json("/territories")["vintage"] != 2027;
@@ -142,6 +157,114 @@ pub fn a_broken_delivery_changes_nothing() {
     assert_eq!(site.run(&["cog", "load", "missing.csv"]).status.code(), Some(2));
 }
 
+/// Runs SQL over the site's store.
+fn sql(site: &Site, sql: &str) -> String {
+    let url = fs::read_to_string(site.path("database")).unwrap();
+    let database = url.rsplit('/').next().unwrap().trim();
+    postgres::shared().unwrap().sql(database, sql)
+}
+
+/// What the store says of the reference.
+fn state(site: &Site) -> serde_json::Value {
+    let text = match store_kind() {
+        StoreKind::Embedded => fs::read_to_string(site.path("store/reference/state.json")).unwrap(),
+        StoreKind::Postgis => sql(site, "SELECT state FROM socle_store.reference"),
+    };
+    serde_json::from_str(&text).unwrap()
+}
+
+/// Leaves the store as a program leaves it that has the table in force compiled in, and knows no
+/// other.
+fn as_of_another_program(site: &Site) {
+    let mut state = state(site);
+    let current = state["current"].as_str().unwrap().to_owned();
+    state["before"] = serde_json::json!([]);
+    let tables = state["tables"].as_array_mut().unwrap();
+    tables.retain(|table| table["id"] == *current);
+    tables[0]["compiled"] = true.into();
+    match store_kind() {
+        StoreKind::Embedded => {
+            let folder = site.path("store/reference");
+            fs::write(folder.join("state.json"), state.to_string()).unwrap();
+            fs::remove_file(folder.join(format!("{}.cog", Reference::builtin().id()))).unwrap();
+        }
+        StoreKind::Postgis => {
+            let text = state.to_string().replace('\'', "''");
+            sql(site, &format!("UPDATE socle_store.reference SET state = '{text}'"));
+            sql(site, &format!("DELETE FROM socle_store.reference_tables WHERE id <> '{current}'"));
+        }
+    }
+}
+
+pub fn a_program_with_another_table_reads_what_was_attached_under_the_one_before() {
+    let site = site();
+    // The first attachment has kept the program's own table, whole.
+    let (own, kept) = (Reference::builtin(), state(&site));
+    assert_eq!((kept["current"].as_str(), kept["serial"].as_u64()), (Some(own.id()), Some(1)));
+    assert_eq!(
+        (&kept["tables"][0]["id"], &kept["tables"][0]["compiled"]),
+        (&own.id().into(), &true.into())
+    );
+    assert!(run(&site, &["check"]).contains(&format!("✓ {}", own.id())));
+    // It is the program's own in lists, and nothing that was loaded.
+    assert_eq!(run(&site, &["cog", "list"]).lines().count(), 1);
+    assert_eq!(site.run(&["cog", "apply", "builtin"]).status.code(), Some(1));
+
+    // Marseille comes after Arras in the order of ranks: a table without 62042 gives it another.
+    fs::write(site.path("zones.csv"), "id;insee\na;62041\nb;62042\nc;59350\nd;13055\n").unwrap();
+    site.harvest();
+    let mut text = v_commune(|code, line| (code != "62042").then_some(line));
+    text.push_str("COMD,62042,,,,\"Ancienne\",62041\n");
+    let file = site.path("v_commune_2027.csv");
+    fs::write(&file, text).unwrap();
+    run(&site, &["cog", "load", file.to_str().unwrap()]);
+    run(&site, &["cog", "apply"]);
+    as_of_another_program(&site);
+    let before = state(&site);
+
+    let items = |code: &str| format!("/t/com-{code}/collections/zones/items");
+    let counts =
+        |server: &Server| ["62041", "59350", "13055"].map(|code| matched(server, &items(code)));
+    let server = site.serve();
+    assert_eq!(counts(&server), [2, 1, 1]);
+    assert_eq!(server.json("/territories")["vintage"], 2027);
+    let listed = run(&site, &["cog", "list"]);
+    assert!(listed.contains("celle d'un programme précédent"), "{listed}");
+    assert_eq!(
+        listed.lines().filter(|line| line.starts_with("* cog-2027-")).count(),
+        1,
+        "{listed}"
+    );
+    assert_eq!(state(&site), before, "serving and listing change nothing");
+    // What is loaded from now on is attached under it as well.
+    fs::write(site.path("zones.csv"), "id;insee\na;62041\nb;62042\nc;59350\nd;13055\ne;13055\n")
+        .unwrap();
+    site.harvest();
+    assert!(
+        server.until(Duration::from_secs(3), |s| counts(s) == [2, 1, 2]),
+        "{:?}",
+        counts(&server)
+    );
+    // No table was loaded from files: the new program's is taken by name.
+    assert_eq!(site.run(&["cog", "apply"]).status.code(), Some(1));
+    assert!(
+        run(&site, &["cog", "preview", "builtin"]).contains("zones : 1 entités sur 5 changent")
+    );
+    run(&site, &["cog", "apply", "builtin"]);
+    assert!(
+        server.until(Duration::from_secs(3), |s| counts(s) == [1, 1, 2]),
+        "{:?}",
+        counts(&server)
+    );
+    run(&site, &["check"]);
+    run(&site, &["cog", "undo"]);
+    assert!(
+        server.until(Duration::from_secs(3), |s| counts(s) == [2, 1, 2]),
+        "{:?}",
+        counts(&server)
+    );
+}
+
 /// Spoils the bytes of every table that was loaded.
 fn spoil(site: &Site) {
     match store_kind() {
@@ -153,10 +276,7 @@ fn spoil(site: &Site) {
             }
         }
         StoreKind::Postgis => {
-            let url = fs::read_to_string(site.path("database")).unwrap();
-            let database = url.rsplit('/').next().unwrap().trim();
-            let sql = "UPDATE socle_store.reference_tables SET bytes = '\\x00'";
-            postgres::shared().unwrap().sql(database, sql);
+            sql(site, "UPDATE socle_store.reference_tables SET bytes = '\\x00'");
         }
     }
 }

@@ -121,15 +121,18 @@ async fn list(jobs: &Jobs) -> Result<()> {
     let builtin = Reference::builtin();
     let mark = |here: bool| if here { "*" } else { " " };
     let (id, source) = (builtin.id(), builtin.source());
-    let ours = mark(state.current.is_none());
+    let ours = mark(state.current.as_deref().is_none_or(|current| current == builtin.id()));
     say(&text!(
         "{ours} {id}  {source}  (celle du programme)",
         "{ours} {id}  {source}  (the program's own)"
     ));
-    for table in &state.tables {
+    for table in state.tables.iter().filter(|table| table.id != builtin.id()) {
         let here = mark(state.current.as_ref() == Some(&table.id));
         let (id, source, loaded) = (&table.id, &table.source, table.loaded_at);
-        let (mut fr, mut en) = (format!("chargée le {loaded}"), format!("loaded {loaded}"));
+        let (mut fr, mut en) = match table.compiled {
+            true => ("celle d'un programme précédent".into(), "an earlier program's own".into()),
+            false => (format!("chargée le {loaded}"), format!("loaded {loaded}")),
+        };
         if let Some(applied) = table.applied_at {
             fr.push_str(&format!(", appliquée le {applied}"));
             en.push_str(&format!(", applied {applied}"));

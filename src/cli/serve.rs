@@ -8,6 +8,7 @@ use crate::{
     http,
     jobs::Scheduler,
     model::{LayerDef, Progress, Silent},
+    territory::Reference,
     text,
 };
 use std::{
@@ -43,11 +44,27 @@ pub(super) async fn run(mut settings: Settings, args: Args) -> Result<ExitCode> 
     let app = Arc::new(App::new(settings, store).await?);
     let words = text!("Socle écoute sur http://{address}/", "Socle listens on http://{address}/");
     out::line(words.get(out::lang()));
+    tell_of_reference(&app);
     follow_tables(&app);
     harvest_on_schedule(&app, args.now);
     reload_on_hangup(&app);
     http::serve(app, listener, told_to_stop()).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says that this program brings another table of the COG than the one before it, which stays in
+/// force until it is told otherwise.
+fn tell_of_reference(app: &App) {
+    let (world, own) = (app.world(), Reference::builtin());
+    let state = &world.snapshot.reference;
+    let table = state.current.as_deref().and_then(|id| state.table(id));
+    if let Some(table) = table.filter(|table| table.compiled && table.id != own.id()) {
+        tracing::info!(
+            in_force = table.id,
+            brought = own.id(),
+            "an earlier program's table of the COG is in force; \"socle cog preview builtin\" shows what this program's would change, \"socle cog apply builtin\" puts it in force"
+        );
+    }
 }
 
 /// Keeps the attachments of published tables up with their edits, as long as the server runs.

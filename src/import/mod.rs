@@ -20,7 +20,7 @@ pub use crate::territory::{CogFile, Differences, Reference, update};
 pub use borders::{Border, Borders, Communes, Loaded};
 pub use changes::State;
 pub use compare::{compare, judge};
-pub use references::{in_force, table};
+pub use references::{checksum, in_force, kept, name_own, table};
 pub use workdir::Workdir;
 
 use crate::{
@@ -102,16 +102,26 @@ impl Importer {
         self.reference.store(reference);
     }
 
-    /// Attaches under the reference that a store has in force from now on, and gives it. Whoever
-    /// writes a layer calls this behind its claim: a reference comes into force behind the claims
-    /// of all layers, so that it stays until the claim is given back.
+    /// Attaches under the reference that a store has in force from now on, and gives it.
     ///
     /// # Errors
     /// What the store fails with; [`Error::Refused`] when the table is damaged.
+    pub async fn see(&self, store: &dyn Store) -> Result<Arc<Reference>> {
+        self.see_in(store, &store.reference().await?).await
+    }
+
+    /// The same for whoever writes a layer, behind its claim: a reference comes into force behind
+    /// the claims of all layers, so that it stays until the claim is given back. The store keeps the
+    /// table from here on, whatever table the next program brings.
+    ///
+    /// # Errors
+    /// As [`Importer::see`].
     pub async fn follow(&self, store: &dyn Store) -> Result<Arc<Reference>> {
-        let state = store.reference().await?;
-        let reference =
-            references::in_force(store, &state, &self.reference(), &self.levels).await?;
+        self.see_in(store, &references::pinned(store).await?).await
+    }
+
+    async fn see_in(&self, store: &dyn Store, state: &ReferenceState) -> Result<Arc<Reference>> {
+        let reference = references::in_force(store, state, &self.reference(), &self.levels).await?;
         self.reference.store(reference.clone());
         Ok(reference)
     }

@@ -27,7 +27,7 @@ impl Jobs {
         layers: &[&LayerDef],
         progress: &Arc<dyn Progress>,
     ) -> Result<()> {
-        let reference = self.importer.follow(&*self.store).await?;
+        let reference = self.importer.see(&*self.store).await?;
         let borders = Arc::new(self.borders().await?);
         let mut current = self.store.current().await?;
         // One layer's trouble keeps no other from being attached.

@@ -8,13 +8,14 @@
 use super::{Jobs, Run, blocking};
 use crate::{
     error::{Error, Result},
-    import::{Borders, CogFile, Differences, Importer, Reference, update},
+    import::{
+        Borders, CogFile, Differences, Importer, Reference, checksum, kept, name_own, update,
+    },
     model::{Flip, LayerDef, LayerId, Progress, ReferenceState, ReferenceTable, Text},
     store::{At, Claim, Reach},
     text,
 };
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// Tables kept besides the one in force and those that undoing leads to.
@@ -57,7 +58,7 @@ impl Jobs {
         files: Vec<CogFile>,
         vintage: Option<u16>,
     ) -> Result<Loaded> {
-        let mut state = self.store.reference().await?;
+        let mut state = self.mended().await?;
         let (base, fallback) = self.base(&state).await?;
         let made = blocking(move || {
             let made = update(&base, &files, vintage)?;
@@ -76,9 +77,10 @@ impl Jobs {
             vintage: reference.vintage(),
             source: reference.source().to_owned(),
             communes: reference.commune_count(),
-            sha256: Sha256::digest(&made.bytes).iter().map(|b| format!("{b:02x}")).collect(),
+            sha256: checksum(&made.bytes),
             loaded_at: Timestamp::now(),
             applied_at: None,
+            compiled: false,
         };
         match kept.and_then(|at| state.tables.get_mut(at)) {
             // What became of its bytes is mended; the rest is as it was.
@@ -98,6 +100,19 @@ impl Jobs {
         let bytes = Some((table.id.clone(), made.bytes));
         self.store.set_reference(state, bytes).await?;
         Ok(Loaded { table, notes: made.notes, already: false })
+    }
+
+    /// The state, with the program's own table written again where it is kept and damaged.
+    async fn mended(&self) -> Result<ReferenceState> {
+        let mut state = self.store.reference().await?;
+        let own = Reference::builtin();
+        let there = state.table(own.id()).is_some();
+        if there && kept(&*self.store, &state, own.id()).await.is_err() {
+            let bytes = name_own(&mut state);
+            state.serial += 1;
+            self.store.set_reference(state.clone(), bytes).await?;
+        }
+        Ok(state)
     }
 
     /// The table that files are laid over: the one in force; when that is damaged the newest that
@@ -135,7 +150,7 @@ impl Jobs {
         progress: &Arc<dyn Progress>,
     ) -> Result<Preview> {
         let state = self.store.reference().await?;
-        let from = self.importer.follow(&*self.store).await?;
+        let from = self.importer.see(&*self.store).await?;
         let to = self.chosen(&state, id).await?;
         let differences = from.compare(&to);
         let mut layers = BTreeMap::new();
@@ -164,19 +179,17 @@ impl Jobs {
         id: Option<&str>,
         progress: &Arc<dyn Progress>,
     ) -> Result<(Arc<Reference>, Vec<Run>)> {
-        let state = self.store.reference().await?;
+        let mut state = self.store.reference().await?;
         let to = self.chosen(&state, id).await?;
-        let next = Some(to.id().to_owned());
-        if state.current == next {
+        if state.current.as_deref().unwrap_or(Reference::builtin().id()) == to.id() {
             let id = to.id();
             return Err(Error::Conflict(text!(
                 "{id} est déjà en vigueur.",
                 "{id} is in force already."
             )));
         }
-        let mut state = state;
         state.before.push(state.current.take());
-        self.flip(state, next, to, progress).await
+        self.flip(state, to, progress).await
     }
 
     /// Puts what was in force before in force again.
@@ -195,13 +208,12 @@ impl Jobs {
             )));
         };
         let to = self.importer.table(&*self.store, &state, back.as_deref()).await?;
-        self.flip(state, back, to, progress).await
+        self.flip(state, to, progress).await
     }
 
     async fn flip(
         &self,
         mut state: ReferenceState,
-        next: Option<String>,
         to: Arc<Reference>,
         progress: &Arc<dyn Progress>,
     ) -> Result<(Arc<Reference>, Vec<Run>)> {
@@ -240,15 +252,17 @@ impl Jobs {
             self.store.load_reach(claim, &at.version.id, reach).await?;
             state.flips.push(flip);
         }
+        state.current = Some(to.id().to_owned());
+        let own = name_own(&mut state);
         let now = Timestamp::now();
-        for table in state.tables.iter_mut().filter(|table| Some(&table.id) == next.as_ref()) {
+        for table in state.tables.iter_mut().filter(|table| table.id == to.id()) {
             table.applied_at = Some(now);
         }
-        state.current = next;
         tidy(&mut state);
         state.serial += 1;
         let flips = state.flips.clone();
-        self.store.set_reference(state, None).await?;
+        let own = own.filter(|(id, _)| state.table(id).is_some());
+        self.store.set_reference(state, own).await?;
         self.importer.take(to.clone());
         for ((claim, def, _), flip) in attached.into_iter().zip(flips) {
             self.store.publish(claim, &flip.version, &flip.to).await?;
@@ -278,7 +292,8 @@ impl Jobs {
             Some(id) if id == builtin.id() || id == "builtin" => None,
             Some(id) => Some(state.table(id).ok_or_else(|| unknown(state, id))?.id.as_str()),
             None => {
-                let newest = state.tables.last().ok_or_else(|| unknown(state, "?"))?;
+                let mut loaded = state.tables.iter().filter(|table| !table.compiled);
+                let newest = loaded.next_back().ok_or_else(|| unknown(state, "?"))?;
                 Some(newest.id.as_str())
             }
         };

@@ -5,12 +5,13 @@ use super::{LayerId, VersionId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// What a store keeps of the reference. The default is the table compiled into the program.
+/// What a store keeps of the reference. The default is the table compiled into the program, which
+/// is kept here like any other before anything is attached under it: the next program brings another.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ReferenceState {
     /// Raised by each change: who writes names the one it read.
     pub serial: u64,
-    /// The table in force; `None`: the one compiled in.
+    /// The table in force; `None`: nothing was attached yet, and the one compiled in counts.
     pub current: Option<String>,
     /// What was in force before it, newest last: where undoing leads.
     pub before: Vec<Option<String>>,
@@ -38,6 +39,9 @@ pub struct ReferenceTable {
     pub loaded_at: Timestamp,
     /// When it last came into force.
     pub applied_at: Option<Timestamp>,
+    /// Whether a program brought it, this one or one before, rather than files.
+    #[serde(default)]
+    pub compiled: bool,
 }
 
 /// A layer's reach index that comes into force with a table.

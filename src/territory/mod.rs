@@ -191,6 +191,11 @@ impl Reference {
         BUILT.get_or_init(decode).clone()
     }
 
+    /// The bytes of that table, as [`Reference::from_bytes`] takes them.
+    pub fn builtin_bytes() -> &'static [u8] {
+        BUILTIN
+    }
+
     /// The table in a file made by the generator.
     ///
     /// # Errors

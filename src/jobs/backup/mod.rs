@@ -13,9 +13,10 @@ pub use check::check;
 use crate::{
     config::{StoreKind, StoreSettings},
     error::{Error, Result},
+    import::Reference,
     model::{LayerId, Progress},
     store::{
-        Store,
+        At, Store,
         copy::{self, Copied},
         embedded::EmbeddedStore,
     },
@@ -131,10 +132,11 @@ pub async fn restore(
 }
 
 /// Copies every layer of a store to another, each appearing in one step; `seen` is told of each.
+/// The table of the COG in force comes along: an empty store has it before the first layer.
 ///
 /// # Errors
 /// [`Error::Refused`], before anything is written, when a layer is published there in another
-/// state and `force` is not given; what [`copy::layer`] refuses.
+/// state and `force` is not given, or when layers that stay are attached under another table; what [`copy::layer`] refuses.
 pub async fn transfer(
     from: &Arc<dyn Store>,
     to: &Arc<dyn Store>,
@@ -155,10 +157,36 @@ pub async fn transfer(
             "Already published in another state: {list}. Nothing was touched; --force publishes what is restored there (versions in place stay, \"socle rollback\" goes back)."
         )));
     }
+    alike(from, to, there.values().filter(|at| !all.contains_key(&at.layer))).await?;
+    if there.is_empty() {
+        copy::reference(from, to).await?;
+    }
     for id in all.keys() {
         let copied = copy::layer(from, to, id, progress).await?;
         progress.finish();
         seen(id, &copied);
     }
     copy::reference(from, to).await
+}
+
+/// Refuses a reference for layers that are attached under another: they would be misread.
+async fn alike(
+    from: &Arc<dyn Store>,
+    to: &Arc<dyn Store>,
+    staying: impl Iterator<Item = &At>,
+) -> Result<()> {
+    let staying: Vec<&str> =
+        staying.filter(|at| !at.reach.is_empty()).map(|at| at.layer.as_str()).collect();
+    let own = Reference::builtin();
+    let (theirs, ours) = (from.reference().await?, to.reference().await?);
+    let theirs = theirs.current.as_deref().unwrap_or(own.id());
+    let ours = ours.current.as_deref().unwrap_or(own.id());
+    if staying.is_empty() || theirs == ours {
+        return Ok(());
+    }
+    let list = staying.join(", ");
+    Err(Error::Refused(text!(
+        "Ce qui est restauré est rattaché selon {theirs}, et ce qui resterait à côté ({list}) selon {ours} : mettez la même table en vigueur des deux côtés (« socle cog apply »), ou restaurez dans un magasin vide. Rien n'a été touché.",
+        "What is restored is attached under {theirs}, and what would stay beside it ({list}) under {ours}: put the same table in force on both sides (\"socle cog apply\"), or restore into an empty store. Nothing was touched."
+    )))
 }

@@ -108,6 +108,7 @@ mod tests {
             sha256: String::new(),
             loaded_at: jiff::Timestamp::UNIX_EPOCH,
             applied_at: None,
+            compiled: false,
         };
         ReferenceState { serial, tables: vec![table], ..ReferenceState::default() }
     }
