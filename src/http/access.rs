@@ -9,7 +9,9 @@ use super::{
     negotiate::{self, Format},
     params,
     problem::{self, Asked, Failure},
-    reply, router, tiles,
+    reply, router,
+    scope::{self, Scope},
+    tiles,
     visit::{Entry, Visit},
 };
 use crate::{error::Error, model::push_hex, text};
@@ -23,6 +25,7 @@ use axum::{
 };
 use futures_util::FutureExt;
 use std::{
+    borrow::Cow,
     net::{IpAddr, SocketAddr},
     panic::AssertUnwindSafe,
     sync::{
@@ -223,17 +226,15 @@ fn enter(
     if kept.method == Method::OPTIONS {
         return Err(Box::new(options(router::methods(rest))));
     }
+    let mut query = kept.uri.query().map(Cow::Borrowed);
     if let Some(scoped) = rest.strip_prefix("/t/") {
         let (segment, below) = scoped.find('/').map_or((scoped, "/"), |at| scoped.split_at(at));
-        // `+` is a plus sign in a path, not a space.
-        let segment = params::decode(&segment.replace('+', "%2B")).map_err(|e| fail(e.into()))?;
-        let world = site.app.world();
-        let scope = site.scopes.path(&world.reference, &segment);
-        entered.entry.world = Some(world);
-        let scope = scope.map_err(|e| fail(e.into()))?;
+        let scope = enter_scope(site, segment, &mut query, entered).map_err(|e| fail(e.into()))?;
         rest = below;
-        if scope.is_carried() && wants_page(kept) {
-            let query = kept.uri.query().map(|q| format!("?{q}")).unwrap_or_default();
+        if (scope.is_carried() || scope.vintage.is_some() && query.as_deref() != kept.uri.query())
+            && wants_page(kept)
+        {
+            let query = query.map(|q| format!("?{q}")).unwrap_or_default();
             let base = site.base(entered.entry.told.as_deref(), text_of(kept.host.as_ref()));
             let to = format!("{base}t/{}{rest}{query}", scope.canonical());
             return Err(Box::new(reply::redirect(&to, "public, max-age=300")));
@@ -242,7 +243,7 @@ fn enter(
     }
     if rest.len() != path.len() {
         let rest = rest.to_owned();
-        let rewritten = match kept.uri.query() {
+        let rewritten = match query {
             Some(query) => format!("{rest}?{query}"),
             None => rest.clone(),
         };
@@ -254,6 +255,44 @@ fn enter(
         request.extensions_mut().insert(entered.entry.clone());
     }
     Ok(request)
+}
+
+/// Understands a scope's segment. Territories that are no more are taken as they were in the year of
+/// `vintage`, which is then taken off the query: links within the scope say it by the scope itself.
+fn enter_scope(
+    site: &Site,
+    segment: &str,
+    query: &mut Option<Cow<'_, str>>,
+    entered: &mut Entered,
+) -> Result<Arc<Scope>, Error> {
+    // `+` is a plus sign in a path, not a space.
+    let segment = params::decode(&segment.replace('+', "%2B"))?;
+    let world = site.app.world();
+    let reference = world.reference.clone();
+    entered.entry.world = Some(world);
+    let scope = site.scopes.path(&reference, &segment);
+    if let (Err(Error::Gone { .. }), Some(year)) = (&scope, year_alone(query.as_deref()))
+        && let Some(then) = scope::as_of(&segment, year)
+    {
+        let rest = query.take().map(|q| without(&q, params::name::VINTAGE));
+        *query = rest.filter(|q| !q.is_empty()).map(Cow::Owned);
+        return site.scopes.path(&reference, &then);
+    }
+    scope
+}
+
+/// The year of a `vintage` that is said of the scope: beside a `territory` it is said of that.
+fn year_alone(query: Option<&str>) -> Option<u16> {
+    use params::name::{TERRITOIRE, TERRITORY, VINTAGE};
+    let params = params::Params::parse(query).ok()?;
+    let other = [TERRITORY, TERRITOIRE].iter().any(|name| params.get(name).is_some());
+    if other { None } else { params.number(VINTAGE).ok()??.try_into().ok() }
+}
+
+/// A raw query without one parameter.
+fn without(query: &str, name: &str) -> String {
+    let kept = query.split('&').filter(|pair| pair.split('=').next() != Some(name));
+    kept.collect::<Vec<_>>().join("&")
 }
 
 /// A host and port and nothing else: it is repeated in links.

@@ -149,6 +149,10 @@ pub async fn perimeter(visit: &Visit, code: &str) -> Answer {
     let mut links = visit.own_links(media::JSON);
     let history = visit.url(&format!("territories/{}/history", code.path()));
     links.push(Link::new("related", media::JSON, history));
+    let service = format!("{}t/{}@{last}/", visit.base(), code.path());
+    links.push(Link::new("service", media::JSON, service).titled(
+        visit.say(&text!("Le service pour ce territoire", "The service for this territory")),
+    ));
     value["links"] = json!(links);
     visit.present(&tag, media::JSON, &gone.name, &value).await
 }

@@ -146,7 +146,10 @@ impl Site {
     /// Words for a scope, for titles.
     fn scope_title(&self, scope: &scope::Scope) -> Text {
         let names: Vec<String> = scope.resolved.iter().map(|r| self.name(&r.code)).collect();
-        let names = names.join(" + ");
+        let mut names = names.join(" + ");
+        if let Some(year) = scope.vintage {
+            names.push_str(&format!(" {year}"));
+        }
         match scope.mode {
             _ if scope.clip.is_some() => text!("{names}, découpé", "{names}, cut"),
             Mode::Concerns => text!("{names}, sélectionné", "{names}, selected"),
@@ -157,8 +160,10 @@ impl Site {
     /// A territory's name with its code: `Nord (dep:59)`.
     fn name(&self, code: &crate::model::TerritoryCode) -> String {
         let id = code.to_string();
-        match self.app.world().reference.get(code) {
-            Some(territory) => format!("{} ({id})", territory.name),
+        let reference = &self.app.world().reference;
+        let name = reference.get(code).map(|territory| territory.name);
+        match name.or_else(|| reference.dissolved(code).map(|gone| gone.name)) {
+            Some(name) => format!("{name} ({id})"),
             None => id,
         }
     }

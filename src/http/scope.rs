@@ -19,8 +19,10 @@ const KEPT: usize = 4096;
 /// Territories as a client asked for them, understood.
 #[derive(Debug)]
 pub struct Scope {
-    /// As written: what links within the scope repeat. Holds only `[0-9A-Za-z+,:-]`.
+    /// As written: what links within the scope repeat. Holds only `[0-9A-Za-z+,:@-]`.
     pub written: String,
+    /// The year whose territories these are, when that is not today.
+    pub vintage: Option<u16>,
     /// What was understood of each territory.
     pub resolved: Vec<Resolved>,
     /// How features are bound to them.
@@ -48,7 +50,8 @@ impl Scope {
             (Mode::Within, None) => "-within",
             (Mode::Concerns, None) => "",
         };
-        format!("{}{suffix}", units.join("+"))
+        let year = self.vintage.map(|year| format!("@{year}")).unwrap_or_default();
+        format!("{}{year}{suffix}", units.join("+"))
     }
 }
 
@@ -78,20 +81,18 @@ impl Scopes {
         held.1.clone()
     }
 
-    /// A path segment after `/t/`: `unit{+unit}[-within|-clip]`.
-    pub fn path(&self, reference: &Reference, segment: &str) -> Result<Arc<Scope>> {
+    /// A path segment after `/t/`: `unit{+unit}[@year][-within|-clip]`.
+    pub fn path(&self, reference: &Arc<Reference>, segment: &str) -> Result<Arc<Scope>> {
         let tables = self.by(reference);
         if let Some(kept) = read(&tables.kept, segment) {
             return Ok(kept);
         }
-        let (units, mode) = if let Some(units) = segment.strip_suffix("-within") {
-            (units, Asked::Within)
-        } else if let Some(units) = segment.strip_suffix("-clip") {
-            (units, Asked::Clip)
-        } else {
-            (segment, Asked::Concerns)
+        let Segment { units, vintage, mode } = Segment::read(segment)?;
+        let units = units.split('+');
+        let scope = match vintage {
+            None => understand(reference, segment, units, mode)?,
+            Some(vintage) => understand_as_of(reference, segment, units, mode, vintage)?,
         };
-        let scope = understand(reference, segment, units.split('+'), mode)?;
         Ok(keep(&tables.kept, segment.to_owned(), scope))
     }
 
@@ -150,6 +151,51 @@ fn keep<K: std::hash::Hash + Eq, V>(
     value
 }
 
+/// A scope's path segment, taken apart.
+struct Segment<'a> {
+    units: &'a str,
+    vintage: Option<u16>,
+    mode: Asked,
+}
+
+impl<'a> Segment<'a> {
+    fn read(segment: &'a str) -> Result<Self> {
+        let (rest, mode) = if let Some(rest) = segment.strip_suffix("-within") {
+            (rest, Asked::Within)
+        } else if let Some(rest) = segment.strip_suffix("-clip") {
+            (rest, Asked::Clip)
+        } else {
+            (segment, Asked::Concerns)
+        };
+        let Some((units, year)) = rest.split_once('@') else {
+            return Ok(Self { units: rest, vintage: None, mode });
+        };
+        match year.parse() {
+            Ok(vintage) if year.len() == 4 && year.bytes().all(|b| b.is_ascii_digit()) => {
+                Ok(Self { units, vintage: Some(vintage), mode })
+            }
+            _ => {
+                let shown: String = year.chars().take(40).collect();
+                Err(Error::Invalid(text!(
+                    "Millésime illisible : « @{shown} ». Attendu : une année après les territoires, par exemple /t/epci-200012060@2019/.",
+                    "Unreadable vintage: \"@{shown}\". Expected: a year after the territories, for example /t/epci-200012060@2019/."
+                )))
+            }
+        }
+    }
+}
+
+/// The segment of the same territories as they were in a year; `None` when it names one already.
+pub fn as_of(segment: &str, vintage: u16) -> Option<String> {
+    let Segment { units, vintage: None, mode } = Segment::read(segment).ok()? else { return None };
+    let suffix = match mode {
+        Asked::Concerns => "",
+        Asked::Within => "-within",
+        Asked::Clip => "-clip",
+    };
+    Some(format!("{units}@{vintage}{suffix}"))
+}
+
 /// Checks number and letters before anything is looked up or repeated.
 fn check<'a>(units: impl Iterator<Item = &'a str> + Clone) -> Result<()> {
     if units.clone().count() > MAX_TERRITORIES {
@@ -187,7 +233,8 @@ fn understand<'a>(
         _ => None,
     };
     let notice = notice(units, &resolved);
-    Ok(Scope { written: written.to_owned(), resolved, mode, clip, selection, notice })
+    let (written, vintage) = (written.to_owned(), None);
+    Ok(Scope { written, vintage, resolved, mode, clip, selection, notice })
 }
 
 /// Territories as they were in a year.
@@ -209,7 +256,7 @@ fn understand_as_of<'a>(
     let told: Vec<String> = past.iter().map(|unit| reference.told(unit)).collect();
     let resolved = past.into_iter().map(|unit| unit.code.into()).collect();
     let (written, notice) = (written.to_owned(), Some(told.join(", ")));
-    Ok(Scope { written, resolved, mode, clip, selection, notice })
+    Ok(Scope { written, vintage: Some(vintage), resolved, mode, clip, selection, notice })
 }
 
 fn notice<'a>(written: impl Iterator<Item = &'a str>, resolved: &[Resolved]) -> Option<String> {
@@ -258,10 +305,37 @@ mod tests {
         let many = vec!["dep-59"; 21].join("+");
         for bad in
             ["", "dep-59+", "+", "dep_59", "dép-59", "dep-59\"", "dep-<x>", &many, &"a".repeat(50)]
+                .into_iter()
+                .chain([
+                    "dep-59@",
+                    "dep-59@19",
+                    "dep-59@+999",
+                    "dep-59@2019@2020",
+                    "@2019",
+                    "dep-59@9999",
+                ])
         {
             let refused = scopes.path(&reference, bad);
             assert!(matches!(refused, Err(Error::Invalid(_))), "{bad}");
         }
+    }
+
+    #[test]
+    fn territories_of_a_year_are_a_scope_whose_links_say_the_year() {
+        let (scopes, reference) = (Scopes::default(), Reference::builtin());
+        let gone = scopes.path(&reference, "epci-200012060");
+        assert!(matches!(gone, Err(Error::Gone { .. })));
+        let path = scopes.path(&reference, "epci-200012060@2019-within").unwrap();
+        let asked = scopes.parameter(&reference, "epci:200012060", Asked::Within, Some(2019));
+        assert_eq!(path.selection, asked.unwrap().selection);
+        assert_eq!(path.canonical(), "epci-200012060@2019-within");
+        assert_eq!(path.notice.as_deref(), Some("epci:200012060@2019 -> 23 communes"));
+        assert!(!path.is_carried());
+        let cut = scopes.path(&reference, "epci-200012060@2019-clip").unwrap();
+        assert_eq!(cut.clip.as_ref().map(|p| p.key.as_str()), Some("epci:200012060@2019"));
+        assert!(matches!(scopes.path(&reference, "epci-200012060@2020"), Err(Error::Gone { .. })));
+        assert_eq!(as_of("qpv-QP059001-clip", 2023).as_deref(), Some("qpv-QP059001@2023-clip"));
+        assert_eq!(as_of("epci-200012060@2019", 2018), None);
     }
 
     #[test]

@@ -213,8 +213,8 @@ impl Visit {
         let Some(value) = en.or(fr) else {
             return match mode {
                 _ if vintage.is_some() => Err(Error::Invalid(text!(
-                    "« vintage » dit de quelle année sont les codes de « territory » : donnez les deux.",
-                    "\"vintage\" says of which year the codes in \"territory\" are: give both."
+                    "« vintage » dit de quelle année sont les codes de « territory » : donnez les deux, ou l'année dans l'adresse (/t/epci-200012060@2019/).",
+                    "\"vintage\" says of which year the codes in \"territory\" are: give both, or the year in the address (/t/epci-200012060@2019/)."
                 ))),
                 // Never uncut features in place of cut ones.
                 scope::Asked::Clip => Err(Error::Invalid(text!(

@@ -100,6 +100,9 @@ pub struct Clause {
     pub others: Vec<TerritoryCode>,
 }
 
+/// Digits of a year; the state of a level has more.
+const YEAR: usize = 4;
+
 /// A territory filter: a feature passes when any clause holds. No clause: nothing passes.
 /// `key` is its normal form, the same for two spellings of one filter, and part of cache keys,
 /// ETags and cursors.
@@ -112,13 +115,20 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// The key as people read it: without the states of configured levels (`bv:59350@1f09c3aa`).
+    /// The key as people read it: without the states of configured levels (`bv:59350@1f09c3aa`), with
+    /// the years of past territories (`com:93059@2018`).
     pub fn shown(&self) -> String {
         let mut shown = String::with_capacity(self.key.len());
         let mut parts = self.key.split('@');
         shown.push_str(parts.next().unwrap_or_default());
         for part in parts {
-            shown.push_str(part.trim_start_matches(|c: char| c.is_ascii_hexdigit()));
+            let rest = part.trim_start_matches(|c: char| c.is_ascii_hexdigit());
+            if part.len() - rest.len() == YEAR {
+                shown.push('@');
+                shown.push_str(part);
+            } else {
+                shown.push_str(rest);
+            }
         }
         shown
     }
@@ -136,5 +146,24 @@ impl Selection {
                 && clause.within.as_ref().is_none_or(holds)
                 && clause.others.iter().all(|other| others.contains(other))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_read_years_and_no_states() {
+        let shown = |key: &str| Selection { key: key.into(), any: Vec::new() }.shown();
+        assert_eq!(
+            shown("bv:59350@1f09c3aa+dep:59|within&reg:32"),
+            "bv:59350+dep:59|within&reg:32"
+        );
+        assert_eq!(
+            shown("com:93059@2018+epci:200012060@2019|within"),
+            "com:93059@2018+epci:200012060@2019|within"
+        );
+        assert_eq!(shown("bv:59350@1f09c3aa@2018&dep:59"), "bv:59350@2018&dep:59");
     }
 }

@@ -120,8 +120,12 @@ impl Reference {
                 "{count} territories asked for: 1 to {MOST_TERRITORIES}."
             )));
         }
-        let mut keys: Vec<String> =
-            units.iter().map(|u| format!("{}@{}", u.code, u.vintage)).collect();
+        // Configured levels are taken as they are: their state is part of the key here too.
+        let named = |unit: &AsOf| match self.level_key(unit.code.level) {
+            Some(state) => format!("{}@{state}@{}", unit.code, unit.vintage),
+            None => format!("{}@{}", unit.code, unit.vintage),
+        };
+        let mut keys: Vec<String> = units.iter().map(named).collect();
         keys.sort();
         keys.dedup();
         let ranges: Vec<_> = units

@@ -62,11 +62,11 @@ impl Reference {
     /// What is said of a territory that is no more, naming what followed and when.
     pub fn gone(&self, code: &TerritoryCode) -> Option<Error> {
         if let Some(last) = last_of(code) {
-            let since = last + 1;
+            let (since, path) = (last + 1, code.path());
             return Some(Error::Gone {
                 text: text!(
-                    "{code} est un quartier de la géographie de 2015, qui n'est plus en vigueur depuis le 1er janvier {since} (décret n° 2023-1314) : les quartiers d'aujourd'hui ont des codes en QN. Les couches qui ont encore le code répondent avec vintage={last}.",
-                    "{code} is a neighbourhood of the geography of 2015, which has not been in force since 1 January {since} (decree 2023-1314): those of today have codes in QN. Layers that still have the code answer with vintage={last}."
+                    "{code} est un quartier de la géographie de 2015, qui n'est plus en vigueur depuis le 1er janvier {since} (décret n° 2023-1314) : les quartiers d'aujourd'hui ont des codes en QN. Les couches qui ont encore le code répondent avec vintage={last}, et sous /t/{path}@{last}/.",
+                    "{code} is a neighbourhood of the geography of 2015, which has not been in force since 1 January {since} (decree 2023-1314): those of today have codes in QN. Layers that still have the code answer with vintage={last}, and under /t/{path}@{last}/."
                 ),
                 follow: Some("territories?level=qpv".to_owned()),
             });
@@ -78,8 +78,8 @@ impl Reference {
         let (vintage, path) = (gone.last, code.path());
         Some(Error::Gone {
             text: text!(
-                "{code} ({name}) n'existe plus depuis {year}. Ses {count} communes sont aujourd'hui dans : {heirs}. Son dernier périmètre : /territories/{path}?vintage={vintage}, et « territory={code}&vintage={vintage} » pour les couches",
-                "{code} ({name}) has not existed since {year}. Its {count} communes are today in: {heirs}. Its last perimeter: /territories/{path}?vintage={vintage}, and \"territory={code}&vintage={vintage}\" for layers"
+                "{code} ({name}) n'existe plus depuis {year}. Ses {count} communes sont aujourd'hui dans : {heirs}. Son dernier périmètre : /territories/{path}?vintage={vintage}, « territory={code}&vintage={vintage} » pour les couches, et /t/{path}@{vintage}/ pour tout le service.",
+                "{code} ({name}) has not existed since {year}. Its {count} communes are today in: {heirs}. Its last perimeter: /territories/{path}?vintage={vintage}, \"territory={code}&vintage={vintage}\" for layers, and /t/{path}@{vintage}/ for the whole service."
             ),
             follow: gone.heirs.first().map(|(heir, _)| format!("territories/{}", heir.path())),
         })

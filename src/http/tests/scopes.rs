@@ -133,6 +133,61 @@ async fn scopes_hold_in_links_and_filters() {
 }
 
 #[tokio::test]
+async fn territories_that_are_no_more_are_scopes_of_their_last_year() {
+    if !has_reference("territories_that_are_no_more_are_scopes_of_their_last_year") {
+        return;
+    }
+    // Nothing of the small store is in the one; three communes of it are in the other.
+    let root = "https://sig.example.fr/socle/t/";
+    assert!(crawl(&format!("{root}epci-200012060@2019/"), true).await > 30);
+    assert!(crawl(&format!("{root}dep-59@2019/"), false).await > 60);
+    let site = Site::new().await;
+    let items = "collections/communes/items";
+    let gone = site.get(&format!("/t/epci-200012060/{items}")).await;
+    assert_eq!(gone.status, 410);
+    let said = gone.json()["detail"].as_str().unwrap().to_owned();
+    assert!(said.contains("/t/epci-200012060@2019/"), "{said}");
+    // The year in the address, or as a parameter: links say it by the address.
+    let path = site.get(&format!("/t/epci-200012060@2019/{items}?limit=1")).await;
+    let asked = site.get(&format!("/t/epci-200012060/{items}?vintage=2019&limit=1")).await;
+    let escaped = site.get(&format!("/t/epci-200012060%402019/{items}?limit=1")).await;
+    for got in [&path, &asked, &escaped] {
+        assert_eq!(got.status, StatusCode::OK, "{}", got.text());
+        assert_eq!(got.header("etag"), path.header("etag"));
+        assert_eq!(got.header("socle-territory-notice"), "epci:200012060@2019 -> 23 communes");
+        assert_eq!(
+            got.link("self").unwrap(),
+            format!("http://example.org:8080/t/epci-200012060@2019/{items}?limit=1")
+        );
+    }
+    let page = site.send("GET", "/t/epci-200012060-within/?vintage=2019", &[("accept", BROWSER)]);
+    let page = page.await;
+    assert_eq!(page.status, StatusCode::FOUND);
+    assert_eq!(page.header("location"), "http://example.org:8080/t/epci-200012060@2019-within/");
+    let landing = site.get("/t/epci-200012060@2019/").await.json();
+    let title = landing["title"].as_str().unwrap();
+    assert!(title.contains("CC Petite Montagne (epci:200012060) 2019, sélectionné"), "{title}");
+    assert_eq!(landing["territory"], "epci:200012060@2019");
+    // The year of a territory asked for is its own, and a year without what it is of is refused.
+    assert_eq!(
+        site.get(&format!("/t/epci-200012060/{items}?territory=dep:59&vintage=2019")).await.status,
+        410
+    );
+    problem(&site.get(&format!("/t/dep-59/{items}?vintage=2019")).await, 400);
+    problem(&site.get("/t/epci-200012060/?vintage=2024").await, 410);
+    problem(&site.get("/t/epci-200012060@/").await, 400);
+    let count = |got: Got| got.json()["numberMatched"].as_u64().unwrap();
+    assert_eq!(count(site.get(&format!("/t/dep-59@2019/{items}")).await), 3);
+    assert_eq!(count(site.get(&format!("/t/dep-59@2019/{items}?territory=com:59350")).await), 1);
+    assert_eq!(count(site.get(&format!("/t/com-59355@1976/{items}")).await), 1);
+    assert_eq!(count(path), 0);
+    // Neighbourhoods of 2015.
+    assert_eq!(site.get(&format!("/t/qpv-QP059001/{items}")).await.status, 410);
+    let then = site.get(&format!("/t/qpv-QP059001/{items}?vintage=2023")).await;
+    assert_eq!((then.status, count(then)), (StatusCode::OK, 0));
+}
+
+#[tokio::test]
 async fn a_scoped_tile_is_another_tile() {
     if !has_reference("a_scoped_tile_is_another_tile") {
         return;
