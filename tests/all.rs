@@ -66,3 +66,4 @@ mod touched;
 mod upgrade;
 mod views;
 mod vintages;
+mod wfs;

@@ -1,7 +1,7 @@
 //! GeoJSON (RFC 7946) written straight from the store's bytes: WKB and borrowed values become
 //! text without a tree in between.
 
-mod fixed;
+pub(in crate::formats) mod fixed;
 
 use self::fixed::Decimals;
 use super::wkb::{Broken, Cursor, Header, Kind};

@@ -14,6 +14,7 @@ pub mod encoding;
 pub mod geojson;
 pub mod geojson_reader;
 pub mod geopackage;
+pub mod gml;
 pub mod mbtiles;
 pub mod mvt;
 pub mod open;
@@ -26,6 +27,7 @@ pub mod types;
 pub mod wkb;
 pub mod write;
 pub mod xml;
+pub mod xml_reader;
 
 #[cfg(test)]
 mod tests;

@@ -16,9 +16,9 @@ use super::{
     visit::Visit,
 };
 use crate::{
-    catalog::Layer,
+    catalog::{Layer, Outline},
     error::{Error, Result},
-    exports::{Estimate, Extent, FORMATS, Options, Order, Part, Place, legal_crs},
+    exports::{Estimate, Extent, FORMATS, Kind, Options, Order, Part, Place, legal_crs},
     model::{BBox, LayerId},
     query::Filter,
     stats::CsvForm,
@@ -206,11 +206,19 @@ fn several(visit: &Visit, layers: Vec<Arc<Layer>>, format: &str) -> Result<Asked
 }
 
 fn order(visit: &Visit, parts: Vec<Part>, format: &str) -> Result<Asked> {
-    let kind = Order::kind(format)?;
+    order_in(visit, parts, Order::kind(format)?, visit.params.get(name::CRS))
+}
+
+fn order_in(
+    visit: &Visit,
+    parts: Vec<Part>,
+    kind: &'static Kind,
+    crs: Option<&str>,
+) -> Result<Asked> {
     let asked = visit.asked_territory()?;
     let scopes: Vec<_> = visit.scope.iter().chain(&asked).collect();
     let reference = visit.reference();
-    let crs = match Order::crs(kind, visit.params.get(name::CRS))? {
+    let crs = match Order::crs(kind, crs)? {
         Some(crs) => crs,
         None => {
             // What is inside both is inside the last.
@@ -257,6 +265,19 @@ pub(super) fn options(visit: &Visit) -> Result<Options> {
         }
     };
     Ok(Options { decimal_comma, place, separator, bom })
+}
+
+/// Some layers as one file, sent as it is made: what other roads than exports ask of them. `crs` is
+/// the system, in one of its spellings.
+pub async fn whole(
+    visit: &Visit,
+    parts: Vec<(Arc<Layer>, Filter, Option<Outline>)>,
+    kind: &'static Kind,
+    crs: Option<&str>,
+) -> Answer {
+    let part = |(layer, filter, outline)| Part { layer, filter, outline };
+    let asked = order_in(visit, parts.into_iter().map(part).collect(), kind, crs)?;
+    sent(visit, asked.order).await
 }
 
 /// The file, or where it will be.

@@ -204,7 +204,7 @@ fn content(visit: &Visit, layer: &Layer, news: &News) -> String {
 }
 
 /// Text as XML 1.0 may hold it.
-fn xml(text: &str) -> String {
+pub fn xml(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 16);
     for c in text.chars() {
         match c {

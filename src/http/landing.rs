@@ -213,6 +213,12 @@ fn landing_links(visit: &Visit) -> Vec<Link> {
         Link::new(rel::STYLES, media::JSON, visit.url("styles")).titled(say("Styles", "Styles")),
         Link::new("alternate", media::ATOM_TYPE, visit.url("feed.atom"))
             .titled(say("Nouveautés", "News")),
+        Link::new(
+            "related",
+            "application/xml",
+            visit.url("wfs?service=WFS&request=GetCapabilities"),
+        )
+        .titled("WFS"),
         Link::new("related", media::JSON, visit.url("territories"))
             .titled(say("Territoires", "Territories")),
     ]);

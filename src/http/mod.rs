@@ -50,6 +50,7 @@ mod tiles;
 mod tilesets;
 mod versions;
 mod visit;
+mod wfs;
 mod when;
 
 pub use router::router;

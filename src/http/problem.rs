@@ -264,7 +264,7 @@ impl Failure {
     }
 
     /// Seconds after which trying again makes sense.
-    fn retry_after(&self) -> Option<u64> {
+    pub fn retry_after(&self) -> Option<u64> {
         match self {
             Self::Domain(Error::Busy { retry_after }) => Some(retry_after.as_secs().max(1)),
             Self::Domain(Error::Unavailable(_)) => Some(10),

@@ -6,7 +6,7 @@
 use super::{
     Site, access, admin, assets, collections, dataset_tiles, exports, feed, filter, harvest,
     health, history, items, landing, openapi, orders, problem::Failure, resolve, schema, stats,
-    styles, table, territories, tiles, tilesets, versions,
+    styles, table, territories, tiles, tilesets, versions, wfs,
 };
 use crate::app::App;
 use axum::{
@@ -102,6 +102,8 @@ pub mod path {
     pub const FEED: &str = "/feed.atom";
     /// What became of it, and what it was made from.
     pub const HISTORY: &str = "/territories/{code}/history";
+    /// WFS, for older tools.
+    pub const WFS: &str = "/wfs";
     /// Whether the process answers.
     pub const LIVE: &str = "/health/live";
     /// Whether it can serve.
@@ -120,7 +122,7 @@ pub mod path {
     pub const ASSET: &str = "/assets/{file}";
 
     /// All of them.
-    pub const ALL: [&str; 50] = [
+    pub const ALL: [&str; 51] = [
         LANDING,
         CONFORMANCE,
         FUNCTIONS,
@@ -163,6 +165,7 @@ pub mod path {
         TABLE,
         FEED,
         HISTORY,
+        WFS,
         LIVE,
         READY,
         METRICS,
@@ -190,7 +193,7 @@ pub fn inner_front(front: &access::Front) -> Arc<access::Front> {
 pub fn methods(path: &str) -> &'static str {
     match position(path).and_then(|at| path::ALL.get(at).copied()) {
         Some(path::RELOAD | path::HARVEST_NOW) => "POST, OPTIONS",
-        Some(path::RESOLVE) => "GET, HEAD, POST, OPTIONS",
+        Some(path::RESOLVE | path::WFS) => "GET, HEAD, POST, OPTIONS",
         _ => access::METHODS,
     }
 }
@@ -245,6 +248,8 @@ fn routes() -> Router<Arc<Site>> {
         .route(path::FEED, get(feed::feed))
         .route(path::VERSIONS, get(versions::list))
         .route(path::REPORT, get(versions::report))
+        // Older tools
+        .route(path::WFS, get(wfs::get).post(wfs::post))
         // Files
         .route(path::EXPORT, get(exports::of_layer))
         .route(path::EXPORT_ESTIMATE, get(exports::estimate_layer))

@@ -18,7 +18,7 @@ use crate::{
 use std::{
     ops::ControlFlow,
     sync::{Arc, Mutex, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 impl Items {
@@ -108,6 +108,16 @@ impl Items {
         filter: &Filter,
         outline: &Outline,
     ) -> Result<Option<u64>> {
+        self.cut_count_within(layer, filter, outline, COUNTING).await
+    }
+
+    pub(super) async fn cut_count_within(
+        &self,
+        layer: &Layer,
+        filter: &Filter,
+        outline: &Outline,
+        time: Duration,
+    ) -> Result<Option<u64>> {
         let knife = self.knife(layer, filter, outline).await?;
         if filter.is_territory_alone() {
             return Ok(Some(knife.shares.kept));
@@ -116,7 +126,7 @@ impl Items {
         let count = counted.clone();
         let sink: RowSink = Box::new(move |row| {
             let mut count = count.lock().unwrap_or_else(PoisonError::into_inner);
-            let late = count.1.elapsed() > COUNTING;
+            let late = count.1.elapsed() > time;
             count.0 = match (&count.0, late, knife.left(row)) {
                 (_, true, _) => Ok(None),
                 (_, _, Err(e)) => Err(e),
@@ -148,7 +158,12 @@ impl Items {
         Ok(shares.extent)
     }
 
-    async fn knife(&self, layer: &Layer, filter: &Filter, outline: &Outline) -> Result<Knife> {
+    pub(super) async fn knife(
+        &self,
+        layer: &Layer,
+        filter: &Filter,
+        outline: &Outline,
+    ) -> Result<Knife> {
         let at = layer.at()?;
         let shares = self.borders.shares(at, filter.selection.as_ref(), outline).await?;
         let border = self.borders.border(outline, None).await?;
@@ -158,10 +173,10 @@ impl Items {
 }
 
 /// Cuts rows.
-struct Knife {
+pub(super) struct Knife {
     shares: Arc<Shares>,
     border: Arc<Border>,
-    schema: Schema,
+    pub(super) schema: Schema,
     bbox: Option<BBox>,
 }
 
@@ -196,14 +211,14 @@ impl Knife {
 }
 
 /// A page being written.
-struct PageWork {
-    paper: Paper,
-    knife: Knife,
-    skip: u64,
-    limit: u64,
-    returned: u64,
+pub(super) struct PageWork {
+    pub(super) paper: Paper,
+    pub(super) knife: Knife,
+    pub(super) skip: u64,
+    pub(super) limit: u64,
+    pub(super) returned: u64,
     /// Ordinal of the first match beyond the page.
-    next: Option<u64>,
+    pub(super) next: Option<u64>,
 }
 
 impl PageWork {
@@ -230,7 +245,7 @@ impl PageWork {
 }
 
 /// A sink that cuts rows and writes what is left of them.
-fn cutting(work: Arc<Mutex<Option<PageWork>>>) -> RowSink {
+pub(super) fn cutting(work: Arc<Mutex<Option<PageWork>>>) -> RowSink {
     Box::new(move |row| match work.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
         Some(work) => work.row(row),
         None => ControlFlow::Break(()),
@@ -238,7 +253,7 @@ fn cutting(work: Arc<Mutex<Option<PageWork>>>) -> RowSink {
 }
 
 /// The work, when its scan is over.
-fn done(work: &Mutex<Option<PageWork>>) -> Result<PageWork> {
+pub(super) fn done(work: &Mutex<Option<PageWork>>) -> Result<PageWork> {
     let work = work.lock().unwrap_or_else(PoisonError::into_inner).take();
     work.ok_or_else(|| Error::broken("a page lost its paper"))
 }

@@ -19,6 +19,8 @@ const PIECES: u32 = 16;
 /// A CRS that geometries of a filter are written in.
 pub struct Frame {
     crs: Crs,
+    /// Whether x comes before y whatever the authority says.
+    x_first: bool,
 }
 
 impl Frame {
@@ -27,7 +29,7 @@ impl Frame {
     /// # Errors
     /// [`Error::Invalid`] naming those that are known.
     pub fn parse(value: Option<&str>) -> Result<Self> {
-        let Some(value) = value else { return Ok(Self { crs: Crs::crs84() }) };
+        let Some(value) = value else { return Ok(Self { crs: Crs::crs84(), x_first: true }) };
         let crs = Crs::parse(value).map_err(|e| {
             let reason = e.text();
             Error::Invalid(text!(
@@ -37,7 +39,17 @@ impl Frame {
                 en = reason.en
             ))
         })?;
-        Ok(Self { crs })
+        Ok(Self { crs, x_first: false })
+    }
+
+    /// The same system with x before y, as old spellings (`EPSG:4326`) mean it.
+    #[must_use]
+    pub fn with_x_first(self) -> Self {
+        Self { x_first: true, ..self }
+    }
+
+    fn is_lat_lon(&self) -> bool {
+        !self.x_first && self.crs.authority_is_lat_lon()
     }
 
     /// Its name, where it is not CRS84.
@@ -54,7 +66,7 @@ impl Frame {
     /// [`Error::Invalid`] when it lies outside of the CRS, is not valid or has too many parts to
     /// find out.
     pub fn place(&self, mut geometry: Geometry<f64>) -> Result<Geometry<f64>> {
-        if self.crs.authority_is_lat_lon() {
+        if self.is_lat_lon() {
             geometry.map_coords_in_place(|c| Coord { x: c.y, y: c.x });
         }
         self.moved(&mut geometry)?;
@@ -73,7 +85,7 @@ impl Frame {
     /// # Errors
     /// [`Error::Invalid`] when it lies outside of the CRS or is upside down.
     pub fn place_box(&self, [a, b, c, d]: [f64; 4]) -> Result<Geometry<f64>> {
-        let lat_lon = self.crs.authority_is_lat_lon();
+        let lat_lon = self.is_lat_lon();
         let [west, south, east, north] = if lat_lon { [b, a, d, c] } else { [a, b, c, d] };
         if south > north || (west > east && !self.crs.is_geographic()) {
             return Err(Error::Invalid(text!(

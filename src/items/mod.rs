@@ -3,14 +3,15 @@
 
 mod cut;
 mod frame;
+mod listed;
 mod paper;
 mod system;
 mod valid;
 mod view;
 
-pub use crate::formats::write::Spool;
+pub use crate::formats::{gml, write::Spool, xml_reader::read as read_xml};
 pub use frame::Frame;
-pub use paper::Form;
+pub use paper::{Form, Members};
 pub use system::System;
 pub use view::View;
 
@@ -142,7 +143,7 @@ impl Items {
 
     fn paper(&self, layer: &Layer, schema: &Schema, query: &PageQuery) -> Result<Paper> {
         let (system, view) = (query.system.clone(), query.view.clone());
-        Paper::new(Sheet { layer, schema, form: query.form, system, view }, &self.scratch)
+        Paper::new(Sheet { layer, schema, form: query.form.clone(), system, view }, &self.scratch)
     }
 
     /// Shows rows in the order of a view, without their geometry where it leaves that out.
@@ -192,13 +193,51 @@ impl Items {
         }
     }
 
+    /// The exact number of matches, whatever going through them takes; the request's own time is
+    /// what bounds it. Cut at a border where one is given.
+    ///
+    /// # Errors
+    /// As [`Items::count`] and [`Items::cut_count`].
+    pub async fn count_all(
+        &self,
+        layer: &Layer,
+        filter: &Filter,
+        outline: Option<&Outline>,
+    ) -> Result<Option<u64>> {
+        match outline {
+            Some(outline) => self.cut_count_within(layer, filter, outline, Duration::MAX).await,
+            None => match self.store.count(layer.at()?, filter).await? {
+                None => self.counted_within(layer, filter.clone(), Duration::MAX).await,
+                known => Ok(known),
+            },
+        }
+    }
+
+    /// The fields and geometry of features as they are shown: what a cut adds is among them.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] before the first harvest.
+    pub fn schema(layer: &Layer, cut: bool) -> Result<Schema> {
+        let own = &layer.at()?.version.schema;
+        Ok(if cut { cut_schema(own) } else { own.clone() })
+    }
+
     /// Counts the matches by going through them, unless that takes more than [`COUNTING`].
     async fn counted(&self, layer: &Layer, filter: Filter) -> Result<Option<u64>> {
+        self.counted_within(layer, filter, COUNTING).await
+    }
+
+    async fn counted_within(
+        &self,
+        layer: &Layer,
+        filter: Filter,
+        time: Duration,
+    ) -> Result<Option<u64>> {
         let sink: RowSink = Box::new(|_| ControlFlow::Continue(()));
         let scan = Scan { filter, start: Start::Ordinal(0), limit: None };
         // The scan itself may show nothing for long: it is given up with its future.
         let scan = self.store.scan(layer.at()?, scan, sink);
-        match tokio::time::timeout(COUNTING, scan).await {
+        match tokio::time::timeout(time, scan).await {
             Ok(end) => end.map(|end| Some(end.returned)),
             Err(_) => Ok(None),
         }

@@ -7,7 +7,9 @@ use crate::{
     catalog::Layer,
     error::{Error, Result},
     formats::{
-        geojson, wkb,
+        geojson,
+        gml::{self, Gml, Part},
+        wkb,
         write::{Fact, Head, Kind, Options, Row, Spool, Target, Writer},
     },
     geometry::generalise::generalise,
@@ -27,13 +29,26 @@ const MEMORY: usize = 8 << 20;
 const FILES: [&str; 4] = ["geojsonseq", "ndjson", "fgb", "csv"];
 
 /// How a page is written.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub enum Form {
     /// Features of GeoJSON, with commas between them.
     #[default]
     Features,
     /// A file.
     File(&'static Kind, Options),
+    /// Members of a collection of GML.
+    Members(Members),
+}
+
+/// How members of GML are written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Members {
+    /// The version.
+    pub gml: Gml,
+    /// What of each feature.
+    pub part: Part,
+    /// The system as the client spells it.
+    pub srs: String,
 }
 
 impl Form {
@@ -60,6 +75,7 @@ pub(super) struct Paper {
 
 enum Pen {
     Features(geojson::FeatureWriter),
+    Members(gml::FeatureWriter),
     File(Box<dyn Writer>),
 }
 
@@ -88,10 +104,18 @@ impl Paper {
                     None => writer,
                 })
             }
+            Form::Members(Members { gml, part, srs }) => {
+                multi = has_multi(shown.geometry);
+                let id = sheet.layer.def.id.as_str();
+                let geometry = sheet.schema.geometry_name();
+                let writer = gml::FeatureWriter::new(gml, part, id, &shown, &geometry, &srs);
+                Pen::Members(match system.decimals() {
+                    Some(decimals) => writer.with_decimals(decimals),
+                    None => writer,
+                })
+            }
             Form::File(kind, options) => {
-                use GeometryKind as K;
-                multi =
-                    matches!(shown.geometry, K::MultiPoint | K::MultiLineString | K::MultiPolygon);
+                multi = has_multi(shown.geometry);
                 let head = head(sheet.layer, shown, &system)?;
                 if !kind.crs84 {
                     // Files of no JSON have x before y, whatever the authority says.
@@ -140,6 +164,12 @@ impl Paper {
         let values = picked.as_deref().unwrap_or(values);
         match &mut self.pen {
             Pen::File(writer) => writer.row(&Row { id, values, wkb: shown }),
+            Pen::Members(writer) => self.spool.lock(|spool| {
+                spool.grow(|out| {
+                    let written = writer.write(id, values, shown, out);
+                    written.map_err(|e| Error::fault("a stored geometry cannot be read", e))
+                })
+            }),
             Pen::Features(writer) => self.spool.lock(|spool| {
                 let first = spool.is_empty();
                 spool.grow(|out| {
@@ -183,6 +213,12 @@ fn coarse(wkb: &[u8], zoom: u8) -> Result<Option<Vec<u8>>> {
         wkb::write(&coarse, &mut out);
         out
     }))
+}
+
+/// Whether geometries of a kind are all multi ones.
+fn has_multi(kind: GeometryKind) -> bool {
+    use GeometryKind as K;
+    matches!(kind, K::MultiPoint | K::MultiLineString | K::MultiPolygon)
 }
 
 /// What a file says of a layer.

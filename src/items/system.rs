@@ -76,7 +76,8 @@ impl System {
     pub fn bbox(&self, value: &str) -> Result<BBox> {
         let Some(crs) = &self.crs else { return parse_bbox(value) };
         let [a, b, c, d] = bbox_numbers(value)?;
-        let [x0, y0, x1, y1] = if crs.authority_is_lat_lon() { [b, a, d, c] } else { [a, b, c, d] };
+        let swapped = self.authority && crs.authority_is_lat_lon();
+        let [x0, y0, x1, y1] = if swapped { [b, a, d, c] } else { [a, b, c, d] };
         if crs.is_crs84() {
             // The same degrees, so the same rules, the antimeridian among them.
             return parse_bbox(&format!("{x0},{y0},{x1},{y1}"));
@@ -103,7 +104,8 @@ impl System {
     }
 
     /// The same system with x before y, as files have it whatever the authority says.
-    pub(super) fn with_x_first(self) -> Self {
+    #[must_use]
+    pub fn with_x_first(self) -> Self {
         Self { authority: false, ..self }
     }
 

@@ -4,6 +4,7 @@
 pub mod bbox;
 pub mod budget;
 pub mod changes;
+pub mod element;
 pub mod geometry_kind;
 pub mod hash;
 pub mod hilbert;
@@ -31,6 +32,7 @@ pub mod version;
 pub use bbox::BBox;
 pub use budget::{Budget, Spent};
 pub use changes::{Change, ChangeKind, Changes, ChangesHead, Place};
+pub use element::Element;
 pub use geometry_kind::GeometryKind;
 pub use hash::{push_hex, stable_hash};
 pub use hold::{Comparison, Held, Hold, HoldReason, HoldRule, HoldRules, Retyped};

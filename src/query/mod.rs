@@ -4,6 +4,7 @@
 
 pub mod cql2;
 mod cursor;
+pub mod fes;
 mod params;
 mod sort;
 

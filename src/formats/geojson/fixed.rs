@@ -25,7 +25,7 @@ const WIDEST: usize = 32;
 /// half the rounding cannot be decided and the exact, slow way is taken. So the result is always
 /// what `format!("{:.9}")` gives, zeros trimmed.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Decimals {
+pub(in crate::formats) struct Decimals {
     decimals: u8,
     scale: f64,
     unit: u64,
@@ -34,7 +34,7 @@ pub(super) struct Decimals {
 }
 
 impl Decimals {
-    pub(super) fn new(decimals: u8) -> Self {
+    pub(in crate::formats) fn new(decimals: u8) -> Self {
         let decimals = decimals.min(9);
         let unit = 10u64.pow(u32::from(decimals));
         Self { decimals, scale: unit as f64, unit, pad: 10u32.pow(9 - u32::from(decimals)) }
@@ -95,7 +95,49 @@ impl Decimals {
         Ok(())
     }
 
-    fn number(self, v: f64, out: &mut Vec<u8>) -> Result<(), Broken> {
+    /// The numbers of positions one after the other, as XML has them: `between` the two of a
+    /// position, a space between positions.
+    pub(in crate::formats) fn list(
+        self,
+        mut positions: Positions<'_>,
+        between: u8,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Broken> {
+        let first = out.len();
+        while positions.len() > 0 {
+            let start = out.len();
+            let n = positions.len().min(128);
+            out.resize(start + n * (2 * WIDEST + 2), 0);
+            let room = &mut out[start..];
+            let (mut at, mut odd) = (0, None);
+            for c in positions.by_ref().take(n) {
+                let ends = self.fast(c.x, room, at).and_then(|end| {
+                    *room.get_mut(end)? = between;
+                    self.fast(c.y, room, end + 1)
+                });
+                let Some(end) = ends else {
+                    odd = Some(c);
+                    break;
+                };
+                room[end] = b' ';
+                at = end + 1;
+            }
+            out.truncate(start + at);
+            if let Some(c) = odd {
+                self.number(c.x, out)?;
+                out.push(between);
+                self.number(c.y, out)?;
+                out.push(b' ');
+            }
+        }
+        if out.len() > first {
+            out.pop();
+        }
+        Ok(())
+    }
+
+    /// One number.
+    pub(in crate::formats) fn number(self, v: f64, out: &mut Vec<u8>) -> Result<(), Broken> {
         let mut room = [0; WIDEST];
         match self.fast(v, &mut room, 0) {
             Some(end) => out.extend_from_slice(&room[..end]),

@@ -30,7 +30,11 @@ pub async fn page(visit: &Visit, snapshot: &Snapshot, concerns: &[Concern]) -> R
             li { (visit.words("Nouveau : donnez un nom, collez l'adresse ci-dessous, choisissez la version « OGC API - Entités », puis OK.", "New: give a name, paste the address below, choose version \"OGC API - Features\", then OK.")) }
             li { (visit.words("« Connexion » liste les couches ; choisissez, puis « Ajouter ».", "\"Connect\" lists the layers; choose, then \"Add\".")) }
         }
-        ul.urls { (address(visit, "OGC API", &visit.root())) }
+        ul.urls {
+            (address(visit, "OGC API", &visit.root()))
+            (address(visit, "WFS", &visit.url("wfs")))
+        }
+        p { (visit.words("L'adresse WFS est pour les logiciels qui ne parlent que WFS (2.0.0, 1.1.0, 1.0.0).", "The WFS address is for software that speaks WFS only (2.0.0, 1.1.0, 1.0.0).")) }
         p { (visit.words("Pour des tuiles vectorielles, l'adresse est sur la page de chaque couche.", "For vector tiles, the address is on each layer's page.")) }
         p {
             a href=(visit.url("kit.zip")) download { (visit.words("Télécharger le kit QGIS", "Download the QGIS kit")) } " "

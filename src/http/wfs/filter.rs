@@ -1,0 +1,181 @@
+//! The conditions of a query, brought into the one query model.
+
+use super::{
+    fail::{Fail, Result},
+    kvp::Kvp,
+    version::{Version, is_x_first},
+};
+use crate::{
+    error,
+    http::visit::Visit,
+    items::{
+        Frame,
+        gml::{self, Shape},
+        read_xml,
+    },
+    model::{Element, GeometryKind, Mode, Relation, Schema, Selection},
+    query::{
+        cql2::{self, Context, Expression, Kind, Node, Op},
+        fes::{self, Around, Lowered},
+    },
+    text,
+};
+use geo_types::Geometry;
+use std::sync::Arc;
+
+/// Names by which clients ask for the geometry besides its own.
+const GEOMETRIES: [&str; 4] = ["geometry", "geom", "the_geom", "GEOMETRY"];
+
+/// What a query selects.
+#[derive(Default)]
+pub struct Selected {
+    /// The condition, where there is one.
+    pub expression: Option<Arc<Expression>>,
+    /// The features named, where some are.
+    pub ids: Option<Vec<String>>,
+}
+
+/// Reads `BBOX`, `FILTER` and `RESOURCEID` for a layer.
+pub fn read(
+    visit: &Visit,
+    kvp: &Kvp,
+    layer: &str,
+    schema: &Schema,
+    version: Version,
+) -> Result<Selected> {
+    let resources = kvp.any(&["RESOURCEID", "FEATUREID"]);
+    let given = [resources, kvp.get("FILTER"), kvp.get("BBOX")];
+    if given.iter().flatten().count() > 1 {
+        return Err(Fail::invalid(
+            "filter",
+            text!(
+                "BBOX, FILTER et RESOURCEID s'excluent : réunissez-les dans FILTER.",
+                "BBOX, FILTER and RESOURCEID exclude each other: join them in FILTER."
+            ),
+        ));
+    }
+    let around = Names { schema, usual: version.usual_srs() };
+    let condition = match (resources, kvp.get("FILTER"), kvp.get("BBOX")) {
+        (Some(list), ..) => {
+            let ids = list.split(',').filter_map(|id| own_id(id.trim(), layer)).collect();
+            return Ok(Selected { ids: Some(ids), expression: None });
+        }
+        (_, Some(filter), _) => {
+            let at = Fail::at("filter");
+            let element = read_xml(filter).map_err(&at)?;
+            match fes::lower(&element, schema, &around).map_err(&at)? {
+                Lowered::Condition(node) => node,
+                Lowered::Ids(ids) => {
+                    let ids = ids.iter().filter_map(|id| own_id(id, layer)).collect();
+                    return Ok(Selected { ids: Some(ids), expression: None });
+                }
+            }
+        }
+        (_, _, Some(bbox)) => of_box(bbox, schema, version)?,
+        _ => return Ok(Selected::default()),
+    };
+    let locator = if kvp.get("FILTER").is_some() { "filter" } else { "bbox" };
+    let context = Placed { visit, frame: Frame::parse(None)? };
+    let checked = cql2::check(&condition, schema, &context).map_err(Fail::at(locator))?;
+    Ok(Selected { expression: Some(Arc::new(checked)), ids: None })
+}
+
+/// The id of a feature of a layer; `None` when it is another layer's. Plain ids are taken too.
+fn own_id(id: &str, layer: &str) -> Option<String> {
+    match gml::feature_of(id) {
+        Some((of, own)) if of == layer => Some(own),
+        Some((of, _)) if of.parse::<crate::model::LayerId>().is_ok() && !of.is_empty() => None,
+        _ => Some(id.to_owned()),
+    }
+}
+
+/// `minx,miny,maxx,maxy[,crs]`
+fn of_box(value: &str, schema: &Schema, version: Version) -> Result<Node> {
+    let at = Fail::at("bbox");
+    let parts: Vec<&str> = value.split(',').collect();
+    let (numbers, srs) = match parts.as_slice() {
+        [_, _, _, _] => (value, version.usual_srs()),
+        [a @ .., srs] if a.len() == 4 || a.len() == 6 => {
+            (value.get(..value.len() - srs.len() - 1).unwrap_or(value), srs.trim())
+        }
+        _ => (value, version.usual_srs()),
+    };
+    let sides = crate::query::bbox_numbers(numbers).map_err(&at)?;
+    let place = frame(Some(srs), srs).and_then(|frame| frame.place_box(sides)).map_err(&at)?;
+    let geometry = Node::new(Kind::Property(schema.geometry_name()));
+    let place = Node::new(Kind::Geometry(place));
+    Ok(Node::new(Kind::Call(Op::Spatial(Relation::Intersects), vec![geometry, place])))
+}
+
+/// The system that coordinates are written in.
+fn frame(srs: Option<&str>, usual: &str) -> error::Result<Frame> {
+    let spelling = srs.unwrap_or(usual);
+    let frame = Frame::parse(Some(spelling))?;
+    Ok(if is_x_first(spelling) { frame.with_x_first() } else { frame })
+}
+
+/// The property of a layer that a reference names: by its name, its name in XML, with a prefix or
+/// a path before it.
+pub fn property(schema: &Schema, reference: &str) -> String {
+    let reference = reference.trim();
+    let last = reference.rsplit('/').next().unwrap_or(reference);
+    let local = last.rsplit(':').next().unwrap_or(last);
+    let candidates =
+        [reference.to_owned(), gml::decode(last), gml::decode(local), local.to_owned()];
+    let known = |name: &&String| schema.index(name).is_some();
+    if let Some(name) = candidates.iter().find(known) {
+        return name.clone();
+    }
+    let own = schema.geometry_name();
+    let geometry = candidates.iter().any(|c| *c == own || GEOMETRIES.contains(&c.as_str()));
+    if geometry && schema.geometry != GeometryKind::None {
+        return own;
+    }
+    gml::decode(local)
+}
+
+/// What a filter's names and geometries mean.
+struct Names<'a> {
+    schema: &'a Schema,
+    usual: &'static str,
+}
+
+impl Around for Names<'_> {
+    fn name(&self, reference: &str) -> String {
+        property(self.schema, reference)
+    }
+
+    fn geometry(&self, element: &Element) -> Option<error::Result<Kind>> {
+        if !gml::is_geometry(&element.name) {
+            return None;
+        }
+        let placed = gml::read(element).and_then(|shape| match shape {
+            Shape::Geometry(srs, geometry) => frame(srs.as_deref(), self.usual)?.place(geometry),
+            Shape::Box(srs, sides) => frame(srs.as_deref(), self.usual)?.place_box(sides),
+        });
+        Some(placed.map(Kind::Geometry))
+    }
+}
+
+/// What a condition refers to outside of the layer: its geometries are placed already.
+struct Placed<'a> {
+    visit: &'a Visit,
+    frame: Frame,
+}
+
+impl Context for Placed<'_> {
+    fn territory(&self, written: &str, _mode: Mode) -> error::Result<Arc<Selection>> {
+        let asked = crate::http::scope::Asked::Concerns;
+        let scopes = &self.visit.site.scopes;
+        let scope = scopes.parameter(self.visit.reference(), written, asked, None)?;
+        Ok(scope.selection.clone())
+    }
+
+    fn place(&self, geometry: Geometry<f64>) -> error::Result<Geometry<f64>> {
+        self.frame.place(geometry)
+    }
+
+    fn place_box(&self, sides: [f64; 4]) -> error::Result<Geometry<f64>> {
+        self.frame.place_box(sides)
+    }
+}
