@@ -71,6 +71,11 @@ impl Params {
         Ok(Self(pairs))
     }
 
+    /// Parameters that stand for those that were not given.
+    pub fn of(pairs: &[(&str, &str)]) -> Self {
+        Self(pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect())
+    }
+
     /// Adds a pair that came otherwise than in the address: a form's field.
     pub fn push(&mut self, name: String, value: String) {
         self.0.push((name, value));

@@ -34,7 +34,11 @@ const XML: &str = "application/xml";
 
 /// `GET /wfs`
 pub async fn get(visit: Visit) -> Response {
-    let kvp = Kvp::of(&visit.params);
+    let mut kvp = Kvp::of(&visit.params);
+    // The bare address, pasted into a browser, shows what there is.
+    if visit.params.iter().next().is_none() {
+        kvp = Kvp::of(&Params::of(&[("service", "WFS"), ("request", "GetCapabilities")]));
+    }
     let version = version_of(&kvp).unwrap_or(Version::V20);
     let answer = match Asked::of(kvp) {
         Ok(asked) => answer(&visit, asked, "").await,

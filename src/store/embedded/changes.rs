@@ -19,8 +19,12 @@ pub(super) fn load(dir: &LayerDir, all: &Changes) -> Result<()> {
     write_atomic(&folder.join(format!("{name}.json")), changes::head(all)?.as_bytes())?;
     let mut there = times(dir)?;
     there.sort_unstable();
-    // What a killed process wrote and did not name.
-    for list in names(&folder)?.iter().filter_map(|n| n.strip_suffix(".list")) {
+    // What a killed process wrote and did not name, or was in the middle of.
+    let found = names(&folder)?;
+    for aside in found.iter().filter(|n| n.ends_with(".tmp")) {
+        remove(&folder.join(aside))?;
+    }
+    for list in found.iter().filter_map(|n| n.strip_suffix(".list")) {
         if !list.parse().is_ok_and(|time: i64| there.contains(&time)) {
             remove(&folder.join(format!("{list}.list")))?;
         }
