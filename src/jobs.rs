@@ -117,6 +117,10 @@ impl Jobs {
         }
         if !options.dry_run {
             for run in self.derive(&progress).await? {
+                // What failed before it came to that has said why.
+                if runs.iter().any(|r| r.layer == run.layer && r.outcome.is_err()) {
+                    continue;
+                }
                 seen(&run);
                 runs.push(run);
             }
@@ -140,8 +144,13 @@ impl Jobs {
         let done = self.one(&def, Some(file), options, &progress).await;
         progress.finish();
         if done.is_ok() && !options.dry_run {
+            let derived =
+                |id: &LayerId| self.layers.iter().any(|d| d.id == *id && d.derived().is_some());
             for run in self.derive(&progress).await? {
-                run.outcome?;
+                // Another layer's attachment is not this one's matter; the log has it.
+                if run.layer == *layer || derived(&run.layer) {
+                    run.outcome?;
+                }
             }
         }
         done
@@ -382,12 +391,12 @@ impl Jobs {
     }
 
     /// Makes anew the derived levels and the reach indexes whose inputs moved, and puts each in
-    /// force. Gives the levels that changed or failed.
+    /// force. Gives the levels that changed or failed, and the layers that could not be attached.
     async fn derive(&self, progress: &Arc<dyn Progress>) -> Result<Vec<Run>> {
-        let runs = self.levels(progress).await?;
+        let mut runs = self.levels(progress).await?;
         let harvested: Vec<_> = self.layers.iter().filter(|def| !def.is_live()).collect();
-        self.attach(&harvested, progress).await?;
-        self.attach_tables(progress).await?;
+        runs.extend(self.attach(&harvested, progress).await?);
+        runs.extend(self.attach_tables(progress).await?);
         Ok(runs)
     }
 

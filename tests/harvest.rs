@@ -93,6 +93,33 @@ pub fn a_broken_csv_line_is_refused_with_its_number_and_the_rest_kept() {
     }
 }
 
+/// What is published stays attached as it was, and whoever harvests anything learns that it is.
+#[test]
+pub fn a_layer_that_cannot_be_attached_is_said_and_keeps_no_other_from_it() {
+    let site = Site::new();
+    let text = "id,insee,lon,lat\n1,59350,3.05,50.63\n2,62041,2.77,50.29\n";
+    fs::write(site.path("lieux.csv"), text).unwrap();
+    let layer = |column: &str| {
+        format!(
+            "key = \"id\"\n[source]\npath = \"../lieux.csv\"\n[territory]\nlevel = \"com\"\ncolumn = \"{column}\""
+        )
+    };
+    site.layer("lieux", &layer("insee"));
+    site.layer("autres", &layer("insee"));
+    site.harvest();
+    site.layer("lieux", &layer("commune"));
+    let output = site.run(&["harvest", "autres"]);
+    let said = said(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("= autres") && said.contains("✗ lieux"), "{said}");
+    assert!(said.contains("commune"), "the column is named: {said}");
+    site.layer("lieux", &layer("insee"));
+    assert!(site.run(&["harvest", "autres"]).status.success());
+    let server = site.serve();
+    let nord = server.json("/t/dep-59/collections/lieux/items");
+    assert_eq!(nord["numberMatched"], 1);
+}
+
 #[test]
 fn a_shapefile_without_its_table_is_refused() {
     let site = published();

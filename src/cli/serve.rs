@@ -83,6 +83,7 @@ fn follow_tables(app: &Arc<App>) {
         let progress: Arc<dyn Progress> = Arc::new(Silent);
         loop {
             let begun = Instant::now();
+            // What keeps single tables from being attached is in the log already.
             if let Err(e) = jobs.attach_tables(&progress).await {
                 tracing::debug!(cause = e.chain(), "tables are not attached");
             }

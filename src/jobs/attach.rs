@@ -2,7 +2,7 @@
 //! force. Of a published table only the rows that were touched are attached again, where they are
 //! known.
 
-use super::{Jobs, blocking};
+use super::{Jobs, Run, blocking};
 use crate::{
     error::{Error, Result},
     import::Borders,
@@ -10,32 +10,37 @@ use crate::{
     store::{At, Claim, Reach},
     text,
 };
-use std::sync::{Arc, PoisonError};
+use std::{
+    sync::{Arc, PoisonError},
+    time::Instant,
+};
 
 impl Jobs {
     /// Attaches again the published tables that were edited since they last were, or whose
-    /// borders moved.
-    pub async fn attach_tables(&self, progress: &Arc<dyn Progress>) -> Result<()> {
+    /// borders moved. Gives those that could not be.
+    pub async fn attach_tables(&self, progress: &Arc<dyn Progress>) -> Result<Vec<Run>> {
         let bound = |def: &&LayerDef| {
             def.is_live() && (def.territory.by_location || !def.territory.columns.is_empty())
         };
         self.attach(&self.layers.iter().filter(bound).collect::<Vec<_>>(), progress).await
     }
 
+    /// Gives the layers that could not be attached: the attachments they had stay in force.
     pub(super) async fn attach(
         &self,
         layers: &[&LayerDef],
         progress: &Arc<dyn Progress>,
-    ) -> Result<()> {
+    ) -> Result<Vec<Run>> {
         let reference = self.importer.see(&*self.store).await?;
         let borders = Arc::new(self.borders().await?);
         let mut current = self.store.current().await?;
         // One layer's trouble keeps no other from being attached.
-        let mut trouble = None;
+        let mut troubles = Vec::new();
         for def in layers {
+            let started = Instant::now();
             let Some(at) = current.remove(&def.id) else { continue };
             let done = async {
-                // A layer whose columns no longer fit its declaration waits for its next harvest.
+                // A layer whose columns no longer fit its declaration is not attached, and says so.
                 let wanted = |at: &At| self.importer.reach_id(at, def, &borders);
                 if wanted(&at).is_ok_and(|wanted| wanted == at.reach) {
                     return Ok(true);
@@ -61,14 +66,21 @@ impl Jobs {
             match self.note_trouble(&def.id, done) {
                 Ok(true) => {}
                 Ok(false) => break,
-                Err(error) => trouble = trouble.or(Some(error)),
+                Err(error) => troubles.push(Run {
+                    layer: def.id.clone(),
+                    outcome: Err(error),
+                    took: started.elapsed(),
+                }),
             }
         }
-        trouble.map_or(Ok(()), Err)
+        Ok(troubles)
     }
 
-    /// Says a layer's trouble in the log, once for as long as it stays the same.
+    /// Says a layer's trouble in the log, once for as long as it stays the same, and in a gauge
+    /// until it is over.
     fn note_trouble<T>(&self, layer: &LayerId, done: Result<T>) -> Result<T> {
+        metrics::gauge!("socle_attachment_failed", "layer" => layer.to_string())
+            .set(if done.is_err() { 1.0 } else { 0.0 });
         let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
         match &done {
             Ok(_) => drop(troubles.remove(layer)),
@@ -98,13 +110,7 @@ impl Jobs {
             }
             self.store.mark(claim, at).await?;
         }
-        let reach = match self.make_reach(def, at, borders).await {
-            Ok(reach) => reach,
-            Err(e) => {
-                tracing::warn!(layer = %def.id, "attachment kept as it was: {}", e.chain());
-                return Ok(());
-            }
-        };
+        let reach = self.make_reach(def, at, borders).await?;
         let (id, rows) = (reach.id.clone(), reach.ids.len());
         self.store.load_reach(claim, &at.version.id, reach).await?;
         self.store.publish(claim, &at.version.id, &id).await?;
