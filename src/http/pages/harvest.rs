@@ -2,7 +2,7 @@
 
 use super::moment;
 use crate::{
-    http::{harvest::Entry, visit::Visit},
+    http::{harvest::Entry, reply::number, visit::Visit},
     model::{Outcome, RunRecord, Trigger},
 };
 use jiff::Timestamp;
@@ -17,7 +17,7 @@ pub fn page(visit: &Visit, entries: &[Entry<'_>]) -> String {
     let content = html! {
         h1 { (title) }
         p { a href=(visit.address(&["f"], &[("f", "json")])) { "JSON" } }
-        p { (visit.words("Les horaires sont à l'heure de Paris.", "Schedules are in the time of Paris.")) }
+        p { (visit.words("Les horaires sont à l'heure de Paris, les moments en UTC.", "Schedules are in the time of Paris, moments in UTC.")) }
         @if entries.is_empty() {
             p { (visit.words("Aucune couche n'est moissonnée.", "No layer is harvested.")) }
         }
@@ -78,13 +78,13 @@ fn row(visit: &Visit, id: &str, run: &RunRecord) -> Markup {
     html! {
         tr {
             th scope="row" { (moment(visit, &run.started.to_string())) }
-            td.number { (format!("{:.1} s", run.took_ms as f64 / 1000.0)) }
+            td.number { (seconds(visit, run.took_ms)) }
             td { (trigger) @if run.attempt > 1 { " (" (run.attempt) ")" } }
             td {
                 @match &run.outcome {
                     Outcome::Published { version, count } => {
                         (visit.words("publiée : ", "published: "))
-                        a href=(report(version)) { (version) } " (" (count) ")"
+                        a href=(report(version)) { (version) } " (" (number(*count, visit.lang())) ")"
                     }
                     Outcome::Unchanged { .. } => { (visit.words("inchangée", "unchanged")) }
                     Outcome::Held { version, text } => {
@@ -102,4 +102,11 @@ fn row(visit: &Visit, id: &str, run: &RunRecord) -> Markup {
             }
         }
     }
+}
+
+/// Milliseconds as seconds with a tenth.
+fn seconds(visit: &Visit, ms: u64) -> String {
+    let tenths = ms.div_ceil(100);
+    let mark = visit.words(",", ".");
+    format!("{}{mark}{} s", number(tenths / 10, visit.lang()), tenths % 10)
 }
