@@ -35,7 +35,7 @@ pub(super) fn create(path: &Path, about: &About) -> Result<Box<dyn ArchiveWriter
     // application's number is MBTiles' own, by which `file` knows it.
     db.execute_batch(
         "PRAGMA application_id=1297105496; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;
-         PRAGMA locking_mode=EXCLUSIVE; PRAGMA cache_size=-8192; PRAGMA temp_store=MEMORY;",
+         PRAGMA locking_mode=EXCLUSIVE; PRAGMA cache_size=-8192;",
     )
     .map_err(sql)?;
     db.execute_batch(TABLES).map_err(sql)?;

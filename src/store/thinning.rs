@@ -14,6 +14,8 @@ use rustc_hash::FxHashSet;
 
 /// A field of so many values at most is one whose values a tile writes once each.
 const FEW: usize = 1024;
+/// What such fields may take of a budget, all together: one part of so many.
+const SHARE: u32 = 8;
 /// What a tile holds beside features: version, extent, lengths.
 const FRAME: usize = 64;
 /// What a point holds beside its tags: id, kind, position, lengths.
@@ -68,7 +70,7 @@ fn number(version: &Version, name: &str) -> Result<usize> {
 
 fn thinned(features: &[Feature], version: &Version, rule: &Thinning) -> Option<Thinned> {
     let geometries: Vec<_> = features.iter().map(|f| f.geometry.as_ref()).collect();
-    let (fixed, weights) = weights(features, version);
+    let (fixed, weights) = weights(features, version, rule.budget);
     let bytes = rule.budget.saturating_sub(fixed);
     let room = Room { bytes, buffer: rule.buffer };
     let field = rule.importance.as_ref().and_then(|name| version.schema.index(name));
@@ -89,10 +91,11 @@ fn thinned(features: &[Feature], version: &Version, rule: &Thinning) -> Option<T
 }
 
 /// The bytes that every tile has, and those each feature adds, never less than it does.
-fn weights(features: &[Feature], version: &Version) -> (u32, Vec<u32>) {
+fn weights(features: &[Feature], version: &Version, budget: u32) -> (u32, Vec<u32>) {
     let fields = version.schema.fields.len();
-    let few: Vec<Option<usize>> =
+    let mut few: Vec<Option<usize>> =
         (0..fields).into_par_iter().map(|field| written_once(features, field)).collect();
+    keep_few(&mut few, budget);
     let names: usize = version.schema.fields.iter().map(|f| f.name.len() + 6).sum();
     let values: usize = few.iter().flatten().sum();
     let fixed = FRAME + names + ID_PROPERTY.len() + 6 + values;
@@ -119,6 +122,20 @@ fn weights(features: &[Feature], version: &Version) -> (u32, Vec<u32>) {
     (u32::try_from(fixed).unwrap_or(u32::MAX), weights)
 }
 
+/// Counts as written once what takes little of the budget in all, the lightest fields first: a
+/// tile that shows three features writes three of the values, and is not to be charged for all.
+fn keep_few(few: &mut [Option<usize>], budget: u32) {
+    let mut left = usize::try_from(budget / SHARE).unwrap_or(usize::MAX);
+    let mut lightest: Vec<usize> = (0..few.len()).filter(|i| few[*i].is_some()).collect();
+    lightest.sort_by_key(|i| few[*i]);
+    for i in lightest {
+        match few[i].and_then(|bytes| left.checked_sub(bytes)) {
+            Some(rest) => left = rest,
+            None => few[i] = None,
+        }
+    }
+}
+
 /// The bytes of all values of a field together, when they are few.
 fn written_once(features: &[Feature], field: usize) -> Option<usize> {
     let mut seen: FxHashSet<Vec<u8>> = FxHashSet::default();
@@ -134,4 +151,19 @@ fn written_once(features: &[Feature], field: usize) -> Option<usize> {
         }
     }
     Some(seen.iter().map(Vec::len).sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_of_few_long_values_are_not_charged_to_every_tile() {
+        let mut few = vec![Some(600_000), None, Some(40_000), Some(20_000), Some(10_000)];
+        keep_few(&mut few, 500_000);
+        // 62,500 bytes: the two lightest, then 40,000 is too much, as are the descriptions.
+        assert_eq!(few, [None, None, None, Some(20_000), Some(10_000)]);
+        keep_few(&mut few, 0);
+        assert_eq!(few, [None; 5]);
+    }
 }

@@ -6,6 +6,7 @@ use crate::{
 };
 use std::{
     fs::{self, File, TryLockError},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -37,15 +38,21 @@ impl Aside {
         }
         let (path, lock) =
             (folder.join(format!(".{name}.part")), folder.join(format!(".{name}.lock")));
-        let held = File::create(&lock).map_err(|e| Error::io(&lock, e))?;
-        match held.try_lock() {
-            Err(TryLockError::WouldBlock) => Err(Error::Conflict(text!(
-                "« {name} » est déjà en cours d'écriture par un autre programme.",
-                "\"{name}\" is being written by another program."
-            ))),
-            // Where locks are not to be had, only one person writes a file at a time.
-            Ok(()) | Err(TryLockError::Error(_)) => {
-                Ok(Self { place: place.to_owned(), path, lock, held })
+        loop {
+            let held = File::create(&lock).map_err(|e| Error::io(&lock, e))?;
+            match held.try_lock() {
+                Err(TryLockError::WouldBlock) => {
+                    return Err(Error::Conflict(text!(
+                        "« {name} » est déjà en cours d'écriture par un autre programme.",
+                        "\"{name}\" is being written by another program."
+                    )));
+                }
+                // Removed by the run before between its opening and its locking: it locks nothing.
+                Ok(()) if !is_at(&held, &lock) => {}
+                // Where locks are not to be had, only one person writes a file at a time.
+                Ok(()) | Err(TryLockError::Error(_)) => {
+                    return Ok(Self { place: place.to_owned(), path, lock, held });
+                }
             }
         }
     }
@@ -69,6 +76,14 @@ impl Aside {
             File::open(folder).and_then(|f| f.sync_all()).map_err(|e| Error::io(folder, e))?;
         }
         Ok(bytes)
+    }
+}
+
+/// Whether an open file is the one at a path.
+fn is_at(file: &File, path: &Path) -> bool {
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(open), Ok(there)) => (open.dev(), open.ino()) == (there.dev(), there.ino()),
+        _ => false,
     }
 }
 
@@ -102,5 +117,17 @@ mod tests {
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
         let nowhere = dir.path().join("none/a.pmtiles");
         assert!(matches!(Aside::begin(&nowhere), Err(Error::Invalid(_))));
+    }
+
+    #[test]
+    fn a_lock_that_was_removed_locks_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = dir.path().join(".a.lock");
+        let held = File::create(&lock).unwrap();
+        assert!(is_at(&held, &lock));
+        fs::remove_file(&lock).unwrap();
+        assert!(!is_at(&held, &lock));
+        File::create(&lock).unwrap();
+        assert!(!is_at(&held, &lock));
     }
 }

@@ -145,7 +145,8 @@ impl Cover {
         for z in reach.zooms.clone() {
             let margin = reach.margin(z);
             let block = Block::of(z, low, high, margin);
-            if block.count() <= FEW {
+            // A place has no segments to follow, however far its tile is magnified.
+            if low == high || block.count() <= FEW {
                 self.insert(block);
                 continue;
             }
@@ -251,6 +252,17 @@ mod tests {
         assert!(tiles.len() < 2 * 13 * 4, "{}", tiles.len());
         let parts = cover(&point!(x: -180.0, y: 89.9).into(), 3);
         assert!(parts.tiles().any(|t| t == TileId { z: 3, x: 0, y: 0 }));
+    }
+
+    #[test]
+    fn a_place_magnified_far_is_in_every_tile_it_may_be_rounded_to() {
+        let mut bytes = Vec::new();
+        wkb::write(&point!(x: 2.3, y: 48.9).into(), &mut bytes);
+        let mut cover = Cover::default();
+        cover.add(&bytes, &Reach { zooms: 14..=14, finest: 1, buffer: 64 }).unwrap();
+        // Two steps of z1's grid, to which the place may be rounded, are four tiles of z14.
+        let tiles = cover.tiles().count();
+        assert!((8 * 8..=10 * 10).contains(&tiles), "{tiles}");
     }
 
     #[test]

@@ -96,7 +96,9 @@ async fn layer(
     let mut next = Some(0);
     while let Some(start) = next {
         let filter = Filter { selection: part.filter.selection.clone(), ..Filter::default() };
-        let scan = Scan { filter, start: Start::Ordinal(start), limit: Some(BATCH) };
+        // A live layer has no ranks to go on from: it is read in one go.
+        let limit = at.version.live.is_none().then_some(BATCH);
+        let scan = Scan { filter, start: Start::Ordinal(start), limit };
         let shared = state.clone();
         let sink: RowSink = Box::new(move |row| {
             let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
