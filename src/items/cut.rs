@@ -39,14 +39,9 @@ impl Items {
             Start::Offset(skip) => (skip, Start::Ordinal(0)),
             start => (0, start),
         };
-        let work = Arc::new(Mutex::new(Some(PageWork {
-            paper: self.paper(layer, &knife.schema, &query)?,
-            knife,
-            skip,
-            limit: query.limit,
-            returned: 0,
-            next: None,
-        })));
+        let paper = self.paper(layer, &knife.schema, &query)?;
+        let work = PageWork::new(paper, knife, skip, query.limit);
+        let work = Arc::new(Mutex::new(Some(work)));
         let scan = Scan { filter: query.filter.clone(), start, limit: None };
         // What is cut is looked at whether it is shown or not.
         let view = View { no_geometry: false, ..query.view.clone() };
@@ -84,14 +79,8 @@ impl Items {
         let knife = self.knife(layer, &filter, outline).await?;
         let (form, view) = (Form::Features, View::default());
         let sheet = Sheet { layer, schema: &knife.schema, form, system, view };
-        let work = Arc::new(Mutex::new(Some(PageWork {
-            paper: Paper::new(sheet, &self.scratch)?,
-            knife,
-            skip: 0,
-            limit: 1,
-            returned: 0,
-            next: None,
-        })));
+        let paper = Paper::new(sheet, &self.scratch)?;
+        let work = Arc::new(Mutex::new(Some(PageWork::new(paper, knife, 0, 1))));
         self.store.feature(at, id, cutting(work.clone())).await?;
         let PageWork { paper, returned, .. } = done(&work)?;
         let bytes = finish(paper).await?.into_bytes()?;
@@ -213,21 +202,29 @@ impl Knife {
 /// A page being written.
 pub(super) struct PageWork {
     pub(super) paper: Paper,
-    pub(super) knife: Knife,
-    pub(super) skip: u64,
-    pub(super) limit: u64,
+    knife: Knife,
+    skip: u64,
+    limit: u64,
     pub(super) returned: u64,
+    /// How many rows it saw that the border leaves something of, shown or not.
+    pub(super) left: u64,
     /// Ordinal of the first match beyond the page.
-    pub(super) next: Option<u64>,
+    next: Option<u64>,
 }
 
 impl PageWork {
+    /// A page of `limit` rows, behind `skip` of them.
+    pub(super) fn new(paper: Paper, knife: Knife, skip: u64, limit: u64) -> Self {
+        Self { paper, knife, skip, limit, returned: 0, left: 0, next: None }
+    }
+
     fn row(&mut self, row: &Row<'_>) -> ControlFlow<()> {
         let left = match self.knife.left(row) {
             Ok(Some(left)) => left,
             Ok(None) => return ControlFlow::Continue(()),
             Err(e) => return self.paper.fail(e),
         };
+        self.left += 1;
         if self.skip > 0 {
             self.skip -= 1;
             return ControlFlow::Continue(());

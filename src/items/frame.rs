@@ -80,10 +80,11 @@ impl Frame {
     }
 
     /// A box, as `BBOX` gives it, in CRS84: two parts where it crosses the antimeridian, a point
-    /// or a line where it has no width.
+    /// or a line where it has no width. One that reaches beyond the system's area of use, as that
+    /// of a wide canvas, becomes the envelope of what is inside, as [`super::System::bbox`] does.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when it lies outside of the CRS or is upside down.
+    /// [`Error::Invalid`] when it lies wholly outside of the CRS or is upside down.
     pub fn place_box(&self, [a, b, c, d]: [f64; 4]) -> Result<Geometry<f64>> {
         let lat_lon = self.is_lat_lon();
         let [west, south, east, north] = if lat_lon { [b, a, d, c] } else { [a, b, c, d] };
@@ -103,7 +104,14 @@ impl Frame {
         let mut shapes = Vec::with_capacity(parts.len());
         for part in parts {
             let mut shape = outline(&part, if geographic { 1 } else { PIECES });
-            self.moved(&mut shape)?;
+            if let Err(beyond) = self.moved(&mut shape) {
+                // The degrees of the store end where the world does.
+                let inside = match self.crs.is_crs84() {
+                    true => None,
+                    false => self.crs.envelope_to_crs84(part.to_array()),
+                };
+                shape = outline(&inside.ok_or(beyond)?, 1);
+            }
             shapes.push(shape);
         }
         Ok(together(shapes))
@@ -204,6 +212,20 @@ mod tests {
         assert_eq!(thin[1], LineString::from(vec![(-180.0, 0.0), (-180.0, 10.0)]));
         let points = place([180.0, 5.0, -180.0, 5.0]);
         assert_eq!(points, MultiPoint::from(vec![(180.0, 5.0), (-180.0, 5.0)]).into());
+    }
+
+    #[test]
+    fn a_box_wider_than_the_area_of_use_is_what_is_inside() {
+        let frame = Frame::parse(Some("EPSG:2154")).unwrap();
+        let r = |sides| frame.place_box(sides).unwrap().bounding_rect().unwrap();
+        let wide = r([-600_000.0, 6_000_000.0, 2_000_000.0, 7_200_000.0]);
+        assert!(wide.min().x < -5.0 && wide.max().x > 9.5, "{wide:?}");
+        assert!(wide.min().y < 42.0 && wide.max().y > 51.0, "{wide:?}");
+        // Half of it alone is beyond: its inner edge holds.
+        let north = r([-600_000.0, 7_000_000.0, 2_000_000.0, 9_200_000.0]);
+        assert!(north.min().y > 47.0 && north.min().y < 50.1, "{north:?}");
+        assert!(frame.place_box([1e9, 1e9, 2e9, 2e9]).is_err());
+        assert!(Frame::parse(None).unwrap().place_box([0.0, 0.0, 10.0, 100.0]).is_err());
     }
 
     #[test]

@@ -10,8 +10,12 @@ use crate::{
     catalog::{Layer, Outline},
     error::Result,
     query::Start,
+    store::RowSink,
 };
-use std::sync::{Arc, Mutex};
+use std::{
+    ops::ControlFlow,
+    sync::{Arc, Mutex},
+};
 
 impl Items {
     /// A page of the features with these ids that there are; those of the query's conditions that
@@ -31,51 +35,55 @@ impl Items {
             Start::Offset(skip) | Start::Ordinal(skip) => skip,
         };
         let mut seen = std::collections::BTreeSet::new();
-        let mut there = Vec::new();
-        for id in ids.iter().filter(|id| seen.insert(id.as_str())) {
-            if self.has(layer, id, &query).await? {
-                there.push(id);
-            }
-        }
-        let shown = there.iter().skip(usize::try_from(skip).unwrap_or(usize::MAX));
-        let shown = shown.take(usize::try_from(query.limit).unwrap_or(usize::MAX));
+        let ids = ids.iter().filter(|id| seen.insert(id.as_str()));
+        let selection = query.filter.selection.as_ref();
+        let mut matched = 0;
         let (returned, body) = match outline {
             None => {
                 let own = &at.version.schema;
                 let paper = Arc::new(Mutex::new(Some(self.paper(layer, own, &query)?)));
                 let mut returned = 0;
-                for id in shown {
-                    let found = self.store.feature(at, id, collect(paper.clone())).await?;
-                    returned += u64::from(found);
+                for id in ids {
+                    let shown = matched >= skip && returned < query.limit;
+                    let there = match (selection, shown) {
+                        (Some(selection), _) => self.store.selects(at, id, selection).await?,
+                        (None, true) => true,
+                        (None, false) => self.store.feature(at, id, looking()).await?,
+                    };
+                    let there = match there && shown {
+                        true => self.store.feature(at, id, collect(paper.clone())).await?,
+                        false => there,
+                    };
+                    matched += u64::from(there);
+                    returned += u64::from(there && shown);
                 }
                 (returned, finished(&paper).await?)
             }
             Some(outline) => {
                 let knife = self.knife(layer, &query.filter, outline).await?;
                 let paper = self.paper(layer, &knife.schema, &query)?;
-                let work =
-                    PageWork { paper, knife, skip: 0, limit: u64::MAX, returned: 0, next: None };
+                let work = PageWork::new(paper, knife, skip, query.limit);
                 let work = Arc::new(Mutex::new(Some(work)));
-                for id in shown {
-                    self.store.feature(at, id, cutting(work.clone())).await?;
+                for id in ids {
+                    let there = match selection {
+                        Some(selection) => self.store.selects(at, id, selection).await?,
+                        None => true,
+                    };
+                    if there {
+                        self.store.feature(at, id, cutting(work.clone())).await?;
+                    }
                 }
-                let PageWork { paper, returned, .. } = done(&work)?;
+                let PageWork { paper, returned, left, .. } = done(&work)?;
+                // What the border leaves nothing of is not there.
+                matched = left;
                 (returned, finish(paper).await?)
             }
         };
-        Ok(Page { body, returned, matched: Some(there.len() as u64), next: None })
+        Ok(Page { body, returned, matched: Some(matched), next: None })
     }
+}
 
-    /// Whether a feature is there, within the territory.
-    async fn has(&self, layer: &Layer, id: &str, query: &PageQuery) -> Result<bool> {
-        let at = layer.at()?;
-        match &query.filter.selection {
-            Some(selection) => self.store.selects(at, id, selection).await,
-            None => {
-                let sink =
-                    Box::new(|_: &crate::store::Row<'_>| std::ops::ControlFlow::Continue(()));
-                self.store.feature(at, id, sink).await
-            }
-        }
-    }
+/// A sink that shows nothing: whether there is a row is all that is asked.
+fn looking() -> RowSink {
+    Box::new(|_| ControlFlow::Continue(()))
 }

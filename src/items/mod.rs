@@ -9,7 +9,11 @@ mod system;
 mod valid;
 mod view;
 
-pub use crate::formats::{gml, write::Spool, xml_reader::read as read_xml};
+pub use crate::formats::{
+    gml,
+    write::Spool,
+    xml_reader::{MAX_BYTES as XML_BYTES, read as read_xml},
+};
 pub use frame::Frame;
 pub use paper::{Form, Members};
 pub use system::System;

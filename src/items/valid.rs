@@ -17,25 +17,44 @@ use geo_types::{Geometry, LineString, Polygon, Rect};
 /// thirty thousand.
 const MOST_SIDES: usize = 200_000;
 
+/// Most boxes of sides or parts that are held against each other to find those pairs, in a whole
+/// geometry.
+const MOST_LOOKS: usize = 10_000_000;
+
 /// Whether a geometry is valid.
 ///
 /// # Errors
 /// [`Error::Invalid`] when too much of it would have to be compared with each other.
 pub(super) fn is_valid(geometry: &Geometry<f64>) -> Result<bool> {
+    all_valid(geometry, &mut Looks(0))
+}
+
+/// How many boxes were held against each other.
+struct Looks(usize);
+
+fn all_valid(geometry: &Geometry<f64>, looks: &mut Looks) -> Result<bool> {
     let parts = match geometry {
+        Geometry::GeometryCollection(several) => {
+            for one in several {
+                if !all_valid(one, looks)? {
+                    return Ok(false);
+                }
+            }
+            return Ok(true);
+        }
         Geometry::Polygon(polygon) => std::slice::from_ref(polygon),
         Geometry::MultiPolygon(several) => several.0.as_slice(),
         other => return Ok(other.is_valid()),
     };
     for part in parts {
-        if !is_polygon(part)? {
+        if !is_polygon(part, looks)? {
             return Ok(false);
         }
     }
-    apart(parts)
+    apart(parts, looks)
 }
 
-fn is_polygon(polygon: &Polygon<f64>) -> Result<bool> {
+fn is_polygon(polygon: &Polygon<f64>, looks: &mut Looks) -> Result<bool> {
     if polygon.exterior().0.is_empty() {
         return Ok(true);
     }
@@ -44,7 +63,7 @@ fn is_polygon(polygon: &Polygon<f64>) -> Result<bool> {
     let holes = polygon.interiors().iter().filter(|hole| !hole.0.is_empty());
     let holes: Vec<_> = holes.map(alone).collect();
     for ring in holes.iter().chain([&outside]) {
-        if !is_ring(ring.exterior())? {
+        if !is_ring(ring.exterior(), looks)? {
             return Ok(false);
         }
     }
@@ -54,11 +73,11 @@ fn is_polygon(polygon: &Polygon<f64>) -> Result<bool> {
         matrix.is_contains()
             && matrix.get(CoordPos::OnBoundary, CoordPos::OnBoundary) != Dimensions::OneDimensional
     };
-    Ok(holes.iter().all(inside) && apart(&holes)?)
+    Ok(holes.iter().all(inside) && apart(&holes, looks)?)
 }
 
 /// Whether a ring has at least three corners and does not cross itself.
-fn is_ring(ring: &LineString<f64>) -> Result<bool> {
+fn is_ring(ring: &LineString<f64>, looks: &mut Looks) -> Result<bool> {
     let mut corners = ring.0.clone();
     corners.dedup();
     if corners.len() < 4 || ring.0.iter().any(|c| !(c.x.is_finite() && c.y.is_finite())) {
@@ -70,11 +89,11 @@ fn is_ring(ring: &LineString<f64>) -> Result<bool> {
         let (Some(one), Some(other)) = (sides.get(*i), sides.get(*j)) else { return false };
         one.start != other.end && one.end != other.start && one.intersects(other)
     };
-    Ok(!meeting(boxes, MOST_SIDES)?.iter().any(crossed))
+    Ok(!meeting(boxes, MOST_SIDES, looks)?.iter().any(crossed))
 }
 
 /// Whether polygons share nothing but points.
-fn apart(polygons: &[Polygon<f64>]) -> Result<bool> {
+fn apart(polygons: &[Polygon<f64>], looks: &mut Looks) -> Result<bool> {
     let boxes = polygons.iter().map(BoundingRect::bounding_rect).collect();
     let apart = |(i, j): &(usize, usize)| {
         let (Some(one), Some(other)) = (polygons.get(*i), polygons.get(*j)) else { return true };
@@ -83,11 +102,15 @@ fn apart(polygons: &[Polygon<f64>]) -> Result<bool> {
         shared(CoordPos::Inside) != Dimensions::TwoDimensional
             && shared(CoordPos::OnBoundary) != Dimensions::OneDimensional
     };
-    Ok(meeting(boxes, MOST_PAIRS)?.iter().all(apart))
+    Ok(meeting(boxes, MOST_PAIRS, looks)?.iter().all(apart))
 }
 
 /// The pairs of which the boxes meet, `most` of them at most.
-fn meeting(boxes: Vec<Option<Rect<f64>>>, most: usize) -> Result<Vec<(usize, usize)>> {
+fn meeting(
+    boxes: Vec<Option<Rect<f64>>>,
+    most: usize,
+    looks: &mut Looks,
+) -> Result<Vec<(usize, usize)>> {
     let mut order: Vec<(usize, Rect<f64>)> =
         boxes.into_iter().enumerate().filter_map(|(i, b)| Some((i, b?))).collect();
     order.sort_by(|(_, a), (_, b)| a.min().x.total_cmp(&b.min().x));
@@ -95,6 +118,7 @@ fn meeting(boxes: Vec<Option<Rect<f64>>>, most: usize) -> Result<Vec<(usize, usi
     for (place, (i, one)) in order.iter().enumerate() {
         let later = order.iter().skip(place + 1);
         for (j, other) in later.take_while(|(_, other)| other.min().x <= one.max().x) {
+            looks.0 += 1;
             if one.min().y <= other.max().y && other.min().y <= one.max().y {
                 pairs.push((*i, *j));
             }
@@ -103,6 +127,12 @@ fn meeting(boxes: Vec<Option<Rect<f64>>>, most: usize) -> Result<Vec<(usize, usi
             return Err(Error::Invalid(text!(
                 "la géométrie est trop enchevêtrée (plus de {most} paires de parties ou de côtés à comparer) ; donnez-la plus simple.",
                 "the geometry is too tangled (over {most} pairs of parts or sides to compare); give a simpler one."
+            )));
+        }
+        if looks.0 > MOST_LOOKS {
+            return Err(Error::Invalid(text!(
+                "la géométrie est trop enchevêtrée (plus de {MOST_LOOKS} boîtes de parties ou de côtés à comparer) ; donnez-la plus simple.",
+                "the geometry is too tangled (over {MOST_LOOKS} boxes of parts or sides to compare); give a simpler one."
             )));
         }
     }
@@ -184,6 +214,23 @@ mod tests {
             Geometry::from(Polygon::new(corners.into(), vec![]))
         };
         assert!(said(saw(2_000)).contains("200000 pairs"));
+        // Strokes above each other, whose boxes share their longitudes and nothing else.
+        let comb = |n: u32| {
+            let stroke = |i: u32| {
+                let y = f64::from(i / 2) / 1e3;
+                (if matches!(i % 4, 1 | 2) { 10.0 } else { 0.0 }, y)
+            };
+            let corners: Vec<_> = (0..n).map(stroke).chain([(-1.0, 20.0), (-1.0, 0.0)]).collect();
+            Geometry::from(Polygon::new(corners.into(), vec![]))
+        };
+        assert!(is_valid(&comb(2_000)).unwrap());
+        assert!(said(comb(20_000)).contains("10000000 boxes"));
+        // Inside of a collection all the same.
+        let collection = |one| Geometry::GeometryCollection(vec![one].into());
+        assert!(is_valid(&collection(fan(60))).unwrap());
+        assert!(said(collection(fan(650))).contains("2000 pairs"));
+        let bow = LineString::from(vec![(0., 0.), (1., 1.), (1., 0.), (0., 1.), (0., 0.)]);
+        assert!(!is_valid(&collection(Polygon::new(bow, vec![]).into())).unwrap());
         // As many that lie apart are no work.
         let apart: Vec<_> = (0..650).map(|i| (f64::from(i) / 10.0, 0.0, 0.05)).collect();
         assert!(is_valid(&several(&apart)).unwrap());

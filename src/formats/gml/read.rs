@@ -5,6 +5,7 @@ use crate::{
     model::Element,
     text,
 };
+use geo::CoordsIter;
 use geo_types::{
     Coord, Geometry, GeometryCollection, LineString, MultiLineString, MultiPoint, MultiPolygon,
     Point, Polygon,
@@ -12,6 +13,9 @@ use geo_types::{
 
 /// How deep collections may nest.
 const MAX_DEPTH: u8 = 16;
+
+/// Most positions of a geometry: what is asked is held against it feature by feature.
+const MAX_POSITIONS: usize = 50_000;
 
 /// A geometry, with the system it names.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,7 +68,16 @@ pub fn read(element: &Element) -> Result<Shape> {
             _ => Err(wrong(element, "deux coins attendus", "two corners expected")),
         };
     }
-    Ok(Shape::Geometry(srs, geometry(element, dimension, 0)?))
+    let found = geometry(element, dimension, 0)?;
+    let positions = found.coords_count();
+    if positions > MAX_POSITIONS {
+        return Err(wrong(
+            element,
+            &format!("{positions} positions, {MAX_POSITIONS} au plus"),
+            &format!("{positions} positions, at most {MAX_POSITIONS}"),
+        ));
+    }
+    Ok(Shape::Geometry(srs, found))
 }
 
 /// A corner has as many numbers as it shows.
@@ -318,6 +331,13 @@ mod tests {
         ] {
             assert!(matches!(shape(bad), Err(Error::Invalid(_))), "{bad}");
         }
+        let line = |n: usize| {
+            format!("<LineString><posList>{}</posList></LineString>", "0 0 1 1 ".repeat(n))
+        };
+        assert!(shape(&line(25_000)).is_ok());
+        assert!(
+            matches!(shape(&line(25_001)), Err(Error::Invalid(said)) if said.en.contains("50002 positions, at most 50000"))
+        );
         assert!(is_geometry("Point") && !is_geometry("Literal"));
     }
 
