@@ -14,6 +14,7 @@ over_both!(
     filters_say_what_cql2_says,
     boxes_and_systems_follow_their_spelling,
     scopes_hold_in_every_answer,
+    cuts_hold_for_names_and_boxes,
     features_by_id_and_values,
     every_version_answers_in_its_own_words,
 );
@@ -209,6 +210,19 @@ fn boxes_and_systems_follow_their_spelling() {
         "service=WFS&version=1.0.0&request=GetFeature&typename=communes&propertyname=code&bbox=3.0,50.6,3.1,50.7",
     );
     assert_eq!(ids(&old).into_iter().collect::<BTreeSet<_>>(), expected);
+    // As a wide canvas asks: the system ends before the box does.
+    let wide = "-600000,6000000,2000000,7200000,EPSG:2154";
+    let bbox = text(&server, &format!("{V2}GetFeature&typeNames=communes&count=1&bbox={wide}"));
+    assert_eq!(attribute(&bbox, "numberMatched").as_deref(), Some("3782"));
+    let envelope = "<Filter xmlns='http://www.opengis.net/fes/2.0' xmlns:gml='http://www.opengis.net/gml/3.2'><BBOX><gml:Envelope srsName='urn:ogc:def:crs:EPSG::2154'><gml:lowerCorner>-600000 6000000</gml:lowerCorner><gml:upperCorner>2000000 7200000</gml:upperCorner></gml:Envelope></BBOX></Filter>";
+    let query = format!("{V2}GetFeature&typeNames=communes&count=1&filter={}", enc(envelope));
+    assert_eq!(attribute(&text(&server, &query), "numberMatched").as_deref(), Some("3782"));
+    let nowhere = format!(
+        "/wfs?{V2}GetFeature&typeNames=communes&bbox=90000000,90000000,99000000,99000000,EPSG:2154"
+    );
+    let nowhere = get(&server, &nowhere);
+    assert_eq!(nowhere.status, 400, "{}", nowhere.text());
+    assert_eq!(attribute(&nowhere.text(), "locator").as_deref(), Some("bbox"));
     let position = |srs: &str| -> [f64; 2] {
         let page = text(&server, &format!("{V2}GetFeature&resourceId=mairies.59350&srsName={srs}"));
         assert_eq!(attribute(&page, "srsName").as_deref(), Some(srs), "{page}");
@@ -258,6 +272,62 @@ fn scopes_hold_in_every_answer() {
         .to_string();
     assert_eq!(attribute(&cut, "numberMatched"), Some(matched));
     assert_eq!(cut.matches("<socle:socle_part>").count(), ids(&cut).len());
+}
+
+/// At the border of the metropole of Lille, which cantons cross.
+fn cuts_hold_for_names_and_boxes() {
+    let server = demo_server();
+    let clip = "/t/epci-200093201-clip";
+    let page = |address: &str| server.json(address);
+    let of = |page: &Value| -> BTreeSet<String> {
+        let features = page["features"].as_array().unwrap();
+        features.iter().map(|f| f["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let left = of(&page(&format!("{clip}/collections/cantons/items?limit=1000")));
+    let touched = of(&page("/t/epci-200093201/collections/cantons/items?limit=1000"));
+    let all = of(&page("/collections/cantons/items?limit=1000"));
+    let list = |names: &BTreeSet<String>| -> String {
+        names.iter().map(|id| enc(&format!("cantons.{id}"))).collect::<Vec<_>>().join(",")
+    };
+    for names in [&all, &touched] {
+        let named = format!("{V2}GetFeature&resourceId={}", list(names));
+        let hits = get(&server, &format!("{clip}/wfs?{named}&resultType=hits")).text();
+        assert_eq!(attribute(&hits, "numberMatched"), Some(left.len().to_string()), "{hits}");
+        let mut url = format!("{clip}/wfs?{named}&count=2");
+        let mut seen = Vec::new();
+        loop {
+            let page = get(&server, &url).text();
+            assert_eq!(
+                attribute(&page, "numberMatched"),
+                Some(left.len().to_string()),
+                "{page:.900}"
+            );
+            seen.extend(ids(&page));
+            assert!(seen.len() <= left.len(), "pages without an end");
+            let Some(next) = attribute(&page, "next") else { break };
+            url = next.strip_prefix(server.base.trim_end_matches('/')).unwrap().to_owned();
+        }
+        assert_eq!(seen.len(), left.len());
+        assert_eq!(seen.into_iter().collect::<BTreeSet<_>>(), left);
+        let beyond = get(&server, &format!("{clip}/wfs?{named}&startIndex=900")).text();
+        assert_eq!(attribute(&beyond, "next"), None);
+    }
+    // What is left of a canton is what a box is held against.
+    let mut fewer = 0;
+    for (west, south) in (0..9)
+        .flat_map(|x| (0..6).map(move |y| (2.6 + f64::from(x) * 0.1, 50.3 + f64::from(y) * 0.1)))
+    {
+        let bbox = format!("{west:.2},{south:.2},{:.2},{:.2}", west + 0.1, south + 0.1);
+        let road = of(&page(&format!("{clip}/collections/cantons/items?limit=1000&bbox={bbox}")));
+        let asked = |scope: &str| -> BTreeSet<String> {
+            let query = format!("{V2}GetFeature&typeNames=cantons&bbox={bbox},EPSG:4326");
+            ids(&get(&server, &format!("{scope}/wfs?{query}")).text()).into_iter().collect()
+        };
+        let (cut, whole) = (asked(clip), asked("/t/epci-200093201"));
+        assert!(cut.is_subset(&road) && cut.is_subset(&whole), "{bbox}: {cut:?} {road:?}");
+        fewer += whole.len() - cut.len();
+    }
+    assert!(fewer > 0, "cantons cross the border");
 }
 
 fn features_by_id_and_values() {
@@ -367,7 +437,7 @@ fn every_version_answers_in_its_own_words() {
 
 /// Requests, and the status, code and locator of what they are answered with.
 #[rustfmt::skip] // a table: one line per request
-const WRONG: [(&str, u16, &str, &str); 23] = [
+const WRONG: [(&str, u16, &str, &str); 32] = [
     ("request=GetCapabilities", 400, "MissingParameterValue", "service"),
     ("request=GetCapabilities&service=WMS", 400, "InvalidParameterValue", "service"),
     ("service=WFS", 400, "MissingParameterValue", "request"),
@@ -391,6 +461,15 @@ const WRONG: [(&str, u16, &str, &str); 23] = [
     ("service=WFS&request=GetFeature&storedQuery_id=x", 400, "InvalidParameterValue", "STOREDQUERY_ID"),
     ("service=WFS&request=GetPropertyValue&typeNames=communes&valueReference=", 400, "InvalidParameterValue", "valueReference"),
     ("service=WFS&request=GetPropertyValue&typeNames=communes", 400, "MissingParameterValue", "valueReference"),
+    ("service=WFS&request=GetFeature&resourceId=communes.59350&sortBy=nom", 400, "OptionNotSupported", "sortBy"),
+    ("service=WFS&request=GetFeature&typeNames=communes&territory=dep:59", 400, "OptionNotSupported", "territory"),
+    ("service=WFS&request=GetFeature&typeNames=communes&TERRITOIRE=dep:59", 400, "OptionNotSupported", "territoire"),
+    ("service=WFS&request=GetFeature&typeNames=communes&CQL_FILTER=nom='Lille'", 400, "OptionNotSupported", "CQL_FILTER"),
+    ("service=WFS&request=GetFeature&typeNames=communes&outputFormat=csv&resultType=hits", 400, "OptionNotSupported", "resultType"),
+    ("service=WFS&request=GetFeature&typeNames=communes&outputFormat=SHAPE-ZIP&resultType=hits", 400, "OptionNotSupported", "resultType"),
+    ("service=WFS&request=GetFeature&typeNames=communes&outputFormat=SHAPE-ZIP&count=2", 400, "OptionNotSupported", "count"),
+    ("service=WFS&version=1.0.0&request=GetFeature&typeName=communes&outputFormat=SHAPE-ZIP&maxFeatures=2", 400, "", ""),
+    ("service=WFS&version=1.0.0&request=GetFeature&typeName=communes,communes,communes,communes,communes,communes,communes,communes,communes,communes,communes,communes,communes,communes,communes,communes,communes,communes,communes,communes,communes", 400, "", ""),
 ];
 
 #[test]
@@ -401,6 +480,10 @@ fn what_is_wrong_is_said_with_its_place() {
             get(&server, &format!("/wfs?{}", query.replace('<', "%3C").replace('>', "%3E")));
         let text = answer.text();
         assert_eq!(answer.status, status, "{query}: {text}");
+        if code.is_empty() {
+            assert!(text.contains("ServiceException code="), "{text}");
+            continue;
+        }
         assert_eq!(attribute(&text, "exceptionCode").as_deref(), Some(code), "{query}: {text}");
         assert_eq!(attribute(&text, "locator").as_deref(), Some(locator), "{query}: {text}");
         assert_eq!(attribute(&text, "xml:lang").as_deref(), Some("fr"), "{query}");
@@ -448,6 +531,19 @@ fn hostile_documents_are_refused() {
         assert_eq!(answer.status, 400, "{document:.200}: {text}");
         assert!(text.contains("ExceptionReport") && !text.contains("secret"), "{text}");
     }
+    let form = "application/x-www-form-urlencoded";
+    let query = "service=WFS&version=2.0.0&request=GetFeature&count=1&";
+    for wrong in [
+        format!("{query}typeNames=communes&x={}", "x".repeat(2 << 20)),
+        format!("{query}typeNames={}", "(communes)".repeat(21)),
+        format!("{query}resourceId={}", "communes.59350,".repeat(1_001)),
+    ] {
+        let answer = server.post("/wfs", form, &[], wrong.as_bytes());
+        assert_eq!(answer.status, 400, "{wrong:.200}: {}", answer.text());
+        assert!(answer.text().contains("ExceptionReport"));
+    }
+    let several = format!("{query}typeNames={}", "(communes)".repeat(20));
+    assert_eq!(server.post("/wfs", form, &[], several.as_bytes()).status, 200);
     // What is just allowed is answered.
     let some = format!("<Or>{}</Or>", is.repeat(500));
     let answer = server.post("/wfs", "application/xml", &[], request("", &some).as_bytes());
@@ -526,6 +622,24 @@ fn features_come_in_every_format() {
     assert_eq!(&json["features"][0], feature, "the same feature on both roads");
     let csv = file("", "outputFormat=csv&count=5").text();
     assert_eq!(csv.lines().filter(|l| l.contains("@")).count(), 5, "{csv}");
+    // All of them where no number is asked for; else a page that says so.
+    let communes = |more: &str| {
+        get(&server, &format!("/wfs?{V2}GetFeature&typeNames=communes&outputFormat=csv{more}"))
+    };
+    let all = communes("");
+    assert_eq!(all.text().lines().count(), 3_783);
+    assert_eq!(all.header("ogc-numberreturned"), Some("3782"));
+    assert_eq!(all.header("link"), None);
+    let page = communes("&count=1500&startIndex=1500");
+    assert_eq!(page.text().lines().count(), 1_501);
+    assert_eq!(page.header("ogc-numbermatched"), Some("3782"));
+    assert_eq!(page.header("ogc-numberreturned"), Some("1500"));
+    let links = page.header("link").unwrap();
+    let next = links.split(", ").find(|l| l.contains("rel=\"next\"")).unwrap();
+    let next = next.split(['<', '>']).nth(1).unwrap();
+    let next = get(&server, next.strip_prefix(server.base.trim_end_matches('/')).unwrap());
+    assert_eq!(next.text().lines().count(), 783, "{links}");
+    assert!(!next.header("link").unwrap().contains("rel=\"next\""));
     let refused = get(
         &server,
         &format!("/wfs?{V2}GetFeature&typeNames=mairies&outputFormat=SHAPE-ZIP&startIndex=5"),

@@ -65,8 +65,10 @@ const RESULT_TYPE: &str = "resultType";
 /// Rows of a table in a page, when no limit is asked for.
 const TABLE_LIMIT: u64 = 50;
 
-const NUMBER_MATCHED: HeaderName = HeaderName::from_static("ogc-numbermatched");
-const NUMBER_RETURNED: HeaderName = HeaderName::from_static("ogc-numberreturned");
+/// How many features match in all.
+pub(super) const NUMBER_MATCHED: HeaderName = HeaderName::from_static("ogc-numbermatched");
+/// How many features an answer holds.
+pub(super) const NUMBER_RETURNED: HeaderName = HeaderName::from_static("ogc-numberreturned");
 /// How many communes the border to cut at lacks, since no layer has their polygons.
 const BORDER_MISSING: HeaderName = HeaderName::from_static("socle-border-missing");
 const CONTENT_CRS_NAME: HeaderName = HeaderName::from_static("content-crs");

@@ -13,7 +13,15 @@ use super::{
 use crate::{
     error::Error,
     exports::{Kind, Options},
-    http::{exports, feed::xml, links::media, reply::Document, spooled::Spooled, visit::Visit},
+    http::{
+        exports,
+        feed::xml,
+        items::{NUMBER_MATCHED, NUMBER_RETURNED},
+        links::{Link, media},
+        reply::Document,
+        spooled::Spooled,
+        visit::Visit,
+    },
     items::{
         Form, Members, Page, PageQuery, Spool,
         gml::{PREFIX, Part, SPACE, feature_of},
@@ -39,7 +47,7 @@ struct Window {
 }
 
 impl Window {
-    fn read(kvp: &Kvp, version: Version) -> Result<Self> {
+    fn read(kvp: &Kvp, version: Version, output: Output) -> Result<Self> {
         let hits = match kvp.get("RESULTTYPE") {
             None => false,
             Some(r) if r.eq_ignore_ascii_case("results") => false,
@@ -54,8 +62,10 @@ impl Window {
         };
         let count = kvp.number(&["COUNT", "MAXFEATURES"])?;
         let start = kvp.number(&["STARTINDEX"])?.unwrap_or(0);
-        // Old clients know of no pages: nothing is kept from them without a word.
-        let bounded = count.is_some() || version == Version::V20;
+        // Old clients know of no pages, and a file says nothing of those behind it: nothing is kept
+        // from them without a word.
+        let paged = version == Version::V20 && matches!(output, Output::Gml | Output::Json);
+        let bounded = count.is_some() || paged;
         let usual = if bounded { USUAL } else { MOST };
         Ok(Self { start, count: count.unwrap_or(usual).min(MOST), hits, bounded })
     }
@@ -80,7 +90,14 @@ pub async fn features(
     if let Some(name) = kvp.any(&["STOREDQUERY_ID", "STOREDQUERYID"]) {
         return by_id(visit, kvp, name, version, output).await;
     }
-    let window = Window::read(kvp, version)?;
+    let window = Window::read(kvp, version, output)?;
+    if window.hits && matches!(output, Output::Page(_) | Output::File(_)) {
+        let text = text!(
+            "Ce format donne des entités : resultType=hits se demande en GML ou en GeoJSON.",
+            "This format gives features: resultType=hits is asked in GML or GeoJSON."
+        );
+        return Err(Fail::new("OptionNotSupported", "resultType", Error::Invalid(text)));
+    }
     let queries = query::read_all(visit, &asked.queries, version, output)?;
     let tag = visit.tag(&["wfs", version.number(), body, &states(&queries)?.join("\n")]);
     let tag = match queries.as_slice() {
@@ -113,18 +130,40 @@ pub async fn features(
         return Err(too_many());
     }
     let document = match output {
-        Output::Page(kind) => match all.pop() {
-            Some(found) => {
-                let name = format!("attachment; filename=\"socle.{}\"", kind.extension);
-                Document::spooled(kind.media, found.page.body)
-                    .with(header::CONTENT_DISPOSITION, name)
-            }
-            None => return Err(one_query_only()),
-        },
+        Output::Page(kind) => page(visit, asked, kind, &window, all)?,
         Output::Json => Document::spooled(media::GEOJSON, json(visit, asked, &window, all)?),
         _ => Document::spooled(version.media(), collection(visit, asked, version, &window, all)?),
     };
     Ok(visit.send(&tag, document).await?)
+}
+
+/// A page as a file. What a collection says in its root is said in headers, as on items.
+fn page(
+    visit: &Visit,
+    asked: &Asked,
+    kind: &'static Kind,
+    window: &Window,
+    mut all: Vec<Found>,
+) -> Result<Document> {
+    let (next, previous) = around(visit, asked, window, &all);
+    let matched = matched(&all);
+    let found = all.pop().ok_or_else(one_query_only)?;
+    let name = format!("attachment; filename=\"socle.{}\"", kind.extension);
+    let mut document = Document::spooled(kind.media, found.page.body)
+        .with(header::CONTENT_DISPOSITION, name)
+        .with(NUMBER_RETURNED, found.page.returned.to_string());
+    if let Some(matched) = matched {
+        document = document.with(NUMBER_MATCHED, matched.to_string());
+    }
+    let link = |rel: &'static str, href: Option<String>| {
+        href.map(|href| Link::new(rel, kind.media, href).header())
+    };
+    let links: Vec<String> =
+        [link("next", next), link("previous", previous)].into_iter().flatten().collect();
+    Ok(match links.is_empty() {
+        true => document,
+        false => document.with(header::LINK, links.join(", ")),
+    })
 }
 
 fn one_query_only() -> Fail {
@@ -137,8 +176,8 @@ fn one_query_only() -> Fail {
 
 fn too_many() -> Fail {
     let text = text!(
-        "Plus de {MOST} entités : donnez maxFeatures, un BBOX ou un filtre, ou passez à WFS 2.0 et ses pages.",
-        "More than {MOST} features: give maxFeatures, a BBOX or a filter, or use WFS 2.0 and its pages."
+        "Plus de {MOST} entités : donnez count (maxFeatures), un BBOX ou un filtre, ou passez au GML de WFS 2.0 et à ses pages.",
+        "More than {MOST} features: give count (maxFeatures), a BBOX or a filter, or use the GML of WFS 2.0 and its pages."
     );
     Fail::new("OperationProcessingFailed", "maxFeatures", Error::Conflict(text))
 }
@@ -206,7 +245,9 @@ fn around(
     let count = if window.hits && window.count == 0 { USUAL } else { window.count };
     let after =
         if window.hits { window.start } else { window.start.saturating_add(one.page.returned) };
-    let next = (one.more && window.count > 0).then(|| address(after, count)).flatten();
+    // A page of nothing is the last one, whatever was counted.
+    let on = window.hits || one.page.returned > 0;
+    let next = (one.more && on && window.count > 0).then(|| address(after, count)).flatten();
     let before = window.start.saturating_sub(count);
     let previous = (window.start > 0 && !window.hits && count > 0)
         .then(|| address(before, count.min(window.start)))
@@ -363,12 +404,19 @@ async fn file(
     queries: Vec<Query>,
     window: &Window,
 ) -> Result<Response> {
+    if window.bounded {
+        let text = text!(
+            "Ce format donne toutes les entités du filtre : sans count ni maxFeatures.",
+            "This format gives all features of the filter: without count and maxFeatures."
+        );
+        return Err(Fail::new("OptionNotSupported", "count", Error::Invalid(text)));
+    }
     let shown =
         queries.iter().any(|q| q.view.fields.is_some() || q.view.sort.is_some() || q.ids.is_some());
-    if window.start > 0 || window.hits || shown {
+    if window.start > 0 || shown {
         let text = text!(
-            "Ce format donne toutes les entités du filtre : sans startIndex, sortBy, propertyName, resourceId ni hits.",
-            "This format gives all features of the filter: without startIndex, sortBy, propertyName, resourceId and hits."
+            "Ce format donne toutes les entités du filtre : sans startIndex, sortBy, propertyName ni resourceId.",
+            "This format gives all features of the filter: without startIndex, sortBy, propertyName and resourceId."
         );
         return Err(Fail::new("OptionNotSupported", "outputFormat", Error::Invalid(text)));
     }
@@ -446,7 +494,7 @@ pub async fn values(visit: &Visit, asked: &Asked, body: &str) -> Result<Response
         let text = text!("valueReference est vide.", "valueReference is empty.");
         return Err(Fail::invalid("valueReference", text));
     };
-    let window = Window::read(kvp, version)?;
+    let window = Window::read(kvp, version, Output::Gml)?;
     let mut queries = query::read_all(visit, &asked.queries, version, Output::Gml)?;
     let (Some(mut query), true) = (queries.pop(), queries.is_empty()) else {
         return Err(one_query_only());

@@ -13,14 +13,15 @@ use crate::{
         gml::{self, Shape},
         read_xml,
     },
-    model::{Element, GeometryKind, Mode, Relation, Schema, Selection},
+    model::{BBox, Element, GeometryKind, Mode, Relation, Schema, Selection},
     query::{
         cql2::{self, Context, Expression, Kind, Node, Op},
         fes::{self, Around, Lowered},
     },
     text,
 };
-use geo_types::Geometry;
+use geo::BoundingRect;
+use geo_types::{Geometry, Rect};
 use std::sync::Arc;
 
 /// Names by which clients ask for the geometry besides its own.
@@ -33,7 +34,12 @@ pub struct Selected {
     pub expression: Option<Arc<Expression>>,
     /// The features named, where some are.
     pub ids: Option<Vec<String>>,
+    /// The box of `BBOX`, where there is one.
+    pub bbox: Option<BBox>,
 }
+
+/// Most features that a query names: each is looked up for itself.
+const MOST_IDS: usize = 1_000;
 
 /// Reads `BBOX`, `FILTER` and `RESOURCEID` for a layer.
 pub fn read(
@@ -55,10 +61,10 @@ pub fn read(
         ));
     }
     let around = Names { schema, usual: version.usual_srs() };
+    let mut bbox = None;
     let condition = match (resources, kvp.get("FILTER"), kvp.get("BBOX")) {
         (Some(list), ..) => {
-            let ids = list.split(',').filter_map(|id| own_id(id.trim(), layer)).collect();
-            return Ok(Selected { ids: Some(ids), expression: None });
+            return named("resourceId", list.split(',').map(str::trim), layer);
         }
         (_, Some(filter), _) => {
             let at = Fail::at("filter");
@@ -66,18 +72,64 @@ pub fn read(
             match fes::lower(&element, schema, &around).map_err(&at)? {
                 Lowered::Condition(node) => node,
                 Lowered::Ids(ids) => {
-                    let ids = ids.iter().filter_map(|id| own_id(id, layer)).collect();
-                    return Ok(Selected { ids: Some(ids), expression: None });
+                    return named("filter", ids.iter().map(String::as_str), layer);
                 }
             }
         }
-        (_, _, Some(bbox)) => of_box(bbox, schema, version)?,
+        (_, _, Some(sides)) => {
+            let place = of_box(sides, version)?;
+            bbox = sides_of(&place);
+            let geometry = Node::new(Kind::Property(schema.geometry_name()));
+            let place = Node::new(Kind::Geometry(place));
+            Node::new(Kind::Call(Op::Spatial(Relation::Intersects), vec![geometry, place]))
+        }
         _ => return Ok(Selected::default()),
     };
     let locator = if kvp.get("FILTER").is_some() { "filter" } else { "bbox" };
     let context = Placed { visit, frame: Frame::parse(None)? };
     let checked = cql2::check(&condition, schema, &context).map_err(Fail::at(locator))?;
-    Ok(Selected { expression: Some(Arc::new(checked)), ids: None })
+    Ok(Selected { expression: Some(Arc::new(checked)), ids: None, bbox })
+}
+
+/// The features of a layer that a list names.
+fn named<'a>(
+    locator: &str,
+    list: impl Iterator<Item = &'a str> + Clone,
+    layer: &str,
+) -> Result<Selected> {
+    let found = list.clone().count();
+    if found > MOST_IDS {
+        return Err(Fail::invalid(
+            locator,
+            text!(
+                "{found} identifiants, {MOST_IDS} au plus par requête.",
+                "{found} ids, at most {MOST_IDS} a query."
+            ),
+        ));
+    }
+    let ids = list.filter_map(|id| own_id(id, layer)).collect();
+    Ok(Selected { ids: Some(ids), ..Selected::default() })
+}
+
+/// The sides of a box that was placed; those of two parts go across the antimeridian.
+fn sides_of(place: &Geometry<f64>) -> Option<BBox> {
+    let side = |r: Rect<f64>| BBox {
+        west: r.min().x,
+        south: r.min().y,
+        east: r.max().x,
+        north: r.max().y,
+    };
+    let parts: Vec<BBox> = match place {
+        Geometry::MultiPolygon(several) => {
+            several.iter().filter_map(|p| p.bounding_rect().map(side)).collect()
+        }
+        one => one.bounding_rect().map(side).into_iter().collect(),
+    };
+    match parts.as_slice() {
+        [one] => Some(*one),
+        [first, second] => Some(BBox { east: second.east, ..*first }),
+        _ => None,
+    }
 }
 
 /// The id of a feature of a layer; `None` when it is another layer's. Plain ids are taken too.
@@ -90,7 +142,7 @@ fn own_id(id: &str, layer: &str) -> Option<String> {
 }
 
 /// `minx,miny,maxx,maxy[,crs]`
-fn of_box(value: &str, schema: &Schema, version: Version) -> Result<Node> {
+fn of_box(value: &str, version: Version) -> Result<Geometry<f64>> {
     let at = Fail::at("bbox");
     let parts: Vec<&str> = value.split(',').collect();
     let (numbers, srs) = match parts.as_slice() {
@@ -101,10 +153,7 @@ fn of_box(value: &str, schema: &Schema, version: Version) -> Result<Node> {
         _ => (value, version.usual_srs()),
     };
     let sides = crate::query::bbox_numbers(numbers).map_err(&at)?;
-    let place = frame(Some(srs), srs).and_then(|frame| frame.place_box(sides)).map_err(&at)?;
-    let geometry = Node::new(Kind::Property(schema.geometry_name()));
-    let place = Node::new(Kind::Geometry(place));
-    Ok(Node::new(Kind::Call(Op::Spatial(Relation::Intersects), vec![geometry, place])))
+    frame(Some(srs), srs).and_then(|frame| frame.place_box(sides)).map_err(&at)
 }
 
 /// The system that coordinates are written in.

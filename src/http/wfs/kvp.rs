@@ -3,6 +3,7 @@
 
 use super::fail::{Fail, Result};
 use crate::{
+    error::Error,
     http::params::{Params, SECRETS, encode},
     items::read_xml,
     model::Element,
@@ -22,6 +23,18 @@ const OF_QUERY: [&str; 9] = [
     "FEATUREID",
 ];
 
+/// Most queries of a request: each is read, and answered, for itself.
+pub const MOST_QUERIES: usize = 20;
+
+/// A request asks too much at once.
+pub fn too_many_queries(found: usize) -> Fail {
+    let text = text!(
+        "{found} requêtes à la fois, {MOST_QUERIES} au plus.",
+        "{found} queries at once, at most {MOST_QUERIES}."
+    );
+    Fail::new("OperationProcessingFailed", "typeNames", Error::Invalid(text))
+}
+
 /// Names, in capitals, and values.
 #[derive(Debug, Clone, Default)]
 pub struct Kvp(Vec<(String, String)>);
@@ -31,6 +44,11 @@ impl Kvp {
     pub fn of(params: &Params) -> Self {
         let pairs = params.iter().filter(|(n, _)| !SECRETS.contains(n));
         Self(pairs.map(|(n, v)| (n.to_ascii_uppercase(), v.to_owned())).collect())
+    }
+
+    /// Whether nothing is asked.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// A value, when it is there and not empty.
@@ -99,6 +117,10 @@ impl Kvp {
             if let Some(value) = self.get(name).filter(|v| v.starts_with('(') && v.ends_with(')')) {
                 let inner = value.get(1..value.len() - 1).unwrap_or_default();
                 let list: Vec<&str> = inner.split(")(").collect();
+                // What is common to them is copied for each.
+                if list.len() > MOST_QUERIES {
+                    return Err(too_many_queries(list.len()));
+                }
                 count = count.max(list.len());
                 lists.push((name, list));
             }
@@ -168,6 +190,10 @@ impl Asked {
             if root.child(element).is_some() {
                 kvp.set(name, list(&root, element));
             }
+        }
+        let queries = root.children.iter().filter(|c| c.name.ends_with("Query")).count();
+        if queries > MOST_QUERIES {
+            return Err(too_many_queries(queries));
         }
         let mut queries = Vec::new();
         for child in &root.children {
@@ -258,6 +284,14 @@ mod tests {
         assert_eq!(queries[1].get("COUNT"), Some("1"));
         assert!(kvp("typenames=(a)(b)&filter=(x)").queries().is_err());
         assert_eq!(kvp("typenames=a").queries().unwrap().len(), 1);
+        let several = |n: usize| format!("typenames={}", "(a)".repeat(n));
+        assert_eq!(kvp(&several(20)).queries().unwrap().len(), 20);
+        assert!(kvp(&several(21)).queries().is_err());
+        let document =
+            |n: usize| format!("<GetFeature>{}</GetFeature>", "<Query typeNames='a'/>".repeat(n));
+        assert_eq!(Asked::parse(&document(20)).unwrap().queries.len(), 20);
+        assert!(Asked::parse(&document(21)).is_err());
+        assert!(kvp("key=secret").is_empty() && !kvp("key=secret&a=").is_empty());
     }
 
     proptest! {

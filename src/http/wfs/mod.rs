@@ -17,8 +17,16 @@ mod query;
 mod stored;
 mod version;
 
-use super::{params::Params, visit::Visit};
-use crate::{catalog::Layer, error::Error, items::gml, text};
+use super::{
+    params::{Params, name},
+    visit::Visit,
+};
+use crate::{
+    catalog::Layer,
+    error::Error,
+    items::{XML_BYTES as MAX_BYTES, gml},
+    text,
+};
 use axum::{
     body::Body,
     http::{HeaderValue, header},
@@ -36,7 +44,7 @@ const XML: &str = "application/xml";
 pub async fn get(visit: Visit) -> Response {
     let mut kvp = Kvp::of(&visit.params);
     // The bare address, pasted into a browser, shows what there is.
-    if visit.params.iter().next().is_none() {
+    if kvp.is_empty() {
         kvp = Kvp::of(&Params::of(&[("service", "WFS"), ("request", "GetCapabilities")]));
     }
     let version = version_of(&kvp).unwrap_or(Version::V20);
@@ -73,6 +81,14 @@ async fn read(visit: &Visit, body: Body) -> Result<(Asked, String)> {
         let text = text!("Le document n'est pas en UTF-8.", "The document is not in UTF-8.");
         Fail::new("OperationParsingFailed", "request", Error::Invalid(text))
     })?;
+    if form && text.len() > MAX_BYTES {
+        let size = text.len();
+        let said = text!(
+            "Formulaire de {size} octets, {MAX_BYTES} au plus.",
+            "A form of {size} bytes, at most {MAX_BYTES}."
+        );
+        return Err(Fail::new("OperationParsingFailed", "request", Error::Invalid(said)));
+    }
     let asked = match form {
         true => Asked::of(Kvp::of(&Params::parse(Some(text.trim()))?))?,
         false => Asked::parse(&text)?,
@@ -90,6 +106,8 @@ async fn answer(visit: &Visit, asked: Asked, body: &str) -> Result<Response> {
     let kvp = &asked.kvp;
     // Whatever is answered is of the scope: selected, or cut at its border.
     visit.outline(None)?;
+    refuse_strangers(&Kvp::of(&visit.params))?;
+    refuse_strangers(kvp)?;
     let request = kvp.get("REQUEST").ok_or_else(|| Fail::missing("request"))?.to_owned();
     let by_body = !body.is_empty();
     match kvp.get("SERVICE") {
@@ -143,6 +161,35 @@ async fn answer(visit: &Visit, asked: Asked, body: &str) -> Result<Response> {
     let state = visit.site.state(&visit.snapshot());
     let tag = visit.tag(&["wfs", version.number(), &state, body]);
     Ok(visit.send(&tag, document).await?)
+}
+
+/// Parameters of other roads that select: left aside without a word they would give more than was
+/// asked for.
+fn refuse_strangers(kvp: &Kvp) -> Result<()> {
+    let refused = |name: &str, text| Fail::new("OptionNotSupported", name, Error::Invalid(text));
+    for name in [name::TERRITORY, name::TERRITOIRE, name::MODE, name::VINTAGE] {
+        if kvp.has(&name.to_ascii_uppercase()) {
+            return Err(refused(
+                name,
+                text!(
+                    "Un territoire se donne dans l'adresse : /t/dep-59/wfs (aussi dep-59-within et dep-59-clip).",
+                    "A territory is given in the address: /t/dep-59/wfs (also dep-59-within and dep-59-clip)."
+                ),
+            ));
+        }
+    }
+    for name in ["CQL_FILTER", "FILTER-LANG", "FILTER_LANGUAGE"] {
+        if kvp.get(name).is_some_and(|value| !value.starts_with("urn:ogc:def:query")) {
+            return Err(refused(
+                name,
+                text!(
+                    "Ce service prend les filtres en FES (FILTER=<Filter>…), pas en CQL ; en CQL2 : /collections/…/items?filter=….",
+                    "This service takes filters in FES (FILTER=<Filter>…), not in CQL; in CQL2: /collections/…/items?filter=…."
+                ),
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn unknown_operation(request: &str) -> Fail {

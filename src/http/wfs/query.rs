@@ -3,13 +3,14 @@
 use super::{
     fail::{Fail, Result},
     filter::{self, property},
-    kvp::Kvp,
+    kvp::{Kvp, MOST_QUERIES, too_many_queries},
     layer_named,
     output::Output,
     version::{Version, is_x_first},
 };
 use crate::{
     catalog::{Layer, Outline},
+    error::Error,
     http::visit::Visit,
     items::{System, View, gml},
     model::Schema,
@@ -46,6 +47,9 @@ pub fn read_all(
     let mut queries = Vec::new();
     for kvp in kvps {
         for layer in layers(visit, kvp, version)? {
+            if queries.len() == MOST_QUERIES {
+                return Err(too_many_queries(queries.len() + 1));
+            }
             queries.push(read(visit, kvp, layer, version, output)?);
         }
     }
@@ -67,6 +71,9 @@ fn layers(visit: &Visit, kvp: &Kvp, version: Version) -> Result<Vec<Arc<Layer>>>
         if named.is_empty() {
             return Err(Fail::missing("typeNames"));
         }
+        if named.len() > MOST_QUERIES {
+            return Err(too_many_queries(named.len()));
+        }
         return named.iter().map(|id| layer_named(visit, &gml::encode(id))).collect();
     };
     if names.contains(',') && version == Version::V20 {
@@ -74,11 +81,11 @@ fn layers(visit: &Visit, kvp: &Kvp, version: Version) -> Result<Vec<Arc<Layer>>>
             "Les jointures ne sont pas prises : une couche par requête, « (a)(b) » pour plusieurs requêtes.",
             "Joins are not supported: one layer a query, \"(a)(b)\" for several queries."
         );
-        return Err(Fail::new(
-            "OptionNotSupported",
-            "typeNames",
-            crate::error::Error::Invalid(text),
-        ));
+        return Err(Fail::new("OptionNotSupported", "typeNames", Error::Invalid(text)));
+    }
+    let several = names.split(',').count();
+    if several > MOST_QUERIES {
+        return Err(too_many_queries(several));
     }
     super::layers_named(visit, names)
 }
@@ -94,9 +101,12 @@ pub fn read(
     let at = layer.at()?;
     let schema = &at.version.schema;
     let selected = filter::read(visit, kvp, layer.def.id.as_str(), schema, version)?;
+    let outline = visit.outline(None)?;
     let filter = Filter {
         selection: visit.selection(None),
         expression: selected.expression,
+        // What a cut leaves is held against the box as well.
+        bbox: selected.bbox.filter(|_| outline.is_some()),
         ..Filter::default()
     };
     let usual = match output {
@@ -110,7 +120,13 @@ pub fn read(
     let first = is_x_first(&srs) || output != Output::Gml;
     let system = if first { system.with_x_first() } else { system };
     let view = view(kvp, schema)?;
-    let outline = visit.outline(None)?;
+    if selected.ids.is_some() && view.sort.is_some() {
+        let text = text!(
+            "Des entités nommées viennent dans l'ordre de leurs noms : sans sortBy.",
+            "Features that are named come in the order of their names: without sortBy."
+        );
+        return Err(Fail::new("OptionNotSupported", "sortBy", Error::Invalid(text)));
+    }
     Ok(Query { filter, ids: selected.ids, outline, view, system, srs, layer })
 }
 
