@@ -15,7 +15,7 @@ use crate::{
     import::{self, Borders, Importer, Job, State, Workdir},
     model::{
         Changes, DerivedSource, Harvested, Held, HoldReason, LayerDef, LayerId, Level, Progress,
-        SourceLocation, Version, VersionId,
+        RunRecord, SourceLocation, Version, VersionId,
     },
     store::{At, Claim, Reach, Store},
     text,
@@ -42,6 +42,8 @@ pub struct Jobs {
     pub importer: Arc<Importer>,
     /// What keeps layers from being attached, as the log was told of it.
     pub troubles: Mutex<BTreeMap<LayerId, String>>,
+    /// The last runs of layers whose journal could not be written.
+    pub unwritten: Mutex<BTreeMap<LayerId, RunRecord>>,
 }
 
 /// How to harvest.
@@ -58,6 +60,13 @@ pub struct Options {
 pub enum Done {
     /// The source is what is already published.
     Unchanged(At),
+    /// The source holds a version that somebody went back from: what is in force stays.
+    SetAside {
+        /// What is in force.
+        at: At,
+        /// What the source holds.
+        version: VersionId,
+    },
     /// A new version is in force.
     Published(Box<Version>),
     /// The delivery waits for a person; what was in force stays in force.
@@ -116,7 +125,9 @@ impl Jobs {
             runs.push(run);
         }
         if !options.dry_run {
-            for run in self.derive(&progress).await? {
+            let derived = self.derive(&progress).await;
+            self.prune_sources().await;
+            for run in derived? {
                 // What failed before it came to that has said why.
                 if runs.iter().any(|r| r.layer == run.layer && r.outcome.is_err()) {
                     continue;
@@ -124,7 +135,6 @@ impl Jobs {
                 seen(&run);
                 runs.push(run);
             }
-            self.prune_sources().await;
         }
         Ok(runs)
     }
@@ -181,7 +191,7 @@ impl Jobs {
         let id = wanted.id.clone();
         self.bring_back(&def, &claim, &at, wanted).await?;
         drop(claim);
-        self.follow_up().await?;
+        self.follow_up().await;
         Ok(id)
     }
 
@@ -275,7 +285,11 @@ impl Jobs {
                     }
                     return Ok(Done::Unchanged(at));
                 }
-                Seen::Held(held) => return Ok(Done::Held(held)),
+                Seen::Held(source, held) => match &current {
+                    Some(at) => return self.judge_again(def, claim, at, *held, options).await,
+                    None => source,
+                },
+                Seen::SetAside(at, version) => return Ok(Done::SetAside { at, version }),
             },
         };
         self.wait_for_a_free_name(&def.id).await?;
@@ -298,6 +312,12 @@ impl Jobs {
             reach: reach.clone(),
         };
         let changes = self.changes(def, current.as_ref(), &next).await;
+        let changes = match changes {
+            Err(e) if found.is_some() && def.hold.by_key() && !options.force => {
+                return Err(hold::unjudged(def, &e));
+            }
+            told => told.inspect_err(|e| untold(def, e)).ok(),
+        };
         if let (Some(found), false) = (&found, options.force)
             && let Some(held) =
                 self.hold_back(def, claim, &version, found, changes.as_ref()).await?
@@ -306,31 +326,26 @@ impl Jobs {
         }
         self.note(def, claim, changes).await;
         self.store.publish(claim, &version.id, &reach).await?;
-        self.store.release(claim).await?;
-        self.store.prune(claim, def.keep_versions).await?;
+        self.tidy(def, claim).await;
         Ok(Done::Published(version))
     }
 
     /// Keeps what publishing a state is about to change.
     async fn note_changes(&self, def: &LayerDef, claim: &Claim, base: Option<&At>, next: &At) {
         let changes = self.changes(def, base, next).await;
-        self.note(def, claim, changes).await;
+        self.note(def, claim, changes.inspect_err(|e| untold(def, e)).ok()).await;
     }
 
     /// What publishing a state changes. History is worth less than the publication: when it cannot
-    /// be told the log says so, and the publication goes on.
-    async fn changes(&self, def: &LayerDef, base: Option<&At>, next: &At) -> Option<Changes> {
-        let told = async {
-            let borders = Arc::new(self.borders().await?);
-            let base = match base {
-                None => None,
-                Some(at) => Some(State { at, reach: self.index(def, at, &borders).await? }),
-            };
-            let next = State { at: next, reach: self.store.reach(next).await? };
-            self.importer.changes(&self.store, def, base, next).await
+    /// be told the log says so, and the publication goes on, unless a rule is to judge by it.
+    async fn changes(&self, def: &LayerDef, base: Option<&At>, next: &At) -> Result<Changes> {
+        let borders = Arc::new(self.borders().await?);
+        let base = match base {
+            None => None,
+            Some(at) => Some(State { at, reach: self.index(def, at, &borders).await? }),
         };
-        let told: Result<Changes> = told.await;
-        told.inspect_err(|e| untold(def, e)).ok()
+        let next = State { at: next, reach: self.store.reach(next).await? };
+        self.importer.changes(&self.store, def, base, next).await
     }
 
     async fn note(&self, def: &LayerDef, claim: &Claim, changes: Option<Changes>) {

@@ -9,6 +9,8 @@ over_both!(
     a_delivery_that_its_producer_takes_back_waits_no_more,
     each_rule_holds_what_it_is_for,
     rules_are_the_layers_own,
+    what_waits_is_judged_by_the_rules_as_they_are_now,
+    what_was_rolled_back_is_not_published_again,
 );
 
 /// `n` points around Lille, each with more text after its code.
@@ -27,14 +29,18 @@ fn plain(n: u32) -> String {
 fn site(hold: &str) -> Site {
     let site = Site::new();
     fs::write(site.path("points.csv"), plain(40)).unwrap();
+    rules(&site, hold);
+    site.harvest();
+    site
+}
+
+fn rules(site: &Site, hold: &str) {
     site.layer(
         "points",
         &format!(
             "key = \"id\"\nlabel = \"nom\"\n[hold]\n{hold}\n[source]\npath = \"../points.csv\""
         ),
     );
-    site.harvest();
-    site
 }
 
 /// Delivers, expects it to be held with these words, and what was published to stay.
@@ -168,4 +174,75 @@ fn rules_are_the_layers_own() {
     let output = strict.run(&["harvest"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(said(&output).contains("fewer_rows"), "{}", said(&output));
+}
+
+/// The version of the line with this mark.
+fn marked(site: &Site, mark: &str) -> String {
+    let versions = said(&site.run(&["versions", "points"]));
+    let line = versions.lines().find(|l| l.trim_start().starts_with(mark));
+    line.and_then(|l| l.split_whitespace().nth(1)).unwrap_or_else(|| panic!("{versions}")).into()
+}
+
+fn what_waits_is_judged_by_the_rules_as_they_are_now() {
+    let site = site("");
+    held(&site, &plain(8), &["de 40 à 8", "permis : 50 %"]);
+    let waits = marked(&site, "!");
+    rules(&site, "fewer_rows = 60\nremoved = 70\nmoved_extent = 100");
+    let text = said(&site.run(&["harvest"]));
+    assert!(text.contains("permis : 60 %") && text.contains("permis : 70 %"), "{text}");
+    assert!(!text.contains("emprise") && marked(&site, "!") == waits, "{text}");
+    rules(&site, "fewer_rows = 90\nmoved_extent = 100");
+    let before = said(&site.run(&["harvest", "--dry-run"]));
+    assert!(before.contains("seraient publiées") && marked(&site, "!") == waits, "{before}");
+    site.harvest();
+    // It is not loaded again.
+    assert_eq!(marked(&site, "*"), waits);
+    assert!(said(&site.run(&["versions", "points"])).contains("+0 −32 ~0"));
+
+    // What it was set against is no longer in force: it is set against what is.
+    rules(&site, "");
+    held(&site, &plain(2), &["de 8 à 2"]);
+    assert!(site.run(&["rollback", "points"]).status.success());
+    held(&site, &plain(2), &["de 40 à 2"]);
+}
+
+fn what_was_rolled_back_is_not_published_again() {
+    let site = site("");
+    let first = marked(&site, "*");
+    published(&site, &plain(39));
+    let second = marked(&site, "*");
+    assert!(site.run(&["rollback", "points"]).status.success());
+    for _ in 0..2 {
+        let text = site.harvest();
+        assert!(text.contains("d'où l'on est revenu") && text.contains(&second), "{text}");
+        assert_eq!(marked(&site, "*"), first);
+    }
+    let server = site.serve();
+    let run = &server.json("/harvest")["layers"][0]["runs"][0];
+    assert_eq!((&run["outcome"], &run["version"]), (&"unchanged".into(), &first.into()));
+    drop(server);
+    // Something new is published, and so is whatever somebody insists on.
+    published(&site, &plain(38));
+    assert!(site.run(&["rollback", "points"]).status.success());
+    assert!(site.run(&["harvest", "--force"]).status.success());
+    assert!(said(&site.run(&["layers"])).contains(" 38  "));
+}
+
+#[test]
+fn what_a_rule_by_key_cannot_judge_is_not_published() {
+    let site = site("removed = 5");
+    let first = marked(&site, "*");
+    let rows = site.path(&format!("store/layers/points/versions/{first}.gpkg"));
+    let (aside, whole) = (site.path("aside.gpkg"), fs::read(&rows).unwrap());
+    // A disk that fails, where the rows of the version in force are.
+    fs::rename(&rows, &aside).unwrap();
+    fs::write(&rows, &whole[..whole.len() / 8]).unwrap();
+    fs::write(site.path("points.csv"), plain(30)).unwrap();
+    let output = site.run(&["harvest", "points"]);
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("« removed »") && text.contains("n'est pas publiée"), "{text}");
+    assert_eq!(marked(&site, "*"), first);
+    fs::rename(&aside, &rows).unwrap();
+    held(&site, &plain(30), &["25 % des entités en place n'y sont plus"]);
 }

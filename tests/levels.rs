@@ -10,6 +10,7 @@ use std::{collections::BTreeMap, fs, process::Stdio};
 over_both!(
     every_level_is_a_layer_like_any_other,
     levels_follow_the_communes_and_come_back_with_them,
+    a_server_makes_what_a_publication_before_it_left_to_do,
     two_harvests_at_once_make_one_version,
     a_territory_shows_its_shape_and_what_is_out_of_the_common,
 );
@@ -188,6 +189,16 @@ fn version(server: &Server) -> (String, f64) {
     let epci = territories(server, "/collections/territoires-epci/items");
     let area = epci["200093201"]["superficie_km2"].as_f64().unwrap();
     (collection["version"].as_str().unwrap_or_else(|| panic!("{collection}")).to_owned(), area)
+}
+
+fn a_server_makes_what_a_publication_before_it_left_to_do() {
+    let (site, config) = site();
+    // Published by a program that died before it made the levels: as one that makes none leaves it.
+    site.harvest();
+    site.layer("communes", &format!("{BOUND}\n[schedule]\ncron = \"@yearly\""));
+    let server = Server::start(&config);
+    let limit = std::time::Duration::from_secs(60);
+    assert!(server.until(limit, |s| s.get("/collections/territoires-epci/items").status == 200));
 }
 
 fn levels_follow_the_communes_and_come_back_with_them() {

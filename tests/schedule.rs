@@ -1,7 +1,7 @@
 //! Harvests on schedule by servers: what is due, what is tried again, what is asked for between, by
 //! one of several replicas; and the journal of all that.
 
-use crate::support::{Answer, Server, Site, said};
+use crate::support::{Answer, Server, Site, StoreKind, postgres, said, store_kind};
 use serde_json::Value;
 use std::{
     fs,
@@ -19,6 +19,8 @@ over_both!(
     a_failing_source_is_tried_again_when_it_says_so_and_the_journal_tells,
     whoever_has_the_token_has_a_layer_harvested_now,
     of_two_replicas_one_harvests,
+    a_journal_that_cannot_be_written_has_no_source_asked_for_ever,
+    a_journal_that_cannot_be_read_is_in_no_other_layers_way,
 );
 
 const DATA: &str = "id;lon;lat\n1;3;50\n2;3.1;50.1\n";
@@ -194,4 +196,69 @@ fn of_two_replicas_one_harvests() {
     std::thread::sleep(Duration::from_secs(2));
     assert_eq!(source.asked.load(Ordering::SeqCst), 1);
     assert_eq!(runs(&servers[0]).len(), 1);
+}
+
+/// A site with a layer that was harvested by a command, and one on schedule that never was.
+fn two(source: &Source, more: &str) -> Site {
+    let site = Site::new();
+    fs::write(site.path("autres.csv"), DATA).unwrap();
+    site.layer("autres", "key = \"id\"\n[source]\npath = \"../autres.csv\"");
+    site.harvest();
+    let url = &source.url;
+    let schedule = format!("[schedule]\ncron = \"0 4 1 1 *\"\n{more}");
+    site.layer("points", &format!("key = \"id\"\n[source]\nurl = \"{url}\"\n{schedule}"));
+    site
+}
+
+fn sql(site: &Site, sql: &str) {
+    let url = fs::read_to_string(site.path("database")).unwrap();
+    postgres::shared().unwrap().sql(url.rsplit('/').next().unwrap().trim(), sql);
+}
+
+fn runs_of(server: &Server, layer: &str) -> Vec<Value> {
+    let told = server.json("/harvest");
+    let layers = told["layers"].as_array().unwrap();
+    let layer = layers.iter().find(|l| l["id"] == layer).unwrap_or_else(|| panic!("{told}"));
+    layer["runs"].as_array().unwrap().clone()
+}
+
+fn a_journal_that_cannot_be_written_has_no_source_asked_for_ever() {
+    let source = source(&[answer("500 Oops", "", "x")]);
+    let site = two(&source, "backoff_s = 3");
+    match store_kind() {
+        // Nothing can be written in the place of a folder.
+        StoreKind::Embedded => {
+            fs::create_dir_all(site.path("store/layers/points/runs.tmp")).unwrap();
+        }
+        StoreKind::Postgis => sql(
+            &site,
+            "CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql
+               AS $$ BEGIN RAISE 'no room'; END $$;
+             CREATE TRIGGER no_room BEFORE INSERT ON socle_store.runs
+               FOR EACH ROW EXECUTE FUNCTION no_room()",
+        ),
+    }
+    let server = site.serve();
+    let asked = || source.asked.load(Ordering::SeqCst);
+    // At once, after three seconds, after six more.
+    assert!(server.until(LONG, |_| asked() == 2));
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(asked(), 2);
+    assert!(runs_of(&server, "points").is_empty());
+}
+
+fn a_journal_that_cannot_be_read_is_in_no_other_layers_way() {
+    let source = source(&[answer("200 OK", "", DATA)]);
+    let site = two(&source, "");
+    match store_kind() {
+        StoreKind::Embedded => {
+            fs::write(site.path("store/layers/autres/runs.json"), "[{\"layer\":").unwrap();
+        }
+        StoreKind::Postgis => sql(&site, "UPDATE socle_store.runs SET record = '{}'"),
+    }
+    let server = site.serve();
+    assert!(server.until(LONG, |s| runs_of(s, "points").len() == 1));
+    assert!(runs_of(&server, "autres").is_empty());
+    assert!(site.run(&["harvest", "autres"]).status.success());
+    assert_eq!(runs_of(&server, "autres").len(), 1);
 }

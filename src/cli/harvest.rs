@@ -59,6 +59,14 @@ fn print(run: &Run, lang: Lang) {
             );
             out::line(words.get(lang));
         }
+        Ok(Done::SetAside { at, version }) => {
+            let in_force = &at.version.id;
+            let words = text!(
+                "= {id} : la source est la version {version}, d'où l'on est revenu ; {in_force} reste en place, --force relit la source ({seconds:.1} s)",
+                "= {id}: the source is version {version}, rolled back; {in_force} stays in force, --force reads the source again ({seconds:.1} s)"
+            );
+            out::line(words.get(lang));
+        }
         Ok(Done::Published(v)) => {
             let (version, count) = (&v.id, v.count);
             let words = text!(

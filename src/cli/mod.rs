@@ -154,5 +154,6 @@ fn jobs_over(
             .with_levels(settings.levels.clone())
             .into(),
         troubles: std::sync::Mutex::default(),
+        unwritten: std::sync::Mutex::default(),
     }
 }

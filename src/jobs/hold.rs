@@ -1,7 +1,7 @@
 //! Deliveries that wait for a person: what a source was last seen to hold, which rules hold a
 //! delivery, and how one is published after all.
 
-use super::{Jobs, Options, nothing};
+use super::{Done, Jobs, Options, nothing};
 use crate::{
     error::{Error, Result},
     harvest::Fetch,
@@ -19,8 +19,10 @@ use std::sync::Arc;
 pub(super) enum Seen {
     /// What is in force.
     InForce(Harvested, At),
-    /// What already waits.
-    Held(Box<Held>),
+    /// What already waits, set against what is still in force.
+    Held(Harvested, Box<Held>),
+    /// A version newer than the one in force: somebody went back from it.
+    SetAside(At, VersionId),
     /// Something else, or the same to be read in another way.
     New(Harvested),
 }
@@ -39,7 +41,6 @@ impl Jobs {
         let last = held.as_ref().map(|held| &held.version.source);
         let last = last.or(current.map(|at| &at.version.source));
         let fetched = self.harvest.fetch(def, last, options.force, &**progress).await?;
-        let unchanged = matches!(fetched, Fetch::Unchanged(_));
         let (Fetch::Unchanged(source) | Fetch::New(source)) = fetched;
         if options.force {
             return Ok(Seen::New(source));
@@ -52,21 +53,59 @@ impl Jobs {
                 && has.sha256 == source.sha256
                 && has.origin == source.origin
         };
-        if let Some(held) = held {
-            if same(&held.version) {
-                return Ok(Seen::Held(Box::new(held)));
-            }
-            // Back to what is in force, though it is not what was asked for conditionally.
-            if let Some(at) = current.filter(|at| same(&at.version)) {
-                let fetched_at = at.version.source.fetched_at;
-                return Ok(Seen::InForce(Harvested { fetched_at, ..source }, at.clone()));
-            }
-            return Ok(Seen::New(source));
+        let Some(at) = current else { return Ok(Seen::New(source)) };
+        if let Some(held) = held.filter(|held| same(&held.version)) {
+            // What it was judged against is no longer there: it is read and judged anew.
+            let base = held.version.report.comparison.as_ref().map(|found| &found.base);
+            let stands = base == Some(&at.version.id);
+            return Ok(if stands { Seen::Held(source, held.into()) } else { Seen::New(source) });
         }
-        match current.filter(|at| unchanged && at.version.options_hash == hash) {
-            Some(at) => Ok(Seen::InForce(source, at.clone())),
-            None => Ok(Seen::New(source)),
+        if same(&at.version) {
+            // It may not be what was asked for conditionally.
+            let fetched_at = at.version.source.fetched_at;
+            return Ok(Seen::InForce(Harvested { fetched_at, ..source }, at.clone()));
         }
+        let newer = self.store.versions(&def.id).await?.into_iter().rev();
+        let mut newer = newer.take_while(|version| version.id > at.version.id);
+        Ok(match newer.find(same) {
+            Some(version) => Seen::SetAside(at.clone(), version.id),
+            None => Seen::New(source),
+        })
+    }
+
+    /// Judges what waits by the rules as they are now, and publishes it when none holds it.
+    pub(super) async fn judge_again(
+        &self,
+        def: &LayerDef,
+        claim: &Claim,
+        current: &At,
+        held: Held,
+        options: Options,
+    ) -> Result<Done> {
+        let Some(found) = held.version.report.comparison.clone() else {
+            return Ok(Done::Held(held.into()));
+        };
+        let mut changes = held.hold.changes.clone();
+        if changes.is_none() && def.hold.by_key() {
+            let next = self.attached(def, claim, held.version.clone()).await?;
+            let told = self.changes(def, Some(current), &next).await;
+            changes = Some(told.map_err(|e| unjudged(def, &e))?.head);
+        }
+        let reasons = import::judge(&def.hold, &found, changes.as_ref());
+        if options.dry_run && reasons.is_empty() {
+            return Ok(Done::Checked { version: held.version.into(), reasons });
+        }
+        if reasons.is_empty() {
+            let version = Box::new(held.version.clone());
+            self.bring_back(def, claim, current, held.version).await?;
+            self.tidy(def, claim).await;
+            return Ok(Done::Published(version));
+        }
+        let hold = Hold { reasons, changes, ..held.hold.clone() };
+        if hold != held.hold && !options.dry_run {
+            self.store.hold(claim, &held.version.id, hold.clone()).await?;
+        }
+        Ok(Done::Held(Held { hold, ..held }.into()))
     }
 
     /// Holds a loaded version when a rule of its layer says so.
@@ -102,10 +141,31 @@ impl Jobs {
         let current = self.store.current().await?.remove(layer).ok_or_else(|| nothing(layer))?;
         let id = held.version.id.clone();
         self.bring_back(&def, &claim, &current, held.version).await?;
-        self.store.prune(&claim, def.keep_versions).await?;
+        self.tidy(&def, &claim).await;
         drop(claim);
-        self.follow_up().await?;
+        self.follow_up().await;
         Ok(id)
+    }
+
+    /// Attaches a version that is kept under the reference in force, aside.
+    async fn attached(&self, def: &LayerDef, claim: &Claim, version: Version) -> Result<At> {
+        let mut at = At { layer: def.id.clone(), version: version.into(), reach: String::new() };
+        let borders = Arc::new(self.borders().await?);
+        let reach = self.make_reach(def, &at, &borders).await?;
+        at.reach.clone_from(&reach.id);
+        self.store.load_reach(claim, &at.version.id, reach).await?;
+        Ok(at)
+    }
+
+    /// Removes what a publication leaves behind. It is published: what is left to do fails nothing.
+    pub(super) async fn tidy(&self, def: &LayerDef, claim: &Claim) {
+        let tidied = async {
+            self.store.release(claim).await?;
+            self.store.prune(claim, def.keep_versions).await
+        };
+        if let Err(e) = tidied.await {
+            tracing::warn!(layer = %def.id, "old versions not removed: {}", e.chain());
+        }
     }
 
     /// Makes a version that is kept current, attached under the reference in force.
@@ -116,29 +176,37 @@ impl Jobs {
         current: &At,
         version: Version,
     ) -> Result<()> {
-        let id = version.id.clone();
-        let mut next = At { layer: def.id.clone(), version: version.into(), reach: String::new() };
-        let borders = Arc::new(self.borders().await?);
-        let reach = self.make_reach(def, &next, &borders).await?;
-        let reach_id = reach.id.clone();
-        self.store.load_reach(claim, &id, reach).await?;
-        next.reach.clone_from(&reach_id);
-        if id != current.version.id {
+        let next = self.attached(def, claim, version).await?;
+        if next.version.id != current.version.id {
             self.note_changes(def, claim, Some(current), &next).await;
         }
-        self.store.publish(claim, &id, &reach_id).await
+        self.store.publish(claim, &next.version.id, &next.reach).await
     }
 
-    /// What is made from a layer follows it.
-    pub(super) async fn follow_up(&self) -> Result<()> {
+    /// What is made from layers follows them. What fails is in the log, and is done by the next
+    /// one: what was published before it stays published.
+    pub(super) async fn follow_up(&self) {
         let progress: Arc<dyn Progress> = Arc::new(Silent);
-        for run in self.derive(&progress).await? {
-            if let Err(e) = run.outcome {
-                tracing::warn!(layer = %run.layer, "not derived: {}", e.chain());
+        match self.derive(&progress).await {
+            Ok(runs) => {
+                for run in runs {
+                    if let Err(e) = run.outcome {
+                        tracing::warn!(layer = %run.layer, "not derived: {}", e.chain());
+                    }
+                }
             }
+            Err(e) => tracing::warn!("what is made from layers does not follow: {}", e.chain()),
         }
-        Ok(())
     }
+}
+
+/// A delivery that a rule by key has to judge, when what it changes cannot be told.
+pub(super) fn unjudged(def: &LayerDef, error: &Error) -> Error {
+    tracing::warn!(layer = %def.id, "what a delivery changes cannot be told: {}", error.chain());
+    Error::Unavailable(text!(
+        "ce que la livraison change n'a pu être établi : les règles « removed » et « changed » de [hold] ne peuvent la juger, elle n'est pas publiée",
+        "what the delivery changes could not be told: the rules \"removed\" and \"changed\" of [hold] cannot judge it, it is not published"
+    ))
 }
 
 fn nothing_held(layer: &LayerId) -> Error {

@@ -3,12 +3,12 @@
 use super::{Done, Jobs};
 use crate::{
     error::{Error, Result},
-    model::{Fault, LayerDef, Outcome, RunRecord, Schedule, Text, Trigger},
+    model::{Fault, LayerDef, Outcome, RunRecord, Text, Trigger},
     store::Claim,
     text,
 };
 use jiff::{SignedDuration, Timestamp};
-use std::time::Duration;
+use std::{sync::PoisonError, time::Duration};
 
 /// Longest wait before a retry, whatever was doubled and whatever the source asks for.
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(24);
@@ -37,13 +37,23 @@ impl Jobs {
     ) {
         let took = Timestamp::now().duration_since(started);
         let (trigger, attempt) = (why.trigger, why.attempt);
-        let outcome = outcome(def.schedule.as_ref(), attempt, done);
+        let outcome = outcome(def, started, attempt, done);
         tell(def, &outcome, took);
+        if let Ok(Done::SetAside { version, .. }) = done {
+            tracing::info!(layer = %def.id, %version, "the source holds what was rolled back");
+        }
         let took_ms = u64::try_from(took.as_millis()).unwrap_or(0);
         let layer = def.id.clone();
         let run = RunRecord { layer, started, took_ms, trigger, attempt, outcome };
-        if let Err(e) = self.store.note_run(claim, run).await {
-            tracing::warn!(layer = %def.id, "the journal was not written: {}", e.chain());
+        let noted = self.store.note_run(claim, run.clone()).await;
+        let mut unwritten = self.unwritten.lock().unwrap_or_else(PoisonError::into_inner);
+        match noted {
+            Ok(()) => drop(unwritten.remove(&def.id)),
+            Err(e) => {
+                tracing::warn!(layer = %def.id, "the journal was not written: {}", e.chain());
+                // What is due next follows from it all the same.
+                unwritten.insert(def.id.clone(), run);
+            }
         }
     }
 }
@@ -73,9 +83,11 @@ fn tell(def: &LayerDef, outcome: &Outcome, took: SignedDuration) {
 }
 
 /// What the journal keeps of how a run ended.
-fn outcome(schedule: Option<&Schedule>, attempt: u8, done: &Result<Done>) -> Outcome {
+fn outcome(def: &LayerDef, started: Timestamp, attempt: u8, done: &Result<Done>) -> Outcome {
     match done {
-        Ok(Done::Unchanged(at)) => Outcome::Unchanged { version: at.version.id.clone() },
+        Ok(Done::Unchanged(at) | Done::SetAside { at, .. }) => {
+            Outcome::Unchanged { version: at.version.id.clone() }
+        }
         Ok(Done::Published(v) | Done::Checked { version: v, .. }) => {
             Outcome::Published { version: v.id.clone(), count: v.count }
         }
@@ -89,8 +101,13 @@ fn outcome(schedule: Option<&Schedule>, attempt: u8, done: &Result<Done>) -> Out
                 _ => None,
             };
             let now = Timestamp::now();
+            let schedule = def.schedule.as_ref();
             let schedule = schedule.filter(|s| fault.may_pass() && attempt <= s.retries);
-            let retry_at = schedule.and_then(|s| retry_at(s.backoff, attempt, asked, now));
+            let retry_at = schedule.and_then(|s| {
+                let at = retry_at(s.backoff, attempt, asked, now)?;
+                let due = |after| s.next(&def.id, after);
+                before_due(at, asked, due(started), due(now), now)
+            });
             Outcome::Failed { fault, text: words(error), retry_at }
         }
     }
@@ -108,6 +125,25 @@ fn retry_at(
     let own = now.checked_add(wait).ok()?;
     let latest = now.checked_add(LONGEST_WAIT).ok()?;
     Some(own.max(asked.unwrap_or(own)).min(latest))
+}
+
+/// A retry, unless its layer is due before it: then that is when it is asked again, with all its
+/// tries before it. `due` is the first due time after the run began, `next` the first one to come.
+fn before_due(
+    at: Timestamp,
+    asked: Option<Timestamp>,
+    due: Option<Timestamp>,
+    next: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let Some(next) = next.filter(|next| *next <= at) else { return Some(at) };
+    match asked {
+        // The source's word goes before ours.
+        Some(asked) if asked > next => Some(at),
+        // A time that passed during the run would have it begin again at once.
+        _ if due.is_some_and(|due| due <= now) => Some(next),
+        _ => None,
+    }
 }
 
 fn fault(error: &Error) -> Fault {
@@ -147,6 +183,7 @@ fn words(error: &Error) -> Text {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{LayerId, Schedule};
 
     #[test]
     fn waits_double_and_heed_the_source() {
@@ -162,5 +199,34 @@ mod tests {
         assert_eq!(after(1, Some("2026-01-01T00:30:00Z")), "2026-01-01T00:30:00Z");
         assert_eq!(after(1, Some("2025-01-01T00:30:00Z")), "2026-01-01T00:01:00Z");
         assert_eq!(after(1, Some("2065-01-01T00:30:00Z")), "2026-01-02T00:00:00Z");
+    }
+
+    #[test]
+    fn no_retry_comes_later_than_the_next_due_time_unless_the_source_asks_for_it() {
+        let backoff = Duration::from_secs(8 * 3600);
+        let schedule =
+            Schedule { cron: "0 * * * *".into(), jitter: Duration::ZERO, retries: 3, backoff };
+        let layer: LayerId = "points".parse().unwrap();
+        let retry = |started: &str, now: &str, asked: Option<&str>| {
+            let (started, now) = (started.parse().unwrap(), now.parse().unwrap());
+            let asked = asked.map(|at| at.parse().unwrap());
+            let at = retry_at(schedule.backoff, 1, asked, now)?;
+            let due = |after| schedule.next(&layer, after);
+            before_due(at, asked, due(started), due(now), now).map(|at| at.to_string())
+        };
+        let (began, ended) = ("2026-01-01T00:10:00Z", "2026-01-01T00:11:00Z");
+        // The due time at 1:00 comes first, and is a run of its own.
+        assert_eq!(retry(began, ended, None), None);
+        assert_eq!(retry(began, ended, Some("2026-01-01T00:40:00Z")), None);
+        let late = Some("2026-01-01T09:30:00Z");
+        assert_eq!(retry(began, ended, late), late.map(str::to_owned));
+        // It passed during the run: the one after it.
+        let next = Some("2026-01-01T02:00:00Z".to_owned());
+        assert_eq!(retry(began, "2026-01-01T01:05:00Z", None), next);
+        let soon = Schedule { backoff: Duration::from_secs(60), ..schedule.clone() };
+        let at = |now: &str| now.parse::<Timestamp>().unwrap();
+        let own = retry_at(soon.backoff, 1, None, at(ended)).unwrap();
+        let due = soon.next(&layer, at(ended));
+        assert_eq!(before_due(own, None, due, due, at(ended)), Some(at("2026-01-01T00:12:00Z")));
     }
 }

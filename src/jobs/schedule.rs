@@ -94,12 +94,15 @@ pub fn due(def: &LayerDef, last: Option<&RunRecord>, current: Option<&At>) -> Op
 }
 
 impl Jobs {
-    /// What is due of every layer with a schedule.
+    /// What is due of every layer with a schedule. Runs that the journal would not take count too:
+    /// or their sources would be asked again at once, for ever.
     async fn dues(&self) -> Result<BTreeMap<LayerId, Due>> {
         let runs = self.store.runs(1).await?;
         let current = self.store.current().await?;
+        let unwritten = self.unwritten.lock().unwrap_or_else(PoisonError::into_inner);
         let one = |def: &LayerDef| {
-            let last = runs.get(&def.id).and_then(|runs| runs.first());
+            let noted = runs.get(&def.id).and_then(|runs| runs.first());
+            let last = noted.into_iter().chain(unwritten.get(&def.id)).max_by_key(|r| r.started);
             Some((def.id.clone(), due(def, last, current.get(&def.id))?))
         };
         Ok(self.layers.iter().filter_map(one).collect())
@@ -121,8 +124,9 @@ impl Jobs {
         let outcome = self.claimed(def, &claim, None, super::Options::default(), &progress).await;
         self.note_run(def, &claim, why, started, &outcome).await;
         drop(claim);
+        // Whatever came of it: what followed from the publication before may have failed.
+        self.follow_up().await;
         if let Ok(super::Done::Published(_)) = &outcome {
-            self.follow_up().await?;
             self.prune_sources().await;
         }
         let took = Timestamp::now().duration_since(started).unsigned_abs();
@@ -149,6 +153,11 @@ impl Scheduler {
                 let _ = self.inbox.ask(def.id.clone());
             }
         }
+        if self.jobs.layers.iter().any(|def| def.schedule.is_some()) {
+            // A server that died between a publication and what follows from it left that to do.
+            let jobs = self.jobs.clone();
+            tokio::spawn(async move { jobs.follow_up().await });
+        }
         let busy: Arc<Mutex<BTreeSet<LayerId>>> = Arc::default();
         let turns = Arc::new(Semaphore::new(self.workers));
         loop {
@@ -161,7 +170,7 @@ impl Scheduler {
             };
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
-                () = self.inbox.rung.notified() => {}
+                () = self.inbox.rung.notified() => tokio::time::sleep(SOON).await,
             }
         }
     }
@@ -209,10 +218,11 @@ impl Scheduler {
     ) {
         let (jobs, inbox) = (self.jobs.clone(), self.inbox.clone());
         tokio::spawn(async move {
+            let under_way = UnderWay { busy, layer: def.id.clone() };
             let turn = turns.acquire_owned().await;
             let done = jobs.run_due(&def, asked).await;
             drop(turn);
-            busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&def.id);
+            drop(under_way);
             match done {
                 Ok(None) if asked => {
                     // Another process is at it: what was asked for comes after it.
@@ -222,9 +232,27 @@ impl Scheduler {
                 // Another process is at it, or was: the next look will tell.
                 Ok(None) => {}
                 Ok(Some(_)) => inbox.rung.notify_one(),
-                Err(e) => tracing::warn!(layer = %def.id, "not harvested: {}", e.chain()),
+                Err(e) => {
+                    tracing::warn!(layer = %def.id, "not harvested: {}", e.chain());
+                    if asked {
+                        // The next look begins it again.
+                        inbox.put_back(def.id.clone());
+                    }
+                }
             }
         });
+    }
+}
+
+/// A layer that is being harvested here, until this is dropped: also by a run that panics.
+struct UnderWay {
+    busy: Arc<Mutex<BTreeSet<LayerId>>>,
+    layer: LayerId,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.layer);
     }
 }
 

@@ -23,6 +23,13 @@ pub struct HoldRules {
     pub lost_columns: bool,
 }
 
+impl HoldRules {
+    /// Whether a rule takes features compared by key.
+    pub fn by_key(&self) -> bool {
+        self.removed < 100 || self.changed < 100
+    }
+}
+
 impl Default for HoldRules {
     fn default() -> Self {
         Self {

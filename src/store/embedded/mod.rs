@@ -465,7 +465,7 @@ impl Store for EmbeddedStore {
         self.run(move |inner| {
             let mut all = BTreeMap::new();
             for layer in inner.layers()? {
-                let mut runs = runs::read(&inner.dir(&layer))?;
+                let mut runs = runs::told(&inner.dir(&layer));
                 runs.truncate(most);
                 if !runs.is_empty() {
                     all.insert(layer, runs);

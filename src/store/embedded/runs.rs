@@ -13,14 +13,31 @@ pub(super) fn note(dir: &LayerDir, run: RunRecord) -> Result<()> {
     if let Some(current) = dir.read_current()? {
         dir.describe(&current.version)?;
     }
-    let mut all = read(dir)?;
+    let mut all = read(dir).unwrap_or_else(|e| {
+        // It begins anew; what cannot be read stays for whoever wants to look at it.
+        let (path, aside) = (dir.runs(), dir.runs().with_extension("unreadable"));
+        tracing::warn!(file = %path.display(), "a journal that cannot be read is set aside: {}", e.chain());
+        if let Err(e) = std::fs::rename(&path, &aside) {
+            tracing::warn!(file = %path.display(), "it stays where it is: {e}");
+        }
+        Vec::new()
+    });
     all.insert(0, run);
     all.truncate(KEPT_RUNS);
     let text = serde_json::to_vec(&all).map_err(|e| Error::fault("the journal", e))?;
     write_atomic(&dir.runs(), &text)
 }
 
+/// The runs, newest first; none, with a warning, when the journal cannot be read: one layer's
+/// journal is in nobody else's way.
+pub(super) fn told(dir: &LayerDir) -> Vec<RunRecord> {
+    read(dir).unwrap_or_else(|e| {
+        tracing::warn!(file = %dir.runs().display(), "a journal cannot be read: {}", e.chain());
+        Vec::new()
+    })
+}
+
 /// The runs, newest first.
-pub(super) fn read(dir: &LayerDir) -> Result<Vec<RunRecord>> {
+fn read(dir: &LayerDir) -> Result<Vec<RunRecord>> {
     Ok(read_json(&dir.runs())?.unwrap_or_default())
 }

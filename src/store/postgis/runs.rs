@@ -39,7 +39,7 @@ pub(super) async fn note(inner: &Arc<Inner>, claim: &Claim, run: &RunRecord) -> 
     work.await.map_err(|e: Failed| e.meaning("keeping the journal"))
 }
 
-/// The newest runs of every layer, newest first.
+/// The newest runs of every layer, newest first, but for those that cannot be read.
 pub(super) async fn read(
     inner: &Arc<Inner>,
     most: usize,
@@ -48,7 +48,7 @@ pub(super) async fn read(
     let rows = inner
         .ask(
             "reading the journal",
-            "SELECT record::text FROM (SELECT record, layer, started, row_number() OVER
+            "SELECT record::text, layer FROM (SELECT record, layer, started, row_number() OVER
                (PARTITION BY layer ORDER BY started DESC) AS rank FROM {s}runs) r
              WHERE rank <= $1 ORDER BY layer, started DESC",
             &[(&most, Type::INT8)],
@@ -56,8 +56,15 @@ pub(super) async fn read(
         .await?;
     let mut all: BTreeMap<LayerId, Vec<RunRecord>> = BTreeMap::new();
     for row in &rows {
-        let run: RunRecord =
-            serde_json::from_str(cell(row, 0)?).map_err(|e| Error::fault("the journal", e))?;
+        let run = match serde_json::from_str::<RunRecord>(cell(row, 0)?) {
+            Ok(run) => run,
+            // In nobody else's way.
+            Err(e) => {
+                let layer: &str = cell(row, 1)?;
+                tracing::warn!(layer, "a run in the journal cannot be read: {e}");
+                continue;
+            }
+        };
         all.entry(run.layer.clone()).or_default().push(run);
     }
     Ok(all)
