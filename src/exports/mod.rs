@@ -11,6 +11,7 @@
 //! order is given up between two rows.
 
 mod about;
+mod job;
 mod legal;
 mod order;
 mod passage;
@@ -22,10 +23,11 @@ mod stream;
 
 use crate::formats::write::layer_definition;
 pub use crate::formats::write::{ALL as FORMATS, Kind, Options, Place};
+pub use job::Status;
 pub use legal::legal_crs;
 use order::no_layer;
 pub use order::{Extent, Order, Part};
-pub use place::{Status, Ticket};
+pub use place::Ticket;
 pub use results::Ready;
 pub use run::Watch;
 
@@ -38,7 +40,7 @@ use crate::{
     text,
 };
 use async_trait::async_trait;
-use place::Job;
+use job::Job;
 use results::Results;
 use scratch::Scratch;
 use std::{

@@ -4,9 +4,10 @@
 
 use super::{
     Exports, Inner, busy,
+    job::{Job, State, Status},
     order::Order,
-    results::{self, Beat, Ready, Taken},
-    run::{Run, Still, Watch, given_up},
+    results::{Beat, Ready, Taken},
+    run::{Run, Still, given_up},
     scratch::Scratch,
 };
 use crate::{
@@ -14,15 +15,11 @@ use crate::{
     error::{Error, Result},
     text,
 };
-use jiff::Timestamp;
 use std::{
     fs::OpenOptions,
     io::BufWriter,
     ops::Range,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 use tokio::sync::Notify;
@@ -33,30 +30,6 @@ const BEAT: Duration = Duration::from_secs(1);
 const RETRY: u64 = 30;
 /// How often old results are looked for.
 const SWEEP: Duration = Duration::from_secs(600);
-/// Orders that ended otherwise than well are remembered for so long.
-const REMEMBERED: Duration = Duration::from_secs(3600);
-
-/// Where an order stands.
-#[derive(Debug, Clone)]
-pub enum Status {
-    /// It waits for its turn.
-    Waiting,
-    /// It is being written.
-    Running {
-        /// Features written.
-        rows: u64,
-        /// Of about so many.
-        of: u64,
-        /// Bytes written.
-        bytes: u64,
-    },
-    /// It is finished.
-    Done(Ready),
-    /// It could not be finished.
-    Failed(Arc<Error>),
-    /// It was given up.
-    Cancelled,
-}
 
 /// An order, placed or found.
 #[derive(Debug, Clone)]
@@ -65,77 +38,6 @@ pub struct Ticket {
     pub id: String,
     /// Where it stands.
     pub status: Status,
-}
-
-/// An order that this process works on, or has.
-pub(super) struct Job {
-    /// Names this work on it.
-    who: String,
-    watch: Arc<Watch>,
-    of: AtomicU64,
-    state: Mutex<State>,
-}
-
-#[derive(Clone)]
-enum State {
-    Waiting,
-    Running,
-    Done(Ready),
-    Failed(Arc<Error>, Instant),
-    Cancelled(Instant),
-}
-
-impl Job {
-    fn new(of: u64) -> Self {
-        let (of, state) = (AtomicU64::new(of), Mutex::new(State::Waiting));
-        Self { who: results::name(), watch: Arc::default(), of, state }
-    }
-
-    fn state(&self) -> State {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn set(&self, state: State) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
-    }
-
-    /// How far it is, for the other replicas.
-    fn beat(&self) -> Beat {
-        Beat {
-            who: self.who.clone(),
-            rows: self.watch.rows(),
-            of: self.of.load(Ordering::Relaxed),
-            bytes: self.watch.bytes(),
-            at: Timestamp::now(),
-        }
-    }
-
-    fn is_under_way(&self) -> bool {
-        matches!(self.state(), State::Waiting | State::Running)
-    }
-
-    /// Whether it may be forgotten: what is finished is among the results.
-    fn is_past(&self) -> bool {
-        match self.state() {
-            State::Waiting | State::Running => false,
-            State::Done(_) => true,
-            State::Failed(_, at) | State::Cancelled(at) => at.elapsed() > REMEMBERED,
-        }
-    }
-
-    fn status(&self) -> Status {
-        match self.state() {
-            State::Waiting => Status::Waiting,
-            State::Running => Status::Running {
-                rows: self.watch.rows(),
-                of: self.of.load(Ordering::Relaxed),
-                bytes: self.watch.bytes(),
-            },
-            State::Done(ready) => Status::Done(ready),
-            State::Failed(error, _) => Status::Failed(error),
-            State::Cancelled(_) => Status::Cancelled,
-        }
-    }
 }
 
 impl Exports {
@@ -164,25 +66,30 @@ impl Exports {
             jobs.insert(id.clone(), job.clone());
             job
         };
-        match self.0.results.take(&id, &job.beat()).await {
-            Ok(Taken::Ours) => {}
-            Ok(Taken::Done(ready)) => {
-                self.drop_job(&id);
-                return Ok(Ticket { id, status: Status::Done(ready) });
-            }
-            // Another replica was faster.
-            Ok(Taken::Theirs) => {
-                self.drop_job(&id);
-                let status = self.standing(&id).await?.unwrap_or(Status::Waiting);
-                return Ok(Ticket { id, status });
-            }
-            Err(error) => {
-                self.drop_job(&id);
-                return Err(error);
-            }
+        // Not within the request: it may be given up while the shared files are asked, and the job
+        // would keep its place for nothing.
+        let taking = tokio::spawn(self.clone().take(id.clone(), order, job.clone()));
+        taking.await.unwrap_or_else(|e| {
+            self.0.drop_job(&id, &job);
+            Err(Error::fault("an export stopped", e))
+        })
+    }
+
+    /// Takes an order for this replica and begins the work, unless another one has it or it is
+    /// finished: then the job is dropped.
+    async fn take(self, id: String, order: Order, job: Arc<Job>) -> Result<Ticket> {
+        let taken = self.0.results.take(&id, &job.beat()).await;
+        if matches!(taken, Ok(Taken::Ours)) {
+            let status = job.status();
+            tokio::spawn(work(self.0.clone(), id.clone(), order, job));
+            return Ok(Ticket { id, status });
         }
-        let status = job.status();
-        tokio::spawn(work(self.0.clone(), id.clone(), order, job));
+        self.0.drop_job(&id, &job);
+        let status = match taken? {
+            Taken::Done(ready) => Status::Done(ready),
+            // Another replica was faster.
+            Taken::Ours | Taken::Theirs => self.standing(&id).await?.unwrap_or(Status::Waiting),
+        };
         Ok(Ticket { id, status })
     }
 
@@ -200,10 +107,6 @@ impl Exports {
 
     fn job(&self, id: &str) -> Option<Arc<Job>> {
         self.0.jobs.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
-    }
-
-    fn drop_job(&self, id: &str) {
-        self.0.jobs.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
     }
 
     /// A finished export that is still kept.
@@ -267,6 +170,16 @@ impl Exports {
     }
 }
 
+impl Inner {
+    /// Forgets a job. Another one may go by the order's name by now.
+    fn drop_job(&self, id: &str, job: &Arc<Job>) {
+        let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        if jobs.get(id).is_some_and(|held| Arc::ptr_eq(held, job)) {
+            jobs.remove(id);
+        }
+    }
+}
+
 /// No order of that name.
 pub(super) fn unknown() -> Error {
     Error::NotFound(text!(
@@ -285,28 +198,35 @@ async fn work(inner: Arc<Inner>, id: String, order: Order, job: Arc<Job>) {
         done
     };
     let (done, ()) = tokio::join!(done, tell(&inner, &id, &job, &over));
-    inner.results.leave(&id, &job.who).await;
+    let outcome = end(&inner, &id, &job, done).await;
     let seconds = begun.elapsed().as_secs_f64();
-    let outcome = match &done {
-        Ok(_) => "done",
-        Err(_) if job.watch.is_given_up() => "cancelled",
-        Err(_) => "failed",
-    };
     metrics::counter!("socle_exports_total", "format" => order.kind.id, "outcome" => outcome)
         .increment(1);
     tracing::info!(order = id, outcome, seconds, rows = job.watch.rows(), "export");
-    job.set(match done {
-        Ok(ready) if job.watch.is_given_up() => {
-            inner.results.remove(&ready.id).await;
-            State::Cancelled(Instant::now())
+}
+
+/// Says how the work ended, and leaves the order. What another replica has by now is its own; what
+/// somebody gave up goes.
+async fn end(inner: &Inner, id: &str, job: &Arc<Job>, done: Result<Ready>) -> &'static str {
+    let (outcome, state) = match done {
+        // Where it stands is for the other replica to say.
+        _ if job.is_lost() => ("taken_over", None),
+        done if job.watch.is_given_up() => {
+            inner.results.withdraw(id, &job.who, done.as_ref().ok()).await;
+            ("cancelled", Some(State::Cancelled(Instant::now())))
         }
-        Ok(ready) => State::Done(ready),
-        Err(_) if job.watch.is_given_up() => State::Cancelled(Instant::now()),
+        Ok(ready) => ("done", Some(State::Done(ready))),
         Err(error) => {
             tracing::error!(order = id, cause = error.chain(), "an export failed");
-            State::Failed(Arc::new(error), Instant::now())
+            ("failed", Some(State::Failed(Arc::new(error), Instant::now())))
         }
-    });
+    };
+    inner.results.leave(id, &job.who).await;
+    match state {
+        Some(state) => job.set(state),
+        None => inner.drop_job(id, job),
+    }
+    outcome
 }
 
 /// Waits for its turn, then writes.
@@ -331,7 +251,19 @@ async fn write(inner: &Arc<Inner>, id: &str, order: &Order, job: &Arc<Job>) -> R
     let out = Box::new(BufWriter::with_capacity(1 << 18, file));
     let mut still = Still;
     let written = run.write(out, &mut still).await?;
-    inner.results.keep(draft, id, order, written.rows).await
+    // A replica that slept meanwhile hears only here that the order is another's.
+    assure(inner, id, job).await?;
+    let bytes = inner.results.keep(draft, id).await?;
+    assure(inner, id, job).await?;
+    inner.results.tell(id, order, written.rows, bytes).await
+}
+
+/// Fails when the work was given up, or another replica has the order by now.
+async fn assure(inner: &Inner, id: &str, job: &Job) -> Result<()> {
+    if !inner.results.is_held(id, &job.who).await? {
+        job.lose();
+    }
+    if job.watch.is_given_up() { Err(given_up()) } else { Ok(()) }
 }
 
 /// Tells the other replicas of the progress until the work is over. It is given up when one of them
@@ -351,7 +283,8 @@ async fn tell(inner: &Inner, id: &str, job: &Job, over: &Notify) {
             Ok(true) => {}
             Ok(false) => {
                 tracing::warn!(order = id, "another replica took an export over");
-                job.watch.give_up();
+                job.lose();
+                return;
             }
             Err(error) => {
                 tracing::debug!(cause = error.chain(), "an export's progress is not told");
@@ -418,5 +351,101 @@ mod tests {
         while !matches!(others.status(&id).await.unwrap(), Status::Failed(_) | Status::Done(_)) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+    /// The result of an order, once it is finished.
+    async fn finished(exports: &Exports, id: &str) -> Ready {
+        loop {
+            match exports.status(id).await.unwrap() {
+                Status::Done(ready) => return ready,
+                Status::Waiting | Status::Running { .. } => {}
+                other => panic!("{other:?}"),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// An order that fell silent and was taken over: the work that lost it, and the heir's result.
+    async fn taken_over(dir: &Path) -> (Exports, Arc<Job>, Exports, Ready) {
+        let (first, heir) = (exports(dir), exports(dir));
+        let (id, job) = (order().id().unwrap(), Arc::new(Job::new(0)));
+        first.0.jobs.lock().unwrap().insert(id.clone(), job.clone());
+        let silent = Beat { at: jiff::Timestamp::UNIX_EPOCH, ..job.beat() };
+        assert_eq!(first.0.results.take(&id, &silent).await.unwrap(), Taken::Ours);
+        heir.place(order(), 0).await.unwrap();
+        let ready = finished(&heir, &id).await;
+        (first, job, heir, ready)
+    }
+
+    #[tokio::test]
+    async fn a_work_that_was_taken_over_leaves_the_heirs_result_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let (first, job, heir, ready) = taken_over(dir.path()).await;
+        let id = &ready.id;
+        // It wakes and goes on: it replaces neither the file nor what it is.
+        assert!(write(&first.0, id, &order(), &job).await.is_err());
+        assert!(job.is_lost());
+        assert_eq!(heir.ready(id).await.unwrap(), Some(ready.clone()));
+        // Also when it hears of it only with its own result in hand.
+        assert_eq!(end(&first.0, id, &job, Ok(ready.clone())).await, "taken_over");
+        assert_eq!(heir.ready(id).await.unwrap(), Some(ready.clone()));
+        assert!(heir.read(id, None).await.unwrap().is_some());
+        // Nothing of its own stands before the heir's result.
+        assert!(first.job(id).is_none());
+        assert!(matches!(first.status(id).await, Ok(Status::Done(held)) if held == ready));
+    }
+
+    #[tokio::test]
+    async fn a_heart_that_beats_again_hears_of_the_takeover() {
+        let dir = tempfile::tempdir().unwrap();
+        let (first, job, heir, ready) = taken_over(dir.path()).await;
+        tell(&first.0, &ready.id, &job, &Notify::new()).await;
+        assert!(job.is_lost() && job.watch.is_given_up());
+        assert_eq!(end(&first.0, &ready.id, &job, Ok(ready.clone())).await, "taken_over");
+        assert_eq!(heir.ready(&ready.id).await.unwrap(), Some(ready));
+    }
+
+    #[tokio::test]
+    async fn what_was_given_up_at_the_last_moment_is_removed_but_not_what_others_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let exports = exports(dir.path());
+        let id = exports.place(order(), 0).await.unwrap().id;
+        let ready = finished(&exports, &id).await;
+        let job = Arc::new(Job::new(0));
+        job.watch.give_up();
+        // It came to nothing itself, or to another result than the one that is kept.
+        let other = Ready { made_at: jiff::Timestamp::UNIX_EPOCH, ..ready.clone() };
+        for done in [Err(given_up()), Ok(other)] {
+            assert_eq!(end(&exports.0, &id, &job, done).await, "cancelled");
+            assert_eq!(exports.ready(&id).await.unwrap(), Some(ready.clone()));
+        }
+        // Somebody else is at it.
+        let next = Job::new(0).beat();
+        assert!(exports.0.results.beat(&id, &next).await.unwrap());
+        assert_eq!(end(&exports.0, &id, &job, Ok(ready.clone())).await, "cancelled");
+        assert_eq!(exports.ready(&id).await.unwrap(), Some(ready.clone()));
+        exports.0.results.leave(&id, &next.who).await;
+        assert_eq!(end(&exports.0, &id, &job, Ok(ready)).await, "cancelled");
+        assert!(exports.ready(&id).await.unwrap().is_none());
+        assert!(exports.read(&id, None).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn an_order_whose_client_leaves_while_it_is_placed_is_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let exports = exports(dir.path());
+        let id = order().id().unwrap();
+        let mut placing = Box::pin(exports.place(order(), 0));
+        let placed = std::future::poll_fn(|context| {
+            assert!(placing.as_mut().poll(context).is_pending(), "it waits for the shared files");
+            match exports.job(&id) {
+                Some(_) => std::task::Poll::Ready(()),
+                None => std::task::Poll::Pending,
+            }
+        });
+        placed.await;
+        drop(placing);
+        // It does not wait for ever.
+        let made = tokio::time::timeout(Duration::from_secs(60), finished(&exports, &id)).await;
+        assert_eq!(made.unwrap().id, id);
     }
 }

@@ -98,22 +98,26 @@ impl Results {
         self.blobs.begin(self.most)
     }
 
-    /// Keeps a finished file.
-    pub(super) async fn keep(
+    /// Keeps a finished file; gives its size. It is a result once [`Results::tell`] says so.
+    pub(super) async fn keep(&self, draft: Draft, id: &str) -> Result<u64> {
+        Ok(draft.keep(&key(id, "file")?).await?.bytes)
+    }
+
+    /// Tells what a file is that was kept.
+    pub(super) async fn tell(
         &self,
-        draft: Draft,
         id: &str,
         order: &Order,
         rows: u64,
+        bytes: u64,
     ) -> Result<Ready> {
-        let stat = draft.keep(&key(id, "file")?).await?;
         let made_at = Timestamp::now();
         let keep = jiff::SignedDuration::try_from(self.keep).unwrap_or(jiff::SignedDuration::MAX);
         let ready = Ready {
             id: id.to_owned(),
             name: order.file_name(),
             media: order.media().to_owned(),
-            bytes: stat.bytes,
+            bytes,
             rows,
             made_at,
             until: made_at.checked_add(keep).unwrap_or(Timestamp::MAX),
@@ -188,18 +192,50 @@ impl Results {
     /// Tells the other replicas how far it is; `false` when one of them took the order over, this
     /// one having been silent for too long.
     pub(super) async fn beat(&self, id: &str, beat: &Beat) -> Result<bool> {
-        if self.blobs.stat(&key(id, &after(&beat.who))?).await?.is_some() {
+        if self.has_heir(id, &beat.who).await? {
             return Ok(false);
         }
         self.put(id, "state", beat).await?;
         Ok(true)
     }
 
-    /// Says no more of a work, unless another one goes by the order's name by now.
+    /// Whether a work was taken over from.
+    async fn has_heir(&self, id: &str, who: &str) -> Result<bool> {
+        Ok(self.blobs.stat(&key(id, &after(who))?).await?.is_some())
+    }
+
+    /// Whether an order is still a work's: nobody took it over, or took what it had left.
+    pub(super) async fn is_held(&self, id: &str, who: &str) -> Result<bool> {
+        if self.has_heir(id, who).await? {
+            return Ok(false);
+        }
+        match self.state(id).await? {
+            // One that was taken over from may say one last word before it hears of that.
+            Some(held) if held.who != who => self.has_heir(id, &held.who).await,
+            _ => Ok(true),
+        }
+    }
+
+    /// Says no more of a work, unless another one goes by the order's name by now. What cannot be
+    /// read may be that one's: a work that says nothing is soon taken for gone anyway.
     pub(super) async fn leave(&self, id: &str, who: &str) {
         match self.state(id).await {
-            Ok(Some(held)) if held.who != who => {}
-            _ => self.forget(id, "state").await,
+            Ok(Some(held)) if held.who == who => self.forget(id, "state").await,
+            Ok(_) => {}
+            Err(error) => {
+                tracing::debug!(cause = error.chain(), "an export's state stays for now");
+            }
+        }
+    }
+
+    /// Removes what a work that was given up left: its result, `told` if it came so far, or a file
+    /// that nothing tells of. What is another work's stays.
+    pub(super) async fn withdraw(&self, id: &str, who: &str, told: Option<&Ready>) {
+        let about = self.get::<Ready>(id, "about").await;
+        let is_own = matches!(&about, Ok(about) if about.as_ref() == told);
+        if is_own && matches!(self.is_held(id, who).await, Ok(true)) {
+            self.forget(id, "about").await;
+            self.forget(id, "file").await;
         }
     }
 
@@ -400,5 +436,43 @@ mod tests {
         files.put(ID, "about", &ready).await.unwrap();
         assert_eq!(files.take(ID, &beat(now)).await.unwrap(), Taken::Done(ready));
         assert_eq!(files.heard(ID).await.unwrap(), None);
+    }
+    #[tokio::test]
+    async fn a_state_that_cannot_be_read_is_left_to_whose_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = results(dir.path());
+        let (own, other) = (beat(Timestamp::now()), beat(Timestamp::now()));
+        files.put(ID, "state", &other).await.unwrap();
+        let state = dir.path().join("exports").join(ID).join("state");
+        assert!(state.is_file());
+        // A name that leads to itself: it fails to be read, not to be removed.
+        let aside = state.with_file_name("aside");
+        std::fs::rename(&state, &aside).unwrap();
+        std::os::unix::fs::symlink("state", &state).unwrap();
+        assert!(files.state(ID).await.is_err());
+        files.leave(ID, &own.who).await;
+        assert!(state.symlink_metadata().is_ok(), "what cannot be read stays");
+        std::fs::rename(&aside, &state).unwrap();
+        assert_eq!(files.heard(ID).await.unwrap(), Some(other));
+    }
+
+    #[tokio::test]
+    async fn an_order_is_held_until_another_has_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = results(dir.path());
+        let (first, heir) = (silent(), beat(Timestamp::now()));
+        let held = async |b: &Beat| files.is_held(ID, &b.who).await.unwrap();
+        assert_eq!(files.take(ID, &first).await.unwrap(), Taken::Ours);
+        assert!(held(&first).await);
+        assert_eq!(files.take(ID, &heir).await.unwrap(), Taken::Ours);
+        assert!(!held(&first).await && held(&heir).await);
+        // The first had been about to say a word, and says it now: the heir's it stays.
+        files.put(ID, "state", &first).await.unwrap();
+        assert!(!held(&first).await && held(&heir).await);
+        // Left, and taken anew.
+        files.leave(ID, &first.who).await;
+        let next = beat(Timestamp::now());
+        assert_eq!(files.take(ID, &next).await.unwrap(), Taken::Ours);
+        assert!(!held(&heir).await && held(&next).await);
     }
 }
