@@ -162,8 +162,10 @@ impl Main {
         let styles = relative(table, "styles", base).unwrap_or_else(|| base.join("styles"));
         let main = Self {
             server: server.map_or_else(ServerSettings::default, |t| ServerSettings::read(&t)),
-            store: store
-                .map_or_else(|| StoreSettings::default_in(base), |t| StoreSettings::read(&t, base)),
+            store: store.map_or_else(
+                || StoreSettings::default_in(base),
+                |t| StoreSettings::read(&t, base, table.has("tables")),
+            ),
             tiles: tiles
                 .map_or_else(TileServiceSettings::default, |t| TileServiceSettings::read(&t)),
             harvest: harvest.map_or_else(

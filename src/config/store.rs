@@ -124,6 +124,9 @@ pub(super) const KEYS: &[&str] = &[
     "pgbouncer",
 ];
 
+/// Fewest connections with which tables can be published.
+const PUBLISHING: usize = 2;
+
 const KINDS: &[&str] = &["embedded", "postgis"];
 
 impl StoreSettings {
@@ -133,11 +136,23 @@ impl StoreSettings {
     }
 
     /// Reads the table; what is wrong is reported to its document and left at its default.
-    pub(super) fn read(table: &Table<'_>, base: &Path) -> Self {
+    /// `publishes`: whether tables of the database are published (`[[tables]]`).
+    pub(super) fn read(table: &Table<'_>, base: &Path, publishes: bool) -> Self {
         let default = Self::default_in(base);
         let postgis = table.parsed("kind", kind).unwrap_or(false);
         let quota = table.integer("quota_mb", 1..=1 << 30).map(|mb| mb << 20);
         let settings = PostgisSettings { quota, ..PostgisSettings::read(table, base) };
+        // With one, what rows hold could never be noted: it is read with a connection, and written
+        // with another at the same time.
+        if publishes && settings.pool < PUBLISHING {
+            table.report(
+                "pool_size",
+                text!(
+                    "doit valoir au moins {PUBLISHING} pour publier des tables ([[tables]]) : rattacher leurs lignes aux territoires prend deux connexions à la fois",
+                    "must be at least {PUBLISHING} to publish tables ([[tables]]): attaching their rows to territories takes two connections at once"
+                ),
+            );
+        }
         let kind = if postgis { StoreKind::Postgis(settings.into()) } else { StoreKind::Embedded };
         Self { path: relative(table, "path", base).unwrap_or(default.path), kind, quota }
     }

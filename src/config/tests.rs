@@ -476,6 +476,16 @@ table = "communes"
         embedded.en.contains("postgis") && embedded.en.contains("unknown key \"tabel\""),
         "{embedded:?}"
     );
+    let sized = |n: u8| main.replace("\"postgis\"\n", &format!("\"postgis\"\npool_size = {n}\n"));
+    let one = Folder::new(&sized(1)).problems();
+    assert!(
+        one.en.contains("socle.toml:4: \"pool_size\": must be at least 2")
+            && one.en.lines().count() == 1,
+        "{one:?}"
+    );
+    assert!(Folder::new(&sized(2)).load().is_ok());
+    // Without published tables one is enough.
+    assert!(Folder::new("[store]\nkind = \"postgis\"\npool_size = 1").load().is_ok());
 }
 
 /// Levels are derived from the first layer of communes, where no layer draws them.
