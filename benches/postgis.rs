@@ -9,6 +9,9 @@ use crate::{
 };
 use std::fs;
 
+#[path = "../tests/support/finish.rs"]
+#[allow(dead_code, reason = "shared with the tests, which use all of it")]
+mod finish;
 #[path = "../tests/support/postgres.rs"]
 #[allow(dead_code, reason = "shared with the tests, which use all of it")]
 pub mod postgres;

@@ -2,7 +2,7 @@
 //! makers read them.
 
 use crate::support::{
-    Server, Site, command, demo, demo_server, gunzip, has, installed, python, said, tool,
+    Server, Site, command, demo, demo_server, finish, gunzip, has, installed, python, said, tool,
 };
 use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
@@ -14,7 +14,7 @@ over_both!(archives_hold_the_served_tiles_and_nothing_else, an_archive_of_a_terr
 fn bake(args: &[&str], file: &Path) -> Output {
     let config = demo().join("socle.toml");
     let ends = ["-o", file.to_str().unwrap(), "--config", config.to_str().unwrap()];
-    command(&[&["bake"], args, &ends[..]].concat()).output().unwrap()
+    finish(&mut command(&[&["bake"], args, &ends[..]].concat()))
 }
 
 fn baked(args: &[&str], file: &Path) -> String {

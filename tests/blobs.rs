@@ -1,7 +1,7 @@
 //! Shared files behave alike in a folder and in object storage: one list of cases for both. The
 //! object storage is moto's S3 server, over HTTP.
 
-use crate::support::{Server, Site, said};
+use crate::support::{Server, Site, finish, said};
 use futures_util::{StreamExt, stream};
 use socle::{
     blobs::{Blobs, Key, Stat, Sweep},
@@ -94,7 +94,7 @@ fn again(test: &str, endpoint: &str) {
     let program = std::env::current_exe().expect("this program");
     let mut command = Command::new(program);
     command.args(["--exact", test, "--nocapture"]).env(ENDPOINT, endpoint);
-    let output = credentials(&mut command).output().expect("it runs");
+    let output = finish(credentials(&mut command));
     let text = said(&output);
     assert!(output.status.success() && text.contains("1 passed"), "{text}");
 }
@@ -351,7 +351,7 @@ fn replicas_share_what_they_fetch_through_object_storage() {
     let run = |args: &[&str]| {
         let config = site.config();
         let mut command = crate::support::command(&[args, &["--config", &config]].concat());
-        credentials(&mut command).output().unwrap()
+        finish(credentials(&mut command))
     };
     blobs("one");
     let first = run(&["harvest"]);

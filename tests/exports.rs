@@ -223,8 +223,14 @@ fn a_cancelled_order_leaves_nothing_and_waiting_ones_are_bounded() {
     let server = site.serve();
     let mut placed = Vec::new();
     let mut turned_away = 0;
-    for format in ["gpkg", "fgb", "shp", "xlsx", "kml", "parquet", "csv", "geojson"] {
-        let answer = server.get(&format!("/export?f={format}"));
+    // At once: one after the other, each might be done before the next is placed.
+    let formats = ["gpkg", "fgb", "shp", "xlsx", "kml", "parquet", "csv", "geojson"];
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let order = |format: &str| server.get(&format!("/export?f={format}"));
+        let asked = formats.map(|format| scope.spawn(move || order(format)));
+        asked.into_iter().map(|a| a.join().unwrap()).collect()
+    });
+    for answer in answers {
         match answer.status {
             202 => placed.push(answer.header("location").unwrap().to_owned()),
             503 => {

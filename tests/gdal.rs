@@ -1,6 +1,6 @@
 //! GDAL, unmodified, as a client: it lists, counts, pages and decodes what the demo serves.
 
-use crate::support::{demo_server, has, python, tool};
+use crate::support::{demo_server, finish, has, python, tool};
 use std::{collections::BTreeMap, process::Command};
 
 /// `ogrinfo -so` of a service, as layer → (count, extent line, fields).
@@ -125,11 +125,9 @@ pub fn gdals_conditions_are_answered_by_the_server() {
         assert!(expected > 0 && features == expected, "{condition}: {features}, {expected}");
     }
     // 3.6 asked for them by `filter`, rather than read all and choose.
-    let said = Command::new("ogrinfo")
-        .args(["-ro", "-q", "-al", "-where", conditions[0], &source, "communes"])
-        .env("CPL_CURL_VERBOSE", "YES")
-        .output()
-        .unwrap();
+    let mut ogrinfo = Command::new("ogrinfo");
+    ogrinfo.args(["-ro", "-q", "-al", "-where", conditions[0], &source, "communes"]);
+    let said = finish(ogrinfo.env("CPL_CURL_VERBOSE", "YES"));
     let said = String::from_utf8_lossy(&said.stderr).into_owned();
     assert!(said.contains("filter=") && said.contains("filter-lang=cql-text"), "{said}");
     assert!(!said.contains("ERROR"), "{said}");

@@ -4,7 +4,8 @@
 use crate::{
     crash,
     support::{
-        Server, Site, StoreKind, command, demo_layers, has, postgres, said, send, store_kind,
+        Server, Site, StoreKind, command, demo_layers, finish, has, postgres, said, send,
+        store_kind,
     },
 };
 use std::{
@@ -447,11 +448,8 @@ fn a_full_disk_is_said_and_leaves_what_is_published() {
         println!("skipped: file systems cannot be mounted here");
         return;
     }
-    let output = Command::new("unshare")
-        .args(["-m", "sh", "-c", &script])
-        .env("LC_ALL", "fr_FR.UTF-8")
-        .output()
-        .unwrap();
+    let mut small = Command::new("unshare");
+    let output = finish(small.args(["-m", "sh", "-c", &script]).env("LC_ALL", "fr_FR.UTF-8"));
     let text = said(&output);
     assert!(output.status.success(), "{text}");
     assert!(text.contains("Le disque est plein") && text.contains("code 1"), "{text}");

@@ -5,7 +5,7 @@ use crate::{
     borders, crash, gdal, harvest, proxy,
     store_contract::{Place, claim, current, feature, layer, point, points, put, rows, version},
     support::{
-        Site, over_postgis,
+        SLACK, Site, over_postgis,
         postgres::{self, PgBouncer, Postgres},
         said,
     },
@@ -100,11 +100,11 @@ fn a_slow_statement_is_cut_and_its_connection_goes_on() {
                     AND query NOT LIKE 'LISTEN%'";
     place.wait(store.tile(&at, tile(), 64, None)).unwrap();
     let before = server.sql(&database, backends);
-    let locked = block(server, &database, 2.0);
+    let locked = block(server, &database, 6.0);
     let started = Instant::now();
     let late = place.wait(store.tile(&at, tile(), 64, None));
     assert!(matches!(late, Err(Error::Unavailable(_))), "{late:?}");
-    assert!(started.elapsed() < Duration::from_millis(1500), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     // Cut on the server as well, and the one connection serves again at once.
     assert_eq!(place.wait(store.versions(&layer("points"))).unwrap().len(), 1);
     locked.join().unwrap();
@@ -119,22 +119,24 @@ fn a_pool_that_is_exhausted_refuses_in_time() {
     let store = place.open();
     let at = place.wait(put(&store, &layer("points"), points(1, 10)));
     place.wait(async {
+        let (begun, has_begun) = std::sync::mpsc::channel();
         let slow = {
             let (store, at) = (store.clone(), at.clone());
             tokio::spawn(async move {
-                let sink = Box::new(|_: &socle::store::Row<'_>| {
-                    std::thread::sleep(Duration::from_millis(120));
+                let sink = Box::new(move |_: &socle::store::Row<'_>| {
+                    let _ = begun.send(());
+                    std::thread::sleep(Duration::from_millis(400));
                     ControlFlow::Continue(())
                 });
                 let all = Scan { filter: Filter::default(), start: Start::Ordinal(0), limit: None };
                 store.scan(&at, all, sink).await
             })
         };
-        tokio::time::sleep(Duration::from_millis(150)).await;
+        tokio::task::spawn_blocking(move || has_begun.recv()).await.unwrap().unwrap();
         let started = Instant::now();
         let full = store.tile(&at, tile(), 64, None).await;
         assert!(matches!(full, Err(Error::Busy { .. })), "{full:?}");
-        assert!(started.elapsed() < Duration::from_secs(1));
+        assert!(started.elapsed() < Duration::from_secs(3));
         assert_eq!(slow.await.unwrap().unwrap().returned, 10);
         assert!(store.tile(&at, tile(), 64, None).await.unwrap().is_some());
     });
@@ -161,7 +163,7 @@ fn who_leaves_has_the_query_cancelled_behind_pgbouncer() {
 fn leave(server: &'static Postgres, database: &str, place: &Place) {
     let store = place.open();
     let at = place.wait(put(&store, &layer("points"), points(1, 10)));
-    let locked = block(server, database, 3.0);
+    let locked = block(server, database, 8.0);
     place.wait(async {
         let scan = Scan { filter: Filter::default(), start: Start::Ordinal(0), limit: None };
         let sink = || Box::new(|_: &socle::store::Row<'_>| ControlFlow::Continue(()));
@@ -173,7 +175,7 @@ fn leave(server: &'static Postgres, database: &str, place: &Place) {
                    AND application_name = 'socle' AND wait_event_type = 'Lock'";
     let started = Instant::now();
     while server.sql(database, waiting) != "0" {
-        assert!(started.elapsed() < Duration::from_secs(1), "queries of those who left go on");
+        assert!(started.elapsed() < Duration::from_secs(5), "queries of those who left go on");
         std::thread::sleep(Duration::from_millis(50));
     }
     locked.join().unwrap();
@@ -200,7 +202,7 @@ fn a_flip_is_followed_within_a_second_also_when_listening_was_cut() {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             };
-            tokio::time::timeout(Duration::from_secs(1), follow).await.expect("within a second");
+            tokio::time::timeout(Duration::from_secs(1) * SLACK, follow).await.expect("it follows");
             before = two.generation().await.unwrap();
             let at = current(&two, &id).await;
             // Never a mixture: all rows of the page are of the version it names.
@@ -232,12 +234,12 @@ fn whoever_listens_is_told_at_once() {
 #[test]
 fn a_replica_that_dies_gives_its_claim_back_and_cannot_write_any_more() {
     let Some((_, _, place)) = place() else { return };
-    let place = place.with(|s| s.lease = Duration::from_secs(1));
+    let place = place.with(|s| s.lease = Duration::from_secs(2));
     let (one, two, id) = (place.open(), place.open(), layer("points"));
     place.wait(async {
         let held = claim(&one, &id).await;
         // It is renewed as long as its holder lives.
-        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        tokio::time::sleep(Duration::from_millis(3_000)).await;
         assert!(two.claim(&id).await.unwrap().is_none());
         drop(held);
     });
@@ -248,7 +250,7 @@ fn a_replica_that_dies_gives_its_claim_back_and_cannot_write_any_more() {
     dying.shutdown_background();
     place.wait(async {
         assert!(two.claim(&id).await.unwrap().is_none());
-        tokio::time::sleep(Duration::from_millis(1_300)).await;
+        tokio::time::sleep(Duration::from_millis(2_300)).await;
         let taken = two.claim(&id).await.unwrap();
         assert!(taken.is_some());
         // It was not dead after all: what it writes is refused.
@@ -274,7 +276,7 @@ fn a_read_replica_that_is_away_is_stood_in_for_by_the_primary() {
     let at = place.wait(put(&store, &layer("points"), points(1, 10)));
     let started = Instant::now();
     assert!(place.wait(store.tile(&at, tile(), 64, None)).unwrap().is_some());
-    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(1) * SLACK, "{:?}", started.elapsed());
 }
 
 #[test]
@@ -438,7 +440,7 @@ fn no_database_is_said_at_once_and_its_coming_is_noticed() {
     let page = web.get("/collections/points/items");
     assert_eq!(page.status, 503, "{}", page.text());
     assert!(page.header("retry-after").is_some());
-    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(2) * SLACK, "{:?}", started.elapsed());
     let harvest = site.run(&["harvest"]);
     assert_eq!(harvest.status.code(), Some(1), "{}", said(&harvest));
     server.restart();

@@ -2,13 +2,14 @@
 //! version's file opened from the store. The scripts are in `tests/qgis/`, run by the system's
 //! Python, for which Debian builds QGIS.
 
-use crate::support::{Server, Site, demo, demo_server, has, root};
+use crate::support::{Server, Site, demo, demo_server, finish, finish_within, has, root};
 use serde_json::{Value, json};
 use std::{
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::Path,
     process::Command,
+    time::Duration,
 };
 
 /// Debian's Python: another one first in `PATH` does not know QGIS.
@@ -19,8 +20,8 @@ const LILLE: [&str; 4] = ["3.0", "50.6", "3.1", "50.7"];
 
 /// Whether QGIS is there; says so when it is not.
 pub fn found() -> bool {
-    let found = Command::new(PYTHON).args(["-c", "import qgis.core"]).output();
-    let found = found.is_ok_and(|o| o.status.success());
+    let found = finish(Command::new(PYTHON).args(["-c", "import qgis.core"]));
+    let found = found.status.success();
     if !found {
         println!("skipped: QGIS for Python (Debian's python3-qgis) is not installed");
     }
@@ -30,7 +31,12 @@ pub fn found() -> bool {
 /// Runs a script of `folder` and reads its last line.
 fn script(mut command: Command, folder: &Path, name: &str, args: &[&str]) -> Value {
     // -B: no byte code is left beside the scripts.
-    let output = command.arg("-B").arg(folder.join(name)).args(args).output().expect("it runs");
+    command.arg("-B").arg(folder.join(name)).args(args);
+    // The threads of QGIS 3.22's providers may wait for each other for ever: who hangs is asked
+    // once more.
+    let output = finish_within(&mut command, Duration::from_secs(150))
+        .or_else(|| finish_within(&mut command, Duration::from_secs(150)))
+        .unwrap_or_else(|| panic!("QGIS hung twice in {name} {args:?}"));
     let out = String::from_utf8_lossy(&output.stdout);
     let line = out.lines().last().unwrap_or_default();
     serde_json::from_str(line).unwrap_or_else(|e| {

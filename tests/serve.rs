@@ -1,6 +1,6 @@
 //! The demo over HTTP: pages of features, tiles, scopes, and wrong input with its clear refusal.
 
-use crate::support::{Site, command, demo_server, gunzip, said, send};
+use crate::support::{Site, command, demo_server, finish, gunzip, said, send};
 use socle::formats::mvt;
 use std::{collections::BTreeSet, net::TcpListener};
 
@@ -274,8 +274,8 @@ fn a_port_in_use_is_said_and_nothing_is_served() {
     let site = Site::new();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let output =
-        command(&["serve", "--config", &site.config(), "--listen", &address]).output().unwrap();
+    let args = ["serve", "--config", &site.config(), "--listen", &address];
+    let output = finish(&mut command(&args));
     let text = said(&output);
     assert_eq!(output.status.code(), Some(2), "{text}");
     assert!(text.contains(&address) && text.contains("--listen"), "{text}");

@@ -3,7 +3,7 @@
 
 use crate::{
     crash::delivery,
-    support::{Site, command, has, postgres::Postgres, said, tool},
+    support::{Site, command, finish, has, postgres::Postgres, said, tool},
 };
 use std::{fs, path::Path};
 
@@ -67,7 +67,7 @@ fn the_database_is_who_its_certificate_says_or_is_refused_in_words() {
         assert!(!failed.status.success(), "{host} {ca:?}");
         assert!(said(&failed).contains(fr), "{host} {ca:?}: {}", said(&failed));
         let mut english = command(&["harvest", "--config", &bad.config()]);
-        let failed = english.env("LC_ALL", "en_GB.UTF-8").output().unwrap();
+        let failed = finish(english.env("LC_ALL", "en_GB.UTF-8"));
         assert!(said(&failed).contains(en), "{host} {ca:?}: {}", said(&failed));
         // A server of such a configuration starts, and says that its store is away.
         let web = bad.serve();

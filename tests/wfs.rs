@@ -1,7 +1,7 @@
 //! WFS in its three versions, seen from outside: the same features as OGC API gives, whatever the
 //! version, the spelling of systems and filters, the store and the scope; and the clients it is for.
 
-use crate::support::{Answer, Server, Site, command, demo, demo_server, has, python, tool};
+use crate::support::{Answer, Server, Site, command, demo, demo_server, finish, has, python, tool};
 use serde_json::Value;
 use std::{
     collections::BTreeSet,
@@ -840,10 +840,8 @@ for version in ('1.0.0', '1.1.0', '2.0.0'):
     inside = wfs.getfeature(typename=['socle:communes'], bbox=box + (crs,)).read()
     print(version, two.count(b'<socle:communes '), inside.count(b'<socle:communes '))
 ";
-    let output = Command::new(&python)
-        .args(["-c", script, &format!("{}wfs", server.base)])
-        .output()
-        .unwrap();
+    let url = format!("{}wfs", server.base);
+    let output = finish(Command::new(&python).args(["-c", script, &url]));
     let said = String::from_utf8_lossy(&output.stderr);
     let seen = String::from_utf8_lossy(&output.stdout).into_owned();
     let expected = items(

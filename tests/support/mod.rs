@@ -3,7 +3,10 @@
 
 #![allow(dead_code, reason = "each group of tests uses its part")]
 
+mod finish;
 pub mod postgres;
+
+pub use finish::{finish, finish_within, said};
 
 use std::{
     fs,
@@ -68,21 +71,19 @@ pub fn installed(program: &str) -> Option<String> {
 
 /// Runs `socle` with French messages.
 pub fn socle(args: &[&str]) -> Output {
-    command(args).output().expect("socle runs")
+    finish(&mut command(args))
 }
+
+/// How many times longer than a moment may take at a desk it may take where tests run: machines
+/// are slow and busy there. Limits tell what waits for ever from what does not; figures are the
+/// benchmarks' matter.
+pub const SLACK: u32 = 5;
 
 /// `socle`, ready to run.
 pub fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_socle"));
     command.args(args).env("LC_ALL", "fr_FR.UTF-8").stdin(Stdio::null());
     command
-}
-
-/// Standard output and error of a run, together.
-pub fn said(output: &Output) -> String {
-    let mut all = String::from_utf8_lossy(&output.stdout).into_owned();
-    all.push_str(&String::from_utf8_lossy(&output.stderr));
-    all
 }
 
 /// Which store the sites of a test use.
@@ -233,6 +234,9 @@ pub fn demo() -> &'static Path {
     };
     demo.get_or_init(|| {
         let site = Site::new();
+        if store_kind() == StoreKind::Postgis {
+            postgres::keep();
+        }
         demo_layers(&site);
         site.harvest();
         let output = socle(&["harvest", "communes", "--config", &site.with_levels()]);
@@ -340,10 +344,10 @@ impl Server {
         answer.json()
     }
 
-    /// Waits until `done` holds, a second at most unless told otherwise.
+    /// Waits until `done` holds, [`SLACK`] times the given limit at most.
     pub fn until(&self, limit: Duration, mut done: impl FnMut(&Self) -> bool) -> bool {
         let start = Instant::now();
-        while start.elapsed() < limit {
+        while start.elapsed() < limit * SLACK {
             if done(self) {
                 return true;
             }
@@ -458,11 +462,7 @@ pub fn gunzip(bytes: &[u8]) -> Vec<u8> {
 
 /// Runs a program of another maker; its output as text. Fails the test when it fails.
 pub fn tool(program: &str, args: &[&str]) -> String {
-    let output = Command::new(program)
-        .args(args)
-        .env("LC_ALL", "C.UTF-8")
-        .output()
-        .unwrap_or_else(|e| panic!("{program}: {e}"));
+    let output = finish(Command::new(program).args(args).env("LC_ALL", "C.UTF-8"));
     assert!(output.status.success(), "{program} {args:?}: {}", said(&output));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }

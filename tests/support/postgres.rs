@@ -3,6 +3,7 @@
 //! however that ends. PgBouncer in front of it, in transaction mode, where that is installed.
 
 use std::{
+    cell::RefCell,
     fs,
     net::{TcpListener, TcpStream},
     os::unix::{
@@ -19,10 +20,47 @@ use std::{
 };
 use tempfile::TempDir;
 
+use super::finish::{finish, said};
+
 /// The superuser of the private server.
 pub const USER: &str = "socle";
 /// The database that others are copied from.
 const TEMPLATE: &str = "socle_template";
+
+/// Below this many bytes an unprivileged user's cluster goes where there is more room.
+const ROOM: u64 = 4 << 30;
+
+/// Databases that a test made: dropped when its thread ends, so that a whole run fits on a small
+/// disk.
+#[derive(Default)]
+struct Own(Vec<Database>);
+
+/// A database, and how to reach it.
+struct Database {
+    bin: PathBuf,
+    user: Option<(u32, u32)>,
+    port: u16,
+    name: String,
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        for Database { bin, user, port, name } in self.0.drain(..) {
+            let sql = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+            // A server of the test's own may be gone, and its databases with it.
+            let _ = finish(&mut psql(&bin, user, port, "postgres", &sql));
+        }
+    }
+}
+
+thread_local! {
+    static OWN: RefCell<Own> = RefCell::default();
+}
+
+/// Keeps the database that this thread made last for the tests to come.
+pub fn keep() {
+    OWN.with_borrow_mut(|own| own.0.pop());
+}
 
 /// A running server.
 pub struct Postgres {
@@ -88,6 +126,16 @@ fn as_user(program: &Path, user: Option<(u32, u32)>) -> Command {
     command
 }
 
+/// `psql` on one statement.
+fn psql(bin: &Path, user: Option<(u32, u32)>, port: u16, database: &str, sql: &str) -> Command {
+    let mut command = as_user(&bin.join("psql"), user);
+    command
+        .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", USER, "-h", "127.0.0.1"])
+        .args(["-p", &port.to_string(), "-d", database, "-c", sql])
+        .env("PGCONNECT_TIMEOUT", "60");
+    command
+}
+
 /// A shell that outlives this process by a moment: it ends the given one and removes the folder.
 fn watch(child: u32, dir: &Path) {
     let script = format!(
@@ -106,8 +154,22 @@ fn watch(child: u32, dir: &Path) {
         .spawn();
 }
 
+/// Bytes that who is not root may still write in a folder.
+fn room(dir: &Path) -> Option<u64> {
+    let output = Command::new("df").args(["-k", "--output=avail"]).arg(dir).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    Some(text.lines().last()?.trim().parse::<u64>().ok()? << 10)
+}
+
+/// A new folder of that user: of temporary files, or in memory where their disk is nearly full
+/// for anyone but root.
 fn folder(user: Option<(u32, u32)>) -> PathBuf {
-    let dir: TempDir = tempfile::Builder::new().prefix("socle-pg-").tempdir().expect("a folder");
+    let memory = Path::new("/dev/shm");
+    let plenty = |dir: &Path| room(dir).is_some_and(|bytes| bytes >= ROOM);
+    let files = std::env::temp_dir();
+    let place = if !plenty(&files) && plenty(memory) { memory } else { &files };
+    let dir: TempDir =
+        tempfile::Builder::new().prefix("socle-pg-").tempdir_in(place).expect("a folder");
     let dir = dir.keep();
     if let Some((uid, gid)) = user {
         chown(&dir, Some(uid), Some(gid)).expect("the folder changes hands");
@@ -121,12 +183,11 @@ impl Postgres {
         let bin = binaries()?;
         let user = unprivileged();
         let dir = folder(user);
-        let initdb = as_user(&bin.join("initdb"), user)
-            .arg("-D")
-            .arg(dir.join("data"))
-            .args(["-U", USER, "--auth=trust", "-E", "UTF8", "--locale=C", "--no-sync"])
-            .status();
-        assert!(initdb.is_ok_and(|s| s.success()), "initdb");
+        let mut initdb = as_user(&bin.join("initdb"), user);
+        initdb.arg("-D").arg(dir.join("data"));
+        initdb.args(["-U", USER, "--auth=trust", "-E", "UTF8", "--locale=C", "--no-sync"]);
+        let made = finish(&mut initdb);
+        assert!(made.status.success(), "initdb in {}: {}", dir.display(), said(&made));
         let port = free_port();
         let child = Self::spawn(&bin, &dir, user, port);
         let server = Self { dir, bin, user, port, child: Mutex::new(child) };
@@ -139,13 +200,12 @@ impl Postgres {
     /// A streaming replica of this server, which answers reads (hot standby).
     pub fn standby(&self) -> Self {
         let dir = folder(self.user);
-        let made = as_user(&self.bin.join("pg_basebackup"), self.user)
-            .arg("-D")
-            .arg(dir.join("data"))
-            .args(["-R", "-X", "stream", "-c", "fast", "--no-sync", "-U", USER])
-            .args(["-h", "127.0.0.1", "-p", &self.port.to_string()])
-            .status();
-        assert!(made.is_ok_and(|s| s.success()), "pg_basebackup");
+        let mut copy = as_user(&self.bin.join("pg_basebackup"), self.user);
+        copy.arg("-D").arg(dir.join("data"));
+        copy.args(["-R", "-X", "stream", "-c", "fast", "--no-sync", "-U", USER]);
+        copy.args(["-h", "127.0.0.1", "-p", &self.port.to_string()]);
+        let made = finish(&mut copy);
+        assert!(made.status.success(), "pg_basebackup: {}", said(&made));
         let port = free_port();
         let child = Self::spawn(&self.bin, &dir, self.user, port);
         let server =
@@ -190,11 +250,13 @@ impl Postgres {
             "full_page_writes=off",
             "max_connections=200",
             "shared_buffers=128MB",
-            "max_wal_size=4GB",
+            "max_wal_size=512MB",
             "autovacuum_naptime=1h",
         ] {
             command.args(["-c", setting]);
         }
+        let log = fs::File::options().create(true).append(true).open(dir.join("log"));
+        command.stderr(log.expect("a log"));
         let child = command.process_group(0).spawn().expect("postgres starts");
         watch(child.id(), dir);
         child
@@ -203,19 +265,20 @@ impl Postgres {
     fn wait(&self) {
         let started = Instant::now();
         while !self.try_sql("postgres", "SELECT 1") {
-            assert!(started.elapsed() < Duration::from_secs(60), "PostgreSQL does not answer");
+            let late = started.elapsed() > Duration::from_secs(60);
+            assert!(!late, "PostgreSQL does not answer: {}", self.log());
             std::thread::sleep(Duration::from_millis(50));
         }
     }
 
+    /// The end of what the server wrote.
+    fn log(&self) -> String {
+        let text = fs::read(self.dir.join("log")).unwrap_or_default();
+        String::from_utf8_lossy(&text[text.len().saturating_sub(2_000)..]).into_owned()
+    }
+
     fn psql(&self, database: &str, sql: &str) -> std::process::Output {
-        as_user(&self.bin.join("psql"), self.user)
-            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", USER, "-h", "127.0.0.1"])
-            .args(["-p", &self.port.to_string(), "-d", database, "-c", sql])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .output()
-            .expect("psql runs")
+        finish(&mut psql(&self.bin, self.user, self.port, database, sql))
     }
 
     fn try_sql(&self, database: &str, sql: &str) -> bool {
@@ -225,11 +288,11 @@ impl Postgres {
     /// Runs SQL and gives what it answers, unaligned.
     pub fn sql(&self, database: &str, sql: &str) -> String {
         let output = self.psql(database, sql);
-        assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{sql}: {}\n{}", said(&output), self.log());
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
-    /// A new database with PostGIS, by its name.
+    /// A new database with PostGIS, by its name. It is gone with the calling thread.
     pub fn database(&self) -> String {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         // Copying a database wants it to itself.
@@ -237,6 +300,9 @@ impl Postgres {
         let _one = ONE.lock().unwrap_or_else(|e| e.into_inner());
         let name = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
         self.sql("postgres", &format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}"));
+        let (bin, user, port) = (self.bin.clone(), self.user, self.port);
+        let own = Database { bin, user, port, name: name.clone() };
+        OWN.with_borrow_mut(|all| all.0.push(own));
         name
     }
 
