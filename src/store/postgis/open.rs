@@ -22,6 +22,7 @@ use roaring::RoaringBitmap;
 use std::{
     collections::BTreeSet,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 use tokio_postgres::types::Type;
 
@@ -32,6 +33,8 @@ const SELECTIONS: u64 = 4 << 20;
 const BOXES: u64 = 1 << 20;
 /// Bytes of what filters let through kept ready per open version.
 const FILTERED: u64 = 4 << 20;
+/// How long an order that took too long is not looked for again.
+const SLOW: Duration = Duration::from_secs(60);
 /// Features per block of `places`.
 const PLACES: u32 = 4096;
 /// The place of a feature without geometry.
@@ -58,6 +61,8 @@ pub(super) struct OpenVersion {
     pub(super) orders: Orders,
     /// Held by whoever looks for an order: one at a time.
     pub(super) sorting: tokio::sync::Mutex<()>,
+    /// Orders that took too long a moment ago: who asks again is told at once.
+    pub(super) slow: Cache<String, ()>,
 }
 
 /// A selection, and what reading it has taught.
@@ -111,6 +116,7 @@ impl OpenVersion {
             combined,
             orders,
             sorting: tokio::sync::Mutex::default(),
+            slow: Cache::builder().max_capacity(256).time_to_live(SLOW).build(),
         }
     }
 

@@ -68,6 +68,9 @@ pub(super) async fn order(
     if let Some(known) = open.orders.get(&sort.key()) {
         return Ok(known);
     }
+    if open.slow.contains_key(&sort.key()) {
+        return Err(filter_cost::too_slow_to_sort().into());
+    }
     let one = |key: &SortKey| {
         let field = key.field;
         let collation = match open.storage.columns.get(field) {
@@ -85,12 +88,14 @@ pub(super) async fn order(
         found.push(ordinal(cell(row, 0)?));
         Ok(ControlFlow::Continue(()))
     });
-    match tokio::time::timeout(filter_cost::SORTING, read).await {
-        Err(_) | Ok(Err(Failed::Late)) => return Err(filter_cost::too_slow_to_sort().into()),
-        Ok(Err(e)) if e.is(&SqlState::QUERY_CANCELED) => {
-            return Err(filter_cost::too_slow_to_sort().into());
-        }
-        Ok(done) => done?,
+    let late = match tokio::time::timeout(filter_cost::SORTING, read).await {
+        Err(_) | Ok(Err(Failed::Late)) => true,
+        Ok(Err(e)) if e.is(&SqlState::QUERY_CANCELED) => true,
+        Ok(done) => done.map(|()| false)?,
+    };
+    if late {
+        open.slow.insert(sort.key(), ());
+        return Err(filter_cost::too_slow_to_sort().into());
     }
     let found: Arc<[u32]> = found.into();
     open.orders.insert(sort.key(), found.clone());
