@@ -3,6 +3,7 @@
 
 mod attach;
 pub mod backup;
+mod cog;
 mod hold;
 mod journal;
 mod levels;

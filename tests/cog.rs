@@ -7,11 +7,18 @@ use socle::{
     store::{Store, embedded::EmbeddedStore},
     territory::Reference,
 };
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    io::{Read, Write},
+    net::TcpListener,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 over_both!(
     a_new_cog_flips_with_what_is_attached_under_it,
     a_broken_delivery_changes_nothing,
+    a_new_vintage_is_fetched_and_waits,
     a_damaged_table_is_told_mended_and_left,
     a_program_with_another_table_reads_what_was_attached_under_the_one_before,
 );
@@ -155,6 +162,66 @@ pub fn a_broken_delivery_changes_nothing() {
         assert_eq!(site.run(&args).status.code(), Some(1), "{args:?}");
     }
     assert_eq!(site.run(&["cog", "load", "missing.csv"]).status.code(), Some(2));
+}
+
+fn http_answer(status: &str, body: &[u8]) -> Vec<u8> {
+    let n = body.len();
+    let head = format!("HTTP/1.1 {status}\r\nContent-Length: {n}\r\nConnection: close\r\n\r\n");
+    [head.as_bytes(), body].concat()
+}
+
+/// A source of `cog.zip` and what it answers.
+fn upstream(status: &str, body: &[u8]) -> (String, Arc<Mutex<Vec<u8>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/cog.zip", listener.local_addr().unwrap());
+    let answer = Arc::new(Mutex::new(http_answer(status, body)));
+    let shown = answer.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let _ = stream.read(&mut [0; 4096]);
+            let answer = shown.lock().unwrap().clone();
+            let _ = stream.write_all(&answer);
+        }
+    });
+    (url, answer)
+}
+
+pub fn a_new_vintage_is_fetched_and_waits() {
+    let site = site();
+    assert_eq!(site.run(&["cog", "load"]).status.code(), Some(2), "nothing says from where");
+    let settings = fs::read_to_string(site.path("socle.toml")).unwrap();
+    let (url, answer) = upstream("404 Not Found", b"");
+    let cog = format!(
+        "[[cog.sources]]\nurl = \"{url}\"\n[cog.schedule]\ncron = \"@monthly\"\nbackoff_s = 1\n"
+    );
+    fs::write(site.path("socle.toml"), format!("{settings}{cog}")).unwrap();
+    let refused = site.run(&["cog", "load"]);
+    assert!(!refused.status.success() && said(&refused).contains("404"), "{}", said(&refused));
+
+    let server = Server::of(site.serve_command(&["--now"]));
+    let waiting = |server: &Server| {
+        server.json("/harvest?f=json")["reference"]["waiting"].as_array().unwrap().clone()
+    };
+    assert!(waiting(&server).is_empty());
+    // It is asked for again after a failure, and what is inside the archive counts.
+    let text = v_commune(|code, line| (code != "62042").then_some(line));
+    let text = text + "COMD,62042,,,,\"Ancienne\",62041\n";
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    zip.start_file("cog/v_commune_2027.csv", zip::write::SimpleFileOptions::default()).unwrap();
+    zip.write_all(text.as_bytes()).unwrap();
+    *answer.lock().unwrap() = http_answer("200 OK", &zip.finish().unwrap().into_inner());
+    assert!(server.until(Duration::from_secs(30), |s| !waiting(s).is_empty()));
+    let id = waiting(&server)[0]["id"].as_str().unwrap().to_owned();
+    assert!(id.starts_with("cog-2027-"), "{id}");
+    let page = server.send("GET", "/harvest", &[("Accept", "text/html")]).text();
+    assert!(page.contains(&id) && page.contains("socle cog apply"), "{page}");
+    assert_ne!(server.json("/territories")["vintage"], 2027, "it waits");
+    assert!(run(&site, &["cog", "load"]).contains("déjà chargée"));
+
+    run(&site, &["cog", "apply"]);
+    assert!(server.until(Duration::from_secs(3), |s| s.json("/territories")["vintage"] == 2027));
+    assert!(waiting(&server).is_empty(), "it is in force");
 }
 
 /// Runs SQL over the site's store.

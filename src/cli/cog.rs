@@ -2,11 +2,12 @@
 
 use super::{jobs, out, progress::Shown};
 use crate::{
-    config::Settings,
+    config::{CogSettings, Settings},
     error::{Error, Result},
-    jobs::{Jobs, Preview, Run},
+    import::cog_files,
+    jobs::{Jobs, Loaded, Preview, Run},
     model::{Progress, Text},
-    territory::{CogFile, Reference},
+    territory::Reference,
     text,
 };
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
@@ -17,7 +18,7 @@ const SHOWN: usize = 12;
 /// Arguments of `socle cog`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  socle cog load v_commune_2027.csv v_mvtcommune_2027.csv v_departement_2027.csv v_region_2027.csv v_arrondissement_2027.csv\n  socle cog load package.json data/*.json\n  socle cog preview\n  socle cog apply\n  socle cog undo\n\nFiles are INSEE's CSV files of the COG, or the JSON files of the npm package\n@etalab/decoupage-administratif; what they do not say (INSEE's: EPCI, populations, postal codes) is\ntaken from the table in force. Loading changes nothing; applying flips the reference and what is\nattached to it in one step, also in running servers."
+    after_help = "Examples:\n  socle cog load v_commune_2027.csv v_mvtcommune_2027.csv v_departement_2027.csv v_region_2027.csv v_arrondissement_2027.csv\n  socle cog load package.json data/*.json\n  socle cog load\n  socle cog preview\n  socle cog apply\n  socle cog undo\n\nFiles are INSEE's CSV files of the COG, or the JSON files of the npm package\n@etalab/decoupage-administratif; what they do not say (INSEE's: EPCI, populations, postal codes) is\ntaken from the table in force. Loading changes nothing; applying flips the reference and what is\nattached to it in one step, also in running servers."
 )]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -28,8 +29,8 @@ pub(super) struct Args {
 enum Command {
     /// Make a table from files and keep it; it changes nothing yet.
     Load {
-        /// INSEE's CSV files, or the package's JSON files.
-        #[arg(required = true)]
+        /// INSEE's CSV files, or the package's JSON files, or zips of them; those of [cog] in the
+        /// configuration when none is named.
         files: Vec<PathBuf>,
         /// The vintage, when no file names it.
         #[arg(long)]
@@ -55,6 +56,7 @@ pub(super) async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let jobs = jobs(settings)?;
     let progress: Arc<dyn Progress> = Arc::new(Shown::new(out::lang()));
     match args.command {
+        Command::Load { files, .. } if files.is_empty() => fetch(&jobs, &settings.cog).await?,
         Command::Load { files, vintage } => load(&jobs, &files, vintage).await?,
         Command::Preview { id } => tell(&jobs.preview_reference(id.as_deref(), &progress).await?),
         Command::Apply { id } => {
@@ -77,17 +79,44 @@ fn say(text: &Text) {
 async fn load(jobs: &Jobs, files: &[PathBuf], vintage: Option<u16>) -> Result<()> {
     let mut read = Vec::with_capacity(files.len());
     for path in files {
+        let shown = path.display();
         let bytes = std::fs::read(path).map_err(|cause| {
-            let path = path.display();
             Error::Invalid(text!(
-                "« {path} » ne se lit pas : {cause}",
-                "\"{path}\" cannot be read: {cause}"
+                "« {shown} » ne se lit pas : {cause}",
+                "\"{shown}\" cannot be read: {cause}"
             ))
         })?;
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        read.push(CogFile { name, bytes });
+        read.extend(cog_files(name, bytes).map_err(|e| match e {
+            Error::Refused(t) => Error::Refused(text!(
+                "« {shown} » : {fr}",
+                "\"{shown}\": {en}",
+                fr = t.fr,
+                en = t.en
+            )),
+            other => other,
+        })?);
     }
-    let loaded = jobs.load_reference(read, vintage).await?;
+    tell_of(&jobs.load_reference(read, vintage).await?);
+    Ok(())
+}
+
+/// Fetches what the configuration names.
+async fn fetch(jobs: &Jobs, cog: &CogSettings) -> Result<()> {
+    if cog.sources.is_empty() {
+        return Err(Error::Invalid(text!(
+            "aucun fichier n'est donné, et la configuration n'a pas de [[cog.sources]]",
+            "no file is given, and the configuration has no [[cog.sources]]"
+        )));
+    }
+    if let Some(loaded) = jobs.fetch_reference(cog, &mut Vec::new()).await? {
+        tell_of(&loaded);
+    }
+    Ok(())
+}
+
+/// Tells of a table that was made.
+fn tell_of(loaded: &Loaded) {
     for note in &loaded.notes {
         say(note);
     }
@@ -99,7 +128,6 @@ async fn load(jobs: &Jobs, files: &[PathBuf], vintage: Option<u16>) -> Result<()
             "{id}: {communes} communes, loaded. Look (\"socle cog preview\"), then \"socle cog apply\"."
         ),
     });
-    Ok(())
 }
 
 /// Tells what is in force now, and which layers did not follow: then the command failed.

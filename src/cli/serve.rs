@@ -28,7 +28,7 @@ pub(super) struct Args {
     /// Where to listen, instead of the configured address.
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
-    /// Harvest every layer that has a schedule at once, not only when its time comes.
+    /// Harvest what has a schedule at once, not only when its time comes.
     #[arg(long)]
     now: bool,
 }
@@ -100,8 +100,11 @@ fn harvest_on_schedule(app: &Arc<App>, now: bool) {
     }
     let reference = app.world().reference.clone();
     let jobs = super::jobs_over(settings, app.blobs.clone(), app.store.clone(), reference);
+    let jobs = Arc::new(jobs);
     let (inbox, workers) = (app.harvests.clone(), settings.harvest.workers);
-    tokio::spawn(Scheduler { jobs: Arc::new(jobs), inbox, workers }.run(now));
+    let (cog, follower) = (settings.cog.clone(), jobs.clone());
+    tokio::spawn(async move { follower.follow_reference(&cog, now).await });
+    tokio::spawn(Scheduler { jobs, inbox, workers }.run(now));
 }
 
 /// `SIGHUP` has the form of published tables looked at again.

@@ -8,6 +8,7 @@
 
 mod binding;
 mod blobs;
+mod cog;
 mod document;
 mod exports;
 mod files;
@@ -32,6 +33,7 @@ mod tiles;
 mod time;
 
 pub use blobs::{BlobSettings, S3Settings};
+pub use cog::CogSettings;
 pub use exports::ExportSettings;
 pub use harvest::HarvestSettings;
 pub use network::Network;
@@ -73,6 +75,8 @@ pub struct Settings {
     pub layers: Vec<LayerDef>,
     /// The levels of the configuration.
     pub levels: Vec<LevelDef>,
+    /// Where new vintages of the territory reference come from.
+    pub cog: CogSettings,
 }
 
 const KEYS: &[&str] = &[
@@ -81,6 +85,7 @@ const KEYS: &[&str] = &[
     "tiles",
     "harvest",
     "blobs",
+    "cog",
     "exports",
     "layers",
     "levels",
@@ -125,6 +130,7 @@ impl Settings {
                 styles: main.styles,
                 levels: main.levels.into_iter().map(|read| read.def).collect(),
                 layers,
+                cog: main.cog,
             }),
             _ => Err(Error::Invalid(one_message(&problems))),
         }
@@ -147,6 +153,7 @@ struct Main {
     /// Levels to draw from communes, where no layer draws them.
     derived: Vec<Level>,
     levels: Vec<own_levels::Read>,
+    cog: CogSettings,
 }
 
 impl Main {
@@ -184,6 +191,9 @@ impl Main {
             tables: table.tables("tables", tables::KEYS).iter().filter_map(tables::read).collect(),
             derived: levels::read(table.table("territories", levels::KEYS).as_ref(), &own),
             levels,
+            cog: table
+                .table("cog", cog::KEYS)
+                .map_or_else(CogSettings::default, |t| CogSettings::read(&t, base)),
         };
         let main = main.presented(table);
         // Each cleans its own folder: they must not meet.

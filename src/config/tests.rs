@@ -325,6 +325,7 @@ fn the_default_configuration_documents_every_key() {
         exports::KEYS,
         levels::KEYS,
         own_levels::KEYS,
+        cog::KEYS,
         KEYS,
     ];
     for key in all.concat() {

@@ -324,7 +324,7 @@ fn copy(
     output.flush().map_err(|e| Error::io(to, e))
 }
 
-fn unreadable(e: ZipError) -> Error {
+pub(super) fn unreadable(e: ZipError) -> Error {
     refused(match e {
         ZipError::UnsupportedArchive(ZipError::PASSWORD_REQUIRED) | ZipError::InvalidPassword => {
             text!("archive zip protégée par un mot de passe", "password-protected zip archive")

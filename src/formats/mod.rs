@@ -9,6 +9,7 @@
 //! file in [`write`](mod@write) and one line in its table.
 
 pub mod archive;
+pub mod bundle;
 pub mod csv;
 pub mod encoding;
 pub mod geojson;

@@ -20,7 +20,8 @@ use crate::{
     config::HarvestSettings,
     error::{Error, Result},
     model::{
-        DerivedSource, Fault, Harvested, LayerDef, Progress, SourceFailure, SourceLocation, Text,
+        DerivedSource, Fault, Harvested, LayerDef, Progress, SourceDef, SourceFailure,
+        SourceLocation, Text,
     },
     text,
 };
@@ -69,7 +70,20 @@ impl Harvester {
         force: bool,
         progress: &dyn Progress,
     ) -> Result<Fetch> {
-        let source = &def.source;
+        self.fetch_source(&def.source, previous, force, progress).await
+    }
+
+    /// The same of a source that is no layer's.
+    ///
+    /// # Errors
+    /// As [`Harvester::fetch`].
+    pub async fn fetch_source(
+        &self,
+        source: &SourceDef,
+        previous: Option<&Harvested>,
+        force: bool,
+        progress: &dyn Progress,
+    ) -> Result<Fetch> {
         let previous = previous.filter(|_| !force);
         let fetching = async {
             match &source.location {

@@ -5,7 +5,7 @@ use super::{
 };
 use crate::{
     jobs::{Due, due},
-    model::{LayerDef, Outcome, RunRecord, stable_hash},
+    model::{LayerDef, Outcome, ReferenceTable, RunRecord, stable_hash},
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -44,13 +44,24 @@ pub async fn journal(visit: Visit) -> Answer {
         })
         .collect();
     let listed: Vec<Value> = entries.iter().map(|entry| shown(&visit, entry)).collect();
-    let told = json!({ "timeZone": "Europe/Paris", "layers": listed });
+    let state = &snapshot.reference;
+    let waiting: Vec<&ReferenceTable> = state.waiting().collect();
+    let mut told = json!({ "timeZone": "Europe/Paris", "layers": listed });
+    let waits = waiting.iter().map(|table| {
+        json!({ "id": table.id, "source": table.source, "loaded": table.loaded_at.to_string() })
+    });
+    told["reference"] = json!({
+        "inForce": visit.reference().id(),
+        "waiting": waits.collect::<Vec<Value>>(),
+    });
     let tag = visit.tag(&["harvest", &format!("{:x}", stable_hash(&told.to_string()))]);
     if let Some(unchanged) = visit.unchanged(&tag) {
         return Ok(unchanged);
     }
     if format == Format::Html {
-        return visit.send(&tag, Document::html(pages::harvest::page(&visit, &entries))).await;
+        return visit
+            .send(&tag, Document::html(pages::harvest::page(&visit, &waiting, &entries)))
+            .await;
     }
     let mut value = told;
     value["links"] = json!(visit.own_links(media::JSON));

@@ -361,6 +361,7 @@ pub fn settings() -> Settings {
         exports: ExportSettings::default_in(&std::env::temp_dir().join("socle-http-tests")),
         styles: "no-such-folder".into(),
         levels: Vec::new(),
+        cog: crate::config::CogSettings::default(),
         layers: vec![
             layer("communes", "Communes"),
             layer("mairies", "Mairies"),

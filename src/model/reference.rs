@@ -22,6 +22,18 @@ pub struct ReferenceState {
     pub flips: Vec<Flip>,
 }
 
+impl ReferenceState {
+    /// The tables that were loaded after the one in force and never put in force.
+    pub fn waiting(&self) -> impl Iterator<Item = &ReferenceTable> {
+        let current = self.current.as_deref().and_then(|id| self.table(id));
+        let since = current.and_then(|table| table.applied_at);
+        self.tables.iter().filter(move |table| {
+            let newer = since.is_none_or(|since| table.loaded_at > since);
+            newer && !table.compiled && table.applied_at.is_none()
+        })
+    }
+}
+
 /// A table of the COG that was loaded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReferenceTable {

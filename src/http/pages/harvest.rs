@@ -3,7 +3,7 @@
 use super::moment;
 use crate::{
     http::{harvest::Entry, reply::number, visit::Visit},
-    model::{Outcome, RunRecord, Trigger},
+    model::{Outcome, ReferenceTable, RunRecord, Trigger},
 };
 use jiff::Timestamp;
 use maud::{Markup, html};
@@ -12,12 +12,22 @@ use maud::{Markup, html};
 const SHOWN: usize = 5;
 
 /// `/harvest`
-pub fn page(visit: &Visit, entries: &[Entry<'_>]) -> String {
+pub fn page(visit: &Visit, waiting: &[&ReferenceTable], entries: &[Entry<'_>]) -> String {
     let title = visit.words("Moissonnages", "Harvests");
     let content = html! {
         h1 { (title) }
         p { a href=(visit.address(&["f"], &[("f", "json")])) { "JSON" } }
         p { (visit.words("Les horaires sont à l'heure de Paris, les moments en UTC.", "Schedules are in the time of Paris, moments in UTC.")) }
+        @for table in waiting {
+            p.note {
+                (visit.words("Code officiel géographique : ", "Official geographic code: "))
+                code { (table.id) }
+                (visit.words(
+                    " est chargé et attend (« socle cog preview », puis « socle cog apply »).",
+                    " is loaded and waits (\"socle cog preview\", then \"socle cog apply\").",
+                ))
+            }
+        }
         @if entries.is_empty() {
             p { (visit.words("Aucune couche n'est moissonnée.", "No layer is harvested.")) }
         }
