@@ -5,7 +5,7 @@ use crate::support::{has, python, tool};
 use socle::{
     formats::{
         wkb,
-        write::{ALL, Fact, Head, Kind, Options, Place, Row, Style, System, Target},
+        write::{ALL, Fact, Head, Kind, Options, Place, Row, Said, Style, System, Target},
     },
     geometry::crs::Crs,
     model::{Field, FieldKind, GeometryKind, Schema, ValueRef},
@@ -51,6 +51,11 @@ fn head(name: &str, geometry: GeometryKind, code: u32) -> Head {
         schema: Schema { fields: fields.map(field).to_vec(), geometry },
         system: system(code),
         label: Some(1),
+        said: vec![Said {
+            name: "part".into(),
+            title: "Part de la zone".into(),
+            description: Some("Unité : %".into()),
+        }],
         facts: vec![
             fact("licence", "Licence", "Licence Ouverte 2.0"),
             fact("attribution", "Mention", "Essai & Cie <2024>"),
@@ -185,6 +190,10 @@ fn a_geopackage_holds_layers_metadata_styles_and_an_index() {
     let said = sql("SELECT metadata FROM gpkg_metadata");
     assert_eq!(said["features"].as_array().unwrap().len(), 3);
     assert!(said.to_string().contains("Licence Ouverte 2.0"));
+    let said = sql("SELECT description FROM gpkg_data_columns WHERE column_name = 'part'");
+    assert_eq!(said["features"][2]["properties"]["description"], "Unité : %");
+    let extensions = sql("SELECT * FROM gpkg_extensions WHERE extension_name = 'gpkg_schema'");
+    assert_eq!(extensions["features"].as_array().unwrap().len(), 1);
     let styles = sql("SELECT f_table_name, styleQML, useAsDefault FROM layer_styles");
     assert_eq!(styles["features"].as_array().unwrap().len(), 2);
     let checked = sql("SELECT rtreecheck('rtree_zones_geom') AS ok");

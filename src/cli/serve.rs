@@ -45,6 +45,7 @@ pub(super) async fn run(mut settings: Settings, args: Args) -> Result<ExitCode> 
     let words = text!("Socle écoute sur http://{address}/", "Socle listens on http://{address}/");
     out::line(words.get(out::lang()));
     tell_of_reference(&app);
+    tell_of_strangers(&app);
     follow_tables(&app);
     harvest_on_schedule(&app, args.now);
     reload_on_hangup(&app);
@@ -64,6 +65,16 @@ fn tell_of_reference(app: &App) {
             brought = own.id(),
             "an earlier program's table of the COG is in force; \"socle cog preview builtin\" shows what this program's would change, \"socle cog apply builtin\" puts it in force"
         );
+    }
+}
+
+/// Names the fields that layer files speak of and layers do not have.
+fn tell_of_strangers(app: &App) {
+    for layer in app.world().snapshot.served() {
+        let schema = layer.current.iter().map(|at| &at.version.schema);
+        for name in schema.flat_map(|schema| layer.def.strangers(schema)) {
+            tracing::warn!(layer = %layer.def.id, field = name, "the layer has no such field");
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{
     binding,
     document::{Document, clip},
-    hold, licence, schedule,
+    fields, hold, licence, schedule,
     server::{bilingual, web_address},
     source,
     table::Table,
@@ -30,6 +30,7 @@ pub(super) const KEYS: &[&str] = &[
     "page",
     "key",
     "label",
+    "fields",
     "style",
     "max_age_s",
     "keep_versions",
@@ -84,6 +85,7 @@ pub(super) fn read(doc: &Document, base: &Path) -> Option<Read> {
         let published_at = table.date("published_at");
         let page = table.parsed("page", |u| web_address(u).map(String::from));
         let (key, label) = (table.string("key"), table.string("label"));
+        let fields = fields::read(table);
         let style = table.parsed("style", style_id);
         let max_age = max_age(table);
         let keep = table.integer("keep_versions", 0..=1000).unwrap_or(3);
@@ -104,6 +106,7 @@ pub(super) fn read(doc: &Document, base: &Path) -> Option<Read> {
                 page,
                 key,
                 label,
+                fields,
                 source: source?,
                 territory,
                 time,

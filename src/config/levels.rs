@@ -6,12 +6,12 @@ use super::{
 };
 use crate::{
     model::{
-        CsvOptions, DerivedSource, LayerDef, Level, LevelDef, SourceDef, SourceLocation,
-        TerritoryBinding, Text, layer::CodeColumn,
+        CsvOptions, DerivedSource, FieldDef, LayerDef, Level, LevelDef, SourceDef, SourceLocation,
+        TerritoryBinding, Text, Unit, UnitLang, layer::CodeColumn,
     },
     text,
 };
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 pub(super) const KEYS: &[&str] = &["derived"];
 
@@ -77,6 +77,7 @@ fn layer(communes: &LayerDef, level: Level) -> Option<LayerDef> {
         attribution: format!("{} ; {COG}", communes.attribution),
         key: Some("code".into()),
         label: Some("nom".into()),
+        fields: fields(),
         source: SourceDef {
             location: SourceLocation::Derived(DerivedSource { from, level }),
             format: None,
@@ -110,6 +111,38 @@ fn title(level: Level) -> Text {
         Level::Own(own) => own.words().plural.clone(),
         _ => text!("Régions", "Regions (régions)"),
     }
+}
+
+/// What people are told of the columns, which have French names.
+fn fields() -> BTreeMap<String, FieldDef> {
+    let field = |title: Text, unit: Option<&str>| FieldDef {
+        title,
+        unit: unit.map(|code| Unit { code: code.into(), lang: UnitLang::Ucum }),
+        ..FieldDef::default()
+    };
+    let all = [
+        ("code", field(text!("Code", "Code"), None)),
+        ("nom", field(text!("Nom", "Name"), None)),
+        ("nature", field(text!("Nature", "Kind"), None)),
+        ("epci", field(text!("EPCI", "EPCI"), None)),
+        ("dep", field(text!("Département", "Département"), None)),
+        ("reg", field(text!("Région", "Région"), None)),
+        (
+            "population",
+            field(text!("Population municipale", "Municipal population"), Some("{hab}")),
+        ),
+        ("communes", field(text!("Nombre de communes", "Number of communes"), None)),
+        (
+            "communes_absentes",
+            field(text!("Communes sans contour", "Communes without an outline"), None),
+        ),
+        ("membres", field(text!("Membres", "Members"), None)),
+        ("superficie_km2", field(text!("Superficie", "Area"), Some("km2"))),
+        ("centre_lon", field(text!("Longitude du centre", "Longitude of the centre"), Some("deg"))),
+        ("centre_lat", field(text!("Latitude du centre", "Latitude of the centre"), Some("deg"))),
+        ("bbox", field(text!("Emprise", "Extent"), None)),
+    ];
+    all.into_iter().map(|(name, field)| (name.to_owned(), field)).collect()
 }
 
 /// What the features are made from, and what their columns are.

@@ -11,6 +11,7 @@ mod blobs;
 mod cog;
 mod document;
 mod exports;
+mod fields;
 mod files;
 mod harvest;
 mod hold;

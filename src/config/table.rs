@@ -213,6 +213,18 @@ impl<'a> Table<'a> {
         tables
     }
 
+    /// The tables of a table of tables, `[key.<name>]`, by their names (NFC), which are free.
+    pub(super) fn named_tables(&self, key: &str, known: &[&str]) -> Vec<(String, Table<'a>)> {
+        let Some(value) = self.entry(key) else { return Vec::new() };
+        let Some(entries) = value.get_ref().as_table() else {
+            return self.wrong(key, &TABLE, value.get_ref()).unwrap_or_default();
+        };
+        let names: Vec<&str> = entries.keys().map(|name| name.get_ref().as_ref()).collect();
+        let within = self.inner(key, value, entries, &names);
+        let tables = names.iter().filter_map(|name| Some((*name, within.table(name, known)?)));
+        tables.map(|(name, table)| (name.nfc().collect(), table)).collect()
+    }
+
     fn inner(
         &self,
         key: &str,

@@ -1,7 +1,7 @@
 //! `[[tables]]`: tables and views of the store's database, published as they are.
 
 use super::{
-    binding,
+    binding, fields,
     layer::{TABLE_TILE_KEYS, contact, layer_id, max_age, style_id, tile_options},
     licence,
     server::{bilingual, web_address},
@@ -37,6 +37,7 @@ pub(super) const KEYS: &[&str] = &[
     "properties",
     "allow_slow",
     "label",
+    "fields",
     "style",
     "max_age_s",
     "territory",
@@ -91,6 +92,7 @@ pub(super) fn read(table: &Table<'_>) -> Option<Read> {
         page: table.parsed("page", |u| web_address(u).map(String::from)),
         key: table.string("key"),
         label: table.string("label"),
+        fields: fields::read(table),
         source: source(name?),
         territory,
         time: table.table("time", time::KEYS).and_then(|inner| time::read(&inner)),

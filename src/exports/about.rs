@@ -6,7 +6,7 @@ use crate::{
     error::{Error, Result},
     formats::{
         qgis::{self, Symbology},
-        write::{Fact, Head, InProject, Style, System},
+        write::{Fact, Head, InProject, Said, Style, System},
     },
     geometry::crs::Crs,
     model::{GeometryKind, Lang, LayerDef, Schema},
@@ -39,6 +39,7 @@ pub(super) fn head(
         schema,
         system: system(&order.crs)?,
         label,
+        said: Said::of_layer(def, &part.layer.at()?.version),
         facts: facts(order, part, border)?,
     })
 }

@@ -28,6 +28,7 @@ fn layer(location: SourceLocation) -> LayerDef {
         page: None,
         key: None,
         label: None,
+        fields: Default::default(),
         source: SourceDef {
             location,
             format: None,

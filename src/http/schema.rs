@@ -1,11 +1,12 @@
-//! What features are made of (`…/schema`, OGC API Features part 5), what they may be filtered by
-//! (`…/queryables`, part 3) and sorted by (`…/sortables`), as JSON Schema.
+//! What features are made of (`…/schema`), what they may be filtered by (`…/queryables`) and sorted
+//! by (`…/sortables`), as JSON Schema (OGC API Features part 5).
 
 use super::{Answer, links::media, negotiate, params::name, visit::Visit};
 use crate::{
     catalog::Layer,
     error::Result,
-    model::{FieldKind, GeometryKind},
+    items::Items,
+    model::{Field, FieldKind, GeometryKind, LayerDef, UnitLang, Version},
     query::is_sortable,
     text,
 };
@@ -79,49 +80,105 @@ async fn described(id: &str, visit: &Visit, of: Of) -> Answer {
 }
 
 fn document(visit: &Visit, layer: &Layer, of: Of) -> Result<Value> {
-    let roles = of == Of::Features;
-    let version = &layer.at()?.version;
+    // What a cut adds is shown, and neither filtered nor sorted by.
+    let cut = of == Of::Features && visit.outline(None)?.is_some();
+    let schema = Items::schema(layer, cut)?;
+    let own = layer.at()?.version.schema.fields.len();
     let mut properties = Map::new();
-    for (position, field) in version.schema.fields.iter().enumerate() {
+    for (position, field) in schema.fields.iter().enumerate() {
         if of == Of::Sortables && !is_sortable(field) {
             continue;
         }
-        let mut property = kind(field.kind);
-        let commented = version.live.as_ref().and_then(|live| live.field(&field.name));
-        let (title, description) = commented.unwrap_or((field.name.as_str(), None));
-        property["title"] = title.into();
-        if let Some(description) = description {
-            property["description"] = description.into();
-        }
-        if roles {
-            property["x-ogc-propertySeq"] = (position + 1).into();
-            if version.key.as_deref() == Some(field.name.as_str()) {
-                property["x-ogc-role"] = "id".into();
-            }
-        }
+        let mut property = if position < own {
+            described_field(visit, layer, field)?
+        } else {
+            share(visit, field)
+        };
+        property["x-ogc-propertySeq"] = (position + 1).into();
         properties.insert(field.name.clone(), property);
     }
-    let format = geometry(version.schema.geometry).filter(|_| of != Of::Sortables);
+    let format = geometry(schema.geometry).filter(|_| of != Of::Sortables);
     if let Some(format) = format {
-        let name = version.schema.geometry_name();
         let mut geometry = match by_reference(visit, of) {
             true => json!({ "$ref": "https://geojson.org/schema/Geometry.json" }),
             false => json!({ "format": format }),
         };
-        if roles {
-            geometry["x-ogc-role"] = "primary-geometry".into();
-            geometry["x-ogc-propertySeq"] = 0.into();
-        }
-        properties.insert(name, geometry);
+        geometry["title"] = visit.words("Géométrie", "Geometry").into();
+        geometry["x-ogc-role"] = "primary-geometry".into();
+        geometry["x-ogc-propertySeq"] = 0.into();
+        properties.insert(schema.geometry_name(), geometry);
     }
-    Ok(json!({
+    let mut document = json!({
         "$schema": DRAFT,
         "$id": visit.url(visit.path()),
         "type": "object",
         "title": visit.say(&layer.def.title),
         "properties": properties,
-        "additionalProperties": roles,
-    }))
+        "additionalProperties": of == Of::Features,
+    });
+    let description = visit.say(&layer.def.description);
+    if !description.is_empty() {
+        document["description"] = description.into();
+    }
+    Ok(document)
+}
+
+/// A field with its title, description, unit and role.
+fn described_field(visit: &Visit, layer: &Layer, field: &Field) -> Result<Value> {
+    let (def, version) = (&layer.def, &layer.at()?.version);
+    let said = def.field(version, &field.name, visit.lang());
+    let mut property = kind(field.kind);
+    property["title"] = said.title.into();
+    if let Some(description) = said.description {
+        property["description"] = description.into();
+    }
+    if let Some(unit) = said.unit {
+        property["x-ogc-unit"] = unit.code.as_str().into();
+        property["x-ogc-unitLang"] = unit.lang.id().into();
+    }
+    if let Some(definition) = said.definition {
+        property["x-ogc-definition"] = definition.into();
+    }
+    if let Some(role) = role(def, version, field) {
+        property["x-ogc-role"] = role.into();
+    }
+    Ok(property)
+}
+
+/// The share of a feature that a cut leaves.
+fn share(visit: &Visit, field: &Field) -> Value {
+    let mut property = kind(field.kind);
+    property["title"] = visit.words("Part qui reste", "Share that is left").into();
+    property["description"] = visit
+        .words(
+            "Part de la surface ou de la longueur de l'entité que la découpe laisse, de 0 à 1.",
+            "Share of the feature's area or length that the cut leaves, from 0 to 1.",
+        )
+        .into();
+    property["readOnly"] = true.into();
+    property["x-ogc-unit"] = "1".into();
+    property["x-ogc-unitLang"] = UnitLang::Ucum.id().into();
+    property
+}
+
+/// The role of a field (part 5, "Schemas" and "Advanced property roles").
+fn role(def: &LayerDef, version: &Version, field: &Field) -> Option<&'static str> {
+    // An id is a text or a whole number.
+    if version.key.as_deref() == Some(field.name.as_str()) {
+        return matches!(field.kind, FieldKind::Text | FieldKind::Int).then_some("id");
+    }
+    let time = def.time.as_ref()?;
+    let Some(end) = &time.end else {
+        return (time.start == field.name).then_some("primary-instant");
+    };
+    let kind = |name: &str| version.schema.fields.iter().find(|f| f.name == name).map(|f| f.kind);
+    // Both ends of an interval are days, or both are instants.
+    let alike = kind(&time.start) == kind(end);
+    match field.name.as_str() {
+        name if alike && name == time.start => Some("primary-interval-start"),
+        name if alike && name == end => Some("primary-interval-end"),
+        _ => None,
+    }
 }
 
 /// The JSON type of a field; shared with the API definition.

@@ -296,6 +296,7 @@ fn layer(id: &str, title: &str) -> LayerDef {
         page: None,
         key: Some("code".into()),
         label: Some("nom".into()),
+        fields: Default::default(),
         source: SourceDef {
             location: SourceLocation::File("x.geojson".into()),
             format: None,

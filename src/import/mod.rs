@@ -144,6 +144,14 @@ impl Importer {
         let mut features = identity::name(rows.checked, &rows.schema, key.as_deref(), &mut report)?;
         report.kept = features.len() as u64;
         let extent = settle(&mut features, &mut report);
+        let strangers: Vec<&str> = job.def.strangers(&rows.schema).collect();
+        if !strangers.is_empty() {
+            let names = strangers.join(", ");
+            report.notes.push(text!(
+                "[fields] parle de champs que la couche n'a pas : {names}.",
+                "[fields] speaks of fields that the layer does not have: {names}."
+            ));
+        }
         let schema = Schema { fields: rows.schema.fields, geometry: extent.kind };
         let reference = self.reference();
         let mut attacher = attach::Attacher::new(job.def, &schema, &reference, job.borders)?;

@@ -10,10 +10,10 @@ use crate::{
         geojson,
         gml::{self, Gml, Part},
         wkb,
-        write::{Fact, Head, Kind, Options, Row, Spool, Target, Writer},
+        write::{Fact, Head, Kind, Options, Row, Said, Spool, Target, Writer},
     },
     geometry::generalise::generalise,
-    model::{GeometryKind, Schema, ValueRef},
+    model::{Field, FieldKind, GeometryKind, Schema, ValueRef},
 };
 use std::{
     io::{self, Write},
@@ -27,6 +27,8 @@ const MEMORY: usize = 8 << 20;
 
 /// The formats of pages besides GeoJSON documents, by their ids.
 const FILES: [&str; 4] = ["geojsonseq", "ndjson", "fgb", "csv"];
+/// Those where a feature has columns and no id.
+const WITHOUT_IDS: [&str; 2] = ["fgb", "csv"];
 
 /// How a page is written.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -68,6 +70,8 @@ pub(super) struct Paper {
     own: usize,
     /// Whether single geometries become multi ones, as the format wants them all alike.
     multi: bool,
+    /// Whether the first column is the id: the format has no place for it, and no field is it.
+    named: bool,
     scratch: Vec<u8>,
     /// Why it takes no more.
     fault: Option<Error>,
@@ -93,9 +97,9 @@ impl Paper {
     /// One that waits in a folder where it is large.
     pub(super) fn new(sheet: Sheet<'_>, folder: &Path) -> Result<Self> {
         let own = sheet.layer.at()?.version.schema.fields.len();
-        let shown = sheet.view.schema(sheet.schema, own);
+        let mut shown = sheet.view.schema(sheet.schema, own);
         let spool = Shared(Arc::new(Mutex::new(Spool::holding(folder, MEMORY))));
-        let (mut system, mut multi) = (sheet.system, false);
+        let (mut system, mut multi, mut named) = (sheet.system, false, false);
         let pen = match sheet.form {
             Form::Features => {
                 let writer = geojson::FeatureWriter::new(&shown);
@@ -116,6 +120,13 @@ impl Paper {
             }
             Form::File(kind, options) => {
                 multi = has_multi(shown.geometry);
+                let keyed = sheet.layer.at()?.version.key.is_some();
+                named = !keyed && WITHOUT_IDS.contains(&kind.id);
+                if named {
+                    let name = sheet.schema.free_name("id");
+                    let id = Field { name, kind: FieldKind::Text };
+                    shown.fields.insert(0, id);
+                }
                 let head = head(sheet.layer, shown, &system)?;
                 if !kind.crs84 {
                     // Files of no JSON have x before y, whatever the authority says.
@@ -128,7 +139,7 @@ impl Paper {
             }
         };
         let view = sheet.view;
-        Ok(Self { pen, spool, system, view, own, multi, scratch: Vec::new(), fault: None })
+        Ok(Self { pen, spool, system, view, own, multi, named, scratch: Vec::new(), fault: None })
     }
 
     /// Writes a feature. `Break`: it could not.
@@ -163,6 +174,10 @@ impl Paper {
         let picked = self.view.values(values, self.own);
         let values = picked.as_deref().unwrap_or(values);
         match &mut self.pen {
+            Pen::File(writer) if self.named => {
+                let values = [&[ValueRef::Text(id)], values].concat();
+                writer.row(&Row { id, values: &values, wkb: shown })
+            }
             Pen::File(writer) => writer.row(&Row { id, values, wkb: shown }),
             Pen::Members(writer) => self.spool.lock(|spool| {
                 spool.grow(|out| {
@@ -229,6 +244,7 @@ fn head(layer: &Layer, schema: Schema, system: &System) -> Result<Head> {
         title: def.title.fr.clone(),
         description: def.description.fr.clone(),
         label: def.label.as_deref().and_then(|name| schema.index(name)),
+        said: Said::of_layer(def, version),
         schema,
         system: system.spelled()?,
         facts: Fact::of_layer(def, version),

@@ -1,8 +1,8 @@
 //! The definition of a layer, as its TOML file declares it and `config` checks it.
 
-use super::{HoldRules, Level, Schedule, TableSource, Text};
+use super::{FieldDef, HoldRules, Level, Schedule, TableSource, Text};
 use serde::{Deserialize, Serialize};
-use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr, time::Duration};
 
 /// A layer's id: `[a-z0-9][a-z0-9_-]*`, at most 64 characters. It appears in URLs, file names
 /// and MVT layer names.
@@ -115,6 +115,9 @@ pub struct LayerDef {
     pub key: Option<String>,
     /// Field whose value names a feature to people (page titles, labels).
     pub label: Option<String>,
+    /// What people are told of its fields, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fields: BTreeMap<String, FieldDef>,
     /// Where it comes from.
     pub source: SourceDef,
     /// How its features are bound to territories.

@@ -62,7 +62,12 @@ impl Schema {
 
     /// The name by which the geometry is asked for: a free one where a field bears it.
     pub fn geometry_name(&self) -> String {
-        let mut name = "geometry".to_owned();
+        self.free_name("geometry")
+    }
+
+    /// A name, or one like it where a field bears it.
+    pub fn free_name(&self, wanted: &str) -> String {
+        let mut name = wanted.to_owned();
         while self.index(&name).is_some() {
             name.push('_');
         }

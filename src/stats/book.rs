@@ -77,6 +77,7 @@ fn head(named: &NamedSheet, facts: Vec<Fact>) -> Head {
         // Tables have no place.
         system: System { code: 4326, geographic: true, wkt: "", esri: "", projjson: "" },
         label: None,
+        said: Vec::new(),
         facts,
         style: None,
         project: None,

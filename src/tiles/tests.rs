@@ -127,6 +127,7 @@ fn definition() -> LayerDef {
         page: None,
         key: Some("code".into()),
         label: Some("nom".into()),
+        fields: Default::default(),
         source: SourceDef {
             location: SourceLocation::File("communes.geojson".into()),
             format: None,

@@ -7,6 +7,14 @@ use crate::{
 
 /// The tables that every file has, with the metadata extension.
 pub const TABLES: &str = include_str!("tables.sql");
+/// The table of the schema extension, for files that say something of their columns.
+pub const DATA_COLUMNS: &str = "CREATE TABLE IF NOT EXISTS gpkg_data_columns (
+  table_name TEXT NOT NULL, column_name TEXT NOT NULL, name TEXT, title TEXT, description TEXT,
+  mime_type TEXT, constraint_name TEXT, CONSTRAINT pk_gdc PRIMARY KEY (table_name, column_name),
+  CONSTRAINT gdc_tn UNIQUE (table_name, name));
+INSERT INTO gpkg_extensions SELECT 'gpkg_data_columns', NULL, 'gpkg_schema',
+  'http://www.geopackage.org/spec121/#extension_schema', 'read-write'
+  WHERE NOT EXISTS (SELECT 1 FROM gpkg_extensions WHERE extension_name = 'gpkg_schema');";
 /// `PRAGMA application_id` and `user_version`: GeoPackage 1.3.
 pub const IDENTITY: &str = "PRAGMA application_id=0x47504B47; PRAGMA user_version=10300;";
 

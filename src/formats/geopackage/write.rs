@@ -108,6 +108,7 @@ impl Writer for Geopackage {
             let indexed = rtree::Indexed { table: &layer.table, geom, fid };
             rtree::create(&self.db, indexed, std::mem::take(&mut layer.cells))?;
         }
+        layer.say(&self.db)?;
         layer.describe(&self.db)
     }
 
@@ -209,6 +210,36 @@ impl Layer {
             words.push_str(&format!("{} : {}", fact.label, fact.value));
         }
         words
+    }
+
+    /// What is said of columns (extension `gpkg_schema`): QGIS shows it as alias and comment.
+    fn say(&self, db: &Connection) -> Result<()> {
+        let said = self.head.said.iter();
+        let columns = said.filter_map(|said| {
+            Some((self.columns.fields.get(self.head.schema.index(&said.name)?)?, said))
+        });
+        let columns: Vec<_> = columns.collect();
+        if columns.is_empty() {
+            return Ok(());
+        }
+        db.execute_batch(form::DATA_COLUMNS).map_err(sql)?;
+        for (column, said) in &columns {
+            // A name may stand for one column of a table only.
+            let alone = columns.iter().filter(|(_, other)| other.title == said.title).count() == 1;
+            db.execute(
+                "INSERT INTO gpkg_data_columns (table_name, column_name, name, title, description)
+                 VALUES (?,?,?,?,?)",
+                params![
+                    self.table,
+                    column,
+                    alone.then_some(&said.title),
+                    said.title,
+                    said.description
+                ],
+            )
+            .map_err(sql)?;
+        }
+        Ok(())
     }
 
     /// The layer's metadata for programs, and its style.

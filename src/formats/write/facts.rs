@@ -1,8 +1,8 @@
 //! What every file says of a layer, wherever it is written: where it comes from, its licence, its
 //! dates (DESIGN §4, provenance), in French, as their producers' are.
 
-use super::Fact;
-use crate::model::{LayerDef, Version};
+use super::{Fact, Said};
+use crate::model::{Lang, LayerDef, Version};
 
 impl Fact {
     /// A fact, where there is something to say.
@@ -30,5 +30,22 @@ impl Fact {
             Self::of("sha256", "SHA-256 de la source", Some(source.sha256.clone())),
         ];
         all.into_iter().flatten().collect()
+    }
+}
+
+impl Said {
+    /// What is said of the fields of a version of a layer; of those with nothing but a name, nothing.
+    pub fn of_layer(def: &LayerDef, version: &Version) -> Vec<Self> {
+        let fields = version.schema.fields.iter();
+        let said = fields.filter_map(|field| {
+            let said = def.field(version, &field.name, Lang::Fr);
+            let unit = said.unit.map(|unit| format!("Unité : {}", unit.words()));
+            let words: Vec<&str> = said.description.into_iter().chain(unit.as_deref()).collect();
+            let description = (!words.is_empty()).then(|| words.join("\n"));
+            let title = said.title.to_owned();
+            let more = title != field.name || description.is_some();
+            more.then(|| Self { name: field.name.clone(), title, description })
+        });
+        said.collect()
     }
 }

@@ -67,6 +67,17 @@ pub struct Fact {
     pub value: String,
 }
 
+/// What a file says of a field besides its name, in French.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// The field.
+    pub name: String,
+    /// Its title; its name where it has none.
+    pub title: String,
+    /// Its description, with the unit.
+    pub description: Option<String>,
+}
+
 /// How QGIS draws a layer that comes in a GeoPackage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Style {
@@ -91,6 +102,8 @@ pub struct Head {
     pub system: System,
     /// The field that names a feature to people.
     pub label: Option<usize>,
+    /// What is said of fields besides their names.
+    pub said: Vec<Said>,
     /// What the file says of the layer.
     pub facts: Vec<Fact>,
     /// How to draw it.

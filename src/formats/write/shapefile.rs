@@ -593,6 +593,7 @@ mod tests {
             schema: Schema { fields: fields.iter().map(field).collect(), geometry },
             system: System { code: 4326, geographic: true, wkt: "", esri: "", projjson: "null" },
             label: None,
+            said: Vec::new(),
             facts: Vec::new(),
             style: None,
             project: None,

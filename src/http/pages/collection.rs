@@ -5,7 +5,7 @@ use crate::{
     catalog::Layer,
     error::Result,
     http::{assets, collections, reply::number, tilesets, visit::Visit},
-    model::{FieldKind, Version},
+    model::{FieldKind, FieldWords, Version},
 };
 use maud::{Markup, html};
 use serde_json::Value;
@@ -38,7 +38,7 @@ pub async fn page(visit: &Visit, layer: &Layer) -> Result<String> {
         }
         (addresses(visit, layer, &at.version, &at.key()))
         (facts(visit, layer, &at.version, count))
-        (fields(visit, &at.version))
+        (fields(visit, layer, &at.version))
     };
     Ok(if map { visit.html_with_map(&title, &content) } else { visit.html(&title, &content) })
 }
@@ -162,17 +162,39 @@ fn facts(visit: &Visit, layer: &Layer, version: &Version, count: Option<u64>) ->
     }
 }
 
-fn fields(visit: &Visit, version: &Version) -> Markup {
+fn fields(visit: &Visit, layer: &Layer, version: &Version) -> Markup {
+    let said: Vec<FieldWords<'_>> = version
+        .schema
+        .fields
+        .iter()
+        .map(|f| layer.def.field(version, &f.name, visit.lang()))
+        .collect();
+    // A column that nothing would stand in is left out.
+    let units = said.iter().any(|field| field.unit.is_some());
+    let names = said.iter().zip(&version.schema.fields);
+    let words = names.clone().any(|(s, f)| s.title != f.name || s.description.is_some());
     html! {
         h2 { (visit.words("Champs", "Fields")) }
         div.table tabindex="0" role="region" aria-label=(visit.words("Champs", "Fields")) {
             table {
-                thead { tr { th scope="col" { (visit.words("Nom", "Name")) } th scope="col" { "Type" } } }
+                thead { tr {
+                    th scope="col" { (visit.words("Nom", "Name")) }
+                    @if words { th scope="col" { (visit.words("Ce que c'est", "What it is")) } }
+                    th scope="col" { "Type" }
+                    @if units { th scope="col" { (visit.words("Unité", "Unit")) } }
+                } }
                 tbody {
-                    @for field in &version.schema.fields {
+                    @for (said, field) in names {
                         tr {
                             th scope="row" { code { (field.name) } @if version.key.as_deref() == Some(field.name.as_str()) { " " span.tag { (visit.words("clé", "key")) } } }
+                            @if words {
+                                td {
+                                    @if said.title != field.name { (said.title) }
+                                    @if let Some(more) = said.description { div.muted { (more) } }
+                                }
+                            }
                             td { (kind(visit, field.kind)) }
+                            @if units { td { @if let Some(unit) = said.unit { (unit.words()) } } }
                         }
                     }
                 }
