@@ -96,6 +96,8 @@ test: web ## run the tests, on their own and against GDAL, QGIS, nginx and S3
 	    echo "cql2 could not be installed: filters are not compared with its JSON, said by name" >&2
 	  $(TOOLS)/bin/python -c 'import schemathesis' 2>/dev/null || $(TOOLS)/bin/pip install --quiet 'schemathesis==4.*' ||
 	    echo "schemathesis could not be installed: the API definition is not tried, said by name" >&2
+	  $(TOOLS)/bin/python -c 'import openapi_spec_validator' 2>/dev/null || $(TOOLS)/bin/pip install --quiet 'openapi-spec-validator==0.9.*' ||
+	    echo "openapi-spec-validator could not be installed: the API definition and schemas are not judged by it, said by name" >&2
 	  $(TOOLS)/bin/python -c 'import owslib' 2>/dev/null || $(TOOLS)/bin/pip install --quiet owslib ||
 	    echo "owslib could not be installed: the test of WFS with it is skipped, by name" >&2
 	} || echo "python3-venv is missing: tests that need Python packages are skipped, each by name" >&2

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     catalog::{Layer, Outline},
     error::{Error, Result},
-    items::{PageQuery, Spool, System, View},
+    items::{Form, PageQuery, Spool, System, View},
     model::{BBox, Schema, Text, tile_id::MAX_ZOOM},
     query::{Cursor, DEFAULT_LIMIT, Equals, Filter, Sort, Start, parse_limit, typed_value},
     text,
@@ -62,6 +62,8 @@ pub const KNOWN: [&str; 24] = [
 /// Those of tables: elsewhere a property of such a name may be filtered by.
 const OF_TABLES: [&str; 4] = [exports::GEOMETRY, stats::BOM, stats::DECIMAL, stats::SEPARATOR];
 const RESULT_TYPE: &str = "resultType";
+/// The zoom that geometry of an example is generalised for: a few points.
+const EXAMPLE_ZOOM: u8 = 8;
 /// Rows of a table in a page, when no limit is asked for.
 const TABLE_LIMIT: u64 = 50;
 
@@ -199,6 +201,21 @@ pub async fn feature(Path((id, fid)): Path<(String, String)>, visit: Visit) -> A
         .with(CONTENT_CRS_NAME, format!("<{}>", system.uri()))
         .with(header::LINK, links.iter().map(Link::header).collect::<Vec<_>>().join(", "));
     visit.send(&tag, document).await
+}
+
+/// The first feature of a layer within the scope, as one sees it from afar: an example.
+pub async fn first(visit: &Visit, layer: &Layer) -> Result<Option<serde_json::Value>> {
+    let filter = Filter { selection: visit.selection(None), ..Filter::default() };
+    let query = PageQuery {
+        filter,
+        start: Start::Offset(0),
+        limit: 1,
+        system: System::default(),
+        view: View { zoom: Some(EXAMPLE_ZOOM), ..View::default() },
+        form: Form::Features,
+    };
+    let page = visit.site.app.items.page(layer, query).await?;
+    Ok(serde_json::from_slice(&page.body.into_bytes()?).ok())
 }
 
 /// Reads all parameters of a page request.

@@ -11,6 +11,7 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
 use sha2::{Digest, Sha256};
 use std::{borrow::Cow, io::Write};
@@ -58,6 +59,32 @@ pub enum Content {
     Bytes(Vec<u8>),
     /// Aside, until it is sent.
     Spooled(Spooled),
+    /// In memory, and kept for the next ones.
+    Kept(Kept),
+}
+
+/// Bytes that answer many requests, compressed once.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    plain: Bytes,
+    gzip: Bytes,
+}
+
+impl Kept {
+    /// Compresses.
+    ///
+    /// # Errors
+    /// [`Error::Fault`] when that fails.
+    pub async fn new(bytes: Vec<u8>) -> Result<Self, Error> {
+        let plain = Bytes::from(bytes);
+        let gzip = compress(plain.clone()).await?.into();
+        Ok(Self { plain, gzip })
+    }
+
+    /// What both forms weigh, bytes.
+    pub fn weight(&self) -> usize {
+        self.plain.len() + self.gzip.len()
+    }
 }
 
 impl From<Spooled> for Content {
@@ -76,6 +103,11 @@ impl Document {
     /// What waits aside, of a media type.
     pub fn spooled(media: &'static str, spooled: impl Into<Spooled>) -> Self {
         Self { media, content: spooled.into().into(), headers: Vec::new() }
+    }
+
+    /// What is kept, of a media type.
+    pub fn kept(media: &'static str, kept: Kept) -> Self {
+        Self { media, content: Content::Kept(kept), headers: Vec::new() }
     }
 
     /// A JSON value.
@@ -143,11 +175,12 @@ impl Visit {
         let Document { media, content, headers } = document;
         let worth = match &content {
             Content::Bytes(bytes) => bytes.len() >= WORTH_COMPRESSING,
-            Content::Spooled(_) => true,
+            Content::Spooled(_) | Content::Kept(_) => true,
         };
         let gzip = self.gzip() && worth;
         let body = match content {
-            Content::Bytes(bytes) if gzip => Body::from(compress(bytes).await?),
+            Content::Bytes(bytes) if gzip => Body::from(compress(bytes.into()).await?),
+            Content::Kept(kept) => Body::from(if gzip { kept.gzip } else { kept.plain }),
             Content::Bytes(bytes) => Body::from(bytes),
             Content::Spooled(spooled) => spooled.into_body(gzip),
         };
@@ -203,7 +236,7 @@ pub fn keep(headers: &mut HeaderMap, cache: Cow<'static, str>) {
 }
 
 /// Gzip at the fast level; large bodies on a thread made for it.
-async fn compress(bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
+async fn compress(bytes: Bytes) -> Result<Vec<u8>, Error> {
     let aside = bytes.len() > COMPRESS_ASIDE;
     let work = move || -> std::io::Result<Vec<u8>> {
         let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 3), Compression::fast());

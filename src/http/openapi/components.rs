@@ -1,8 +1,11 @@
 //! What operations share: parameters, headers, schemas, the problem.
 
-use super::super::{
-    collections::CRS84, items::form, links::media, params::name, problem::KINDS, scope,
-    territories, tiles, visit::Visit,
+use super::{
+    super::{
+        collections::CRS84, items::form, links::media, params::name, problem::KINDS, router::path,
+        scope, territories, tiles, visit::Visit,
+    },
+    examples::Sample,
 };
 use crate::{
     exports::FORMATS,
@@ -118,10 +121,15 @@ fn of_views(visit: &Visit) -> Value {
 }
 
 /// The shared parameters.
-pub(super) fn all_parameters(visit: &Visit) -> Value {
+pub(super) fn all_parameters(visit: &Visit, sample: &Sample) -> Value {
     let mut all = parameters(visit);
     if let (Value::Object(all), Value::Object(more)) = (&mut all, of_views(visit)) {
         all.extend(more);
+        for (key, parameter) in all {
+            if let Some(example) = sample.parameter(key) {
+                parameter["example"] = example;
+            }
+        }
     }
     all
 }
@@ -131,13 +139,30 @@ pub(super) fn problem_response(visit: &Visit) -> Value {
         .iter()
         .map(|k| format!("{} ({})", k.title(visit.lang()), k.status.as_u16()))
         .collect();
-    let intro = text!("Problème", "Problem");
+    let intro = text!("Problème :", "Problem:");
     json!({
-        "description": format!("{} : {}", visit.say(&intro), kinds.join(", ")),
+        "description": format!("{} {}", visit.say(&intro), kinds.join(", ")),
         "content": {
-            media::PROBLEM: { "schema": { "$ref": "#/components/schemas/problem" } },
+            media::PROBLEM: {
+                "schema": { "$ref": "#/components/schemas/problem" },
+                "example": problem(visit),
+            },
             media::HTML: { "schema": { "$ref": "#/components/schemas/text" } },
         },
+    })
+}
+
+/// An example of a problem.
+fn problem(visit: &Visit) -> Value {
+    let kind = &KINDS[0];
+    json!({
+        "type": visit.url(&path::PROBLEM.trim_start_matches('/').replace("{kind}", kind.id)),
+        "title": kind.title(visit.lang()),
+        "status": kind.status.as_u16(),
+        "detail": visit.words(
+            "Paramètre « limit » : « tous » n'est pas un entier positif ou nul.",
+            "Parameter \"limit\": \"tous\" is not a non-negative whole number.",
+        ),
     })
 }
 

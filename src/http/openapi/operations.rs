@@ -69,6 +69,26 @@ const FILES: &[&str] = &[
     media::JSON,
     media::HTML,
 ];
+/// What operations are grouped by.
+pub(super) struct Tag {
+    /// Its name, which is its title in English.
+    pub(super) name: &'static str,
+    /// Its title in French.
+    pub(super) titre: &'static str,
+    pub(super) fr: &'static str,
+    pub(super) en: &'static str,
+}
+
+#[rustfmt::skip] // a table: one line per group
+pub(super) const TAGS: [Tag; 6] = [
+    Tag { name: "Service", titre: "Service", fr: "Ce qu'il y a, et comment va le service", en: "What there is, and how the service is" },
+    Tag { name: "Features", titre: "Entités", fr: "Les entités d'une couche, leurs champs, ses versions et ses chiffres", en: "The features of a layer, their fields, its versions and figures" },
+    Tag { name: "Tiles", titre: "Tuiles", fr: "Des tuiles vectorielles, pour les cartes", en: "Vector tiles, for maps" },
+    Tag { name: "Styles", titre: "Styles", fr: "Comment dessiner les couches", en: "How layers are drawn" },
+    Tag { name: "Exports", titre: "Exports", fr: "Des fichiers à télécharger, pour un territoire", en: "Files to download, for a territory" },
+    Tag { name: "Territories", titre: "Territoires", fr: "Les territoires, leur recherche et leur histoire", en: "Territories, their search and their history" },
+];
+
 const HEALTH: &[&str] = &[media::HEALTH];
 
 #[rustfmt::skip] // a table: one line per operation

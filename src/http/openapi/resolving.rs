@@ -1,5 +1,6 @@
 //! The one operation with a body: a table put on today's territories.
 
+use super::examples::Sample;
 use crate::{
     http::{links::media, params::name, router::path, visit::Visit},
     resolve::Kind,
@@ -8,14 +9,14 @@ use crate::{
 use serde_json::{Value, json};
 
 /// `POST /territories/resolve`
-pub(super) fn operation(visit: &Visit) -> Value {
+pub(super) fn operation(visit: &Visit, sample: &Sample) -> Value {
     let words = text!(
         "Une table, portée sur les territoires d'aujourd'hui",
         "A table, put on today's territories"
     );
     let types = [media::JSON, media::CSV, Kind::Xlsx.media(), media::HTML];
     let mut operation =
-        super::operation("resolveTable", visit.say(&words), path::RESOLVE, &[], &types);
+        super::operation("resolveTable", visit.say(&words), path::RESOLVE, &[], &types, sample);
     operation["parameters"] = parameters(visit);
     let binary = json!({ "type": "string", "format": "binary" });
     operation["requestBody"] = json!({
