@@ -2,9 +2,11 @@
 //! progress, resumption and end; what is refused; what is left behind.
 
 use crate::support::{
-    Server, Site, command, demo_layers, demo_server, has, over_postgis, said, send, tool,
+    Server, Site, command, demo_layers, demo_server, finish, has, over_postgis, python, said, send,
+    tool,
 };
 use serde_json::Value;
+use socle::http::params;
 use std::{
     fs,
     io::{Read, Write},
@@ -160,6 +162,49 @@ fn follow(server: &Server, location: &str) -> Value {
     });
     assert!(ended, "{last}");
     last
+}
+
+/// A FlatGeobuf that is served as a file: the newest GDAL reads a box of it by its index, and fetches
+/// those parts only.
+#[test]
+fn the_newest_gdal_reads_a_box_of_flatgeobuf_by_ranges() {
+    let Some(python) = python("pyogrio") else { return };
+    let site = site("stream_mb = 0");
+    let server = site.serve();
+    let placed = server.get("/collections/communes/export?f=fgb&crs=CRS84");
+    let location =
+        placed.header("location").unwrap_or_else(|| panic!("{}", placed.text())).to_owned();
+    let done = follow(&server, &location);
+    let size = done["bytes"].as_u64().unwrap();
+    let script = "
+import sys
+from pyogrio.raw import read
+_, _, _, fields = read(sys.argv[1], bbox=(3.0, 50.6, 3.1, 50.66), columns=['code'])
+print(*sorted(fields[0]))
+";
+    let mut gdal = Command::new(&python);
+    gdal.args(["-c", script, &format!("/vsicurl/{location}/file")]);
+    let settings = [("CPL_CURL_VERBOSE", "YES"), ("GDAL_DISABLE_READDIR_ON_OPEN", "YES")];
+    let output = finish(gdal.envs(settings));
+    let curl = String::from_utf8_lossy(&output.stderr).to_lowercase();
+    assert!(output.status.success(), "{curl}");
+    let seen = String::from_utf8_lossy(&output.stdout).into_owned();
+    let filter = params::encode("S_INTERSECTS(geometry,BBOX(3.0,50.6,3.1,50.66))");
+    let page = server.json(&format!("/collections/communes/items?filter={filter}"));
+    let features = page["features"].as_array().unwrap();
+    let mut expected: Vec<&str> = features.iter().map(|f| f["id"].as_str().unwrap()).collect();
+    expected.sort_unstable();
+    assert_eq!(seen.trim(), expected.join(" "));
+    assert!(expected.contains(&"59350"), "{expected:?}");
+    let ranges = curl.lines().filter_map(|line| line.trim().strip_prefix("range: bytes="));
+    let fetched: u64 = ranges
+        .filter_map(|range| {
+            let (first, last) = range.split_once('-')?;
+            Some(last.trim().parse::<u64>().ok()? - first.parse::<u64>().ok()? + 1)
+        })
+        .sum();
+    println!("{} communes of a file of {size} bytes by {fetched} bytes", expected.len());
+    assert!(fetched > 0 && fetched < size / 2, "{fetched} of {size}: {curl}");
 }
 
 fn orders_are_followed_kept_resumed_and_shared() {

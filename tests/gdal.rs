@@ -181,6 +181,28 @@ for id, shape in sorted(zip(ids, shapes)):
     }
 }
 
+/// The newest GDAL finds its own way from the collection to its tiles (driver OGCAPI), and reads them.
+#[test]
+pub fn the_newest_gdal_reads_tiles_by_ogc_api() {
+    let Some(python) = python("pyogrio") else { return };
+    let server = demo_server();
+    let script = "
+import sys
+from pyogrio.raw import read
+meta, _, shapes, fields = read(sys.argv[1], layer='Zoom level 2', bbox=(330000, 6540000, 360000, 6570000),
+                               API='TILES', PREFERRED_TILEMATRIXSET='WebMercatorQuad')
+print(meta['crs'], len(shapes))
+print(*fields[list(meta['fields']).index('code')])
+";
+    let source = format!("OGCAPI:{}collections/communes", server.base);
+    let seen = tool(&python, &["-c", script, &source]);
+    let mut lines = seen.lines();
+    let (system, count) = lines.next().unwrap().split_once(' ').unwrap();
+    let codes: Vec<&str> = lines.next().unwrap().split(' ').collect();
+    assert_eq!((system, count.parse()), ("EPSG:3857", Ok(codes.len())), "{seen}");
+    assert!(codes.contains(&"59350"), "Lille: {seen}");
+}
+
 #[test]
 fn a_version_is_a_plain_geopackage_of_one_layer_that_reading_does_not_touch() {
     if !has("ogrinfo") {

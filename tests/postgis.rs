@@ -18,6 +18,8 @@ use socle::{
 };
 use std::{
     fs,
+    io::Write,
+    net::TcpStream,
     ops::ControlFlow,
     time::{Duration, Instant},
 };
@@ -180,6 +182,39 @@ fn leave(server: &'static Postgres, database: &str, place: &Place) {
     }
     locked.join().unwrap();
     assert!(place.wait(store.tile(&at, tile(), 64, None)).unwrap().is_some());
+}
+
+/// The same over HTTP: who hangs up ends the query, long before the time of a request is over.
+#[test]
+fn a_client_that_hangs_up_ends_its_query() {
+    let Some(server) = postgres::shared() else { return };
+    let database = server.database();
+    let site = Site::over(&server.url(&database), "lease_s = 1");
+    fs::write(site.path("points.csv"), "id,lon,lat\n1,3.06,50.63\n2,3.17,50.69\n").unwrap();
+    site.layer("points", "key = \"id\"\n[source]\npath = \"../points.csv\"");
+    site.harvest();
+    let http = site.serve();
+    let path = "/collections/points/items?limit=1";
+    assert_eq!(http.get(path).status, 200);
+    // Longer than both waits below, and shorter than the time of a statement.
+    let locked = block(server, &database, 9.0);
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+                   AND application_name = 'socle' AND wait_event_type = 'Lock'";
+    let becomes = |count: &str| {
+        let started = Instant::now();
+        while server.sql(&database, waiting) != count {
+            let long = started.elapsed() > Duration::from_secs(4);
+            assert!(!long, "not {count} but {}", server.sql(&database, waiting));
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    let mut client = TcpStream::connect(&http.address).unwrap();
+    write!(client, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    becomes("1");
+    drop(client);
+    becomes("0");
+    locked.join().unwrap();
+    assert_eq!(http.get(path).status, 200);
 }
 
 #[test]

@@ -164,6 +164,31 @@ fn qgis_draws_layers_that_have_no_style_of_their_own() {
 
 /// The store's files are shown to whoever may read them; a copy keeps their mode, in a folder
 /// where another user could write a journal beside them if the file asked for one.
+/// QGIS turns conditions on times into `datetime`, from the year 0000 or to 9999 where one end is open.
+/// That the server answered them is seen by what has no time: it matches there, not in QGIS.
+#[test]
+fn qgis_filters_by_times() {
+    if !found() {
+        return;
+    }
+    let (_site, server) = crate::times::site();
+    for (layer, condition, expected) in [
+        ("instants", "\"instant\" >= '2024-02-01T00:00:00Z'", ["b", "c", "d"].as_slice()),
+        ("instants", "\"instant\" <= '2024-02-01T00:00:00Z'", &["a", "d"]),
+        (
+            "instants",
+            "\"instant\" >= '2024-02-01T00:00:00Z' AND \"instant\" <= '2024-12-31T00:00:00Z'",
+            &["b", "d"],
+        ),
+        ("jours", "\"jour\" >= '2024-02-01'", &["b", "c", "d"]),
+    ] {
+        let seen = run("times.py", &[&server.base, layer, condition]);
+        assert_eq!(seen["ids"], json!(expected), "{condition}: {seen}");
+        let types = (&seen["fields"]["jour"], &seen["fields"]["instant"]);
+        assert_eq!(types, (&"Date".into(), &"DateTime".into()), "{seen}");
+    }
+}
+
 #[test]
 fn qgis_reads_a_version_as_another_user_and_changes_nothing() {
     if !found() || !has("runuser") {

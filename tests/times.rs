@@ -19,7 +19,7 @@ c,2025-02-10,2023-01-01,2023-12-31,2025-02-10T00:00:00Z,3.07,50.63
 d,,2025-01-01,2025-01-01,,3.08,50.63
 ";
 
-fn site() -> (Site, Server) {
+pub fn site() -> (Site, Server) {
     let site = Site::new();
     std::fs::write(site.path("rows.csv"), ROWS).unwrap();
     let source = "key = \"id\"\n[source]\npath = \"../rows.csv\"\n[time]\n";
