@@ -32,112 +32,133 @@ const PATIENCE: f64 = 12.0;
 const PAGE: usize = 1_000;
 const PAGES: usize = 12;
 
-/// Both layers.
-pub fn run(report: &mut Report) {
+/// Both layers; `pages`: their pages of features only.
+pub fn run(report: &mut Report, pages: bool) {
     let Some(server) = postgres::shared() else {
         return report.left_out("peers", "PostgreSQL with PostGIS is not installed");
     };
     for (site, bands) in [(site::national(), cold::TILES), (points::site(), points::TILES)] {
         println!("peers: {}", site.name);
-        layer(&site, server, bands, report);
+        let (url, _) = postgis::database(&site, server);
+        for layer in ["communes", site.layer] {
+            site.socle_with("postgis.toml", &["harvest", layer]);
+        }
+        let database = url.rsplit('/').next().expect("a name").to_owned();
+        let columns = publish(&site, server, &database);
+        let place =
+            Place { site: &site, server, url: &url, database: &database, columns: &columns };
+        if !pages {
+            place.tiles(bands, report);
+        }
+        place.pages(report);
     }
 }
 
-fn layer(site: &Site, server: &postgres::Postgres, bands: &Bands, report: &mut Report) {
-    let (url, _) = postgis::database(site, server);
-    for layer in ["communes", site.layer] {
-        site.socle_with("postgis.toml", &["harvest", layer]);
+/// A layer in a database that all of them serve.
+struct Place<'a> {
+    site: &'a Site,
+    server: &'a postgres::Postgres,
+    url: &'a str,
+    database: &'a str,
+    /// Columns of the table, for SQL.
+    columns: &'a str,
+}
+
+impl Place<'_> {
+    /// Points reach further, so that symbols are not cut.
+    fn buffer(&self) -> u16 {
+        if self.site.layer == "communes" { 64 } else { 256 }
     }
-    let database = url.rsplit('/').next().expect("a name").to_owned();
-    let columns = publish(site, server, &database);
-    let buffer = if site.layer == "communes" { 64 } else { 256 };
-    let mut peers = Vec::new();
-    let raw = Alone::raw(site.layer, &columns, buffer);
-    match pgbench(site, server, &database, &raw, bands) {
-        Some(times) => peers.push(("raw", times.clone(), times)),
-        None => report.left_out(&format!("peers-{}-raw", site.layer), "pgbench is not installed"),
-    }
-    let pages = format!("/collections/public.{}/items?f=geojson&limit={PAGE}&offset=", site.layer);
-    let mut page = None;
-    let mut paged_by = Vec::new();
-    // A column of texts that all have.
-    let code =
-        columns.split(", ").find(|name| name.starts_with("code")).unwrap_or("code").to_owned();
-    match tipg(&url, buffer) {
-        Some(tipg) => {
-            let path = format!("/collections/public.{}/tiles/WebMercatorQuad/{{}}", site.layer);
-            // It keeps no tiles: warm and cold are the same.
-            match ask(&tipg, &path, bands) {
-                Ok(times) => peers.push(("tipg", times.clone(), times)),
-                Err(why) => report.left_out(&format!("peers-{}-over-tipg", site.layer), &why),
-            }
-            page = Some(paged(&tipg, &pages));
-            let dialect = paging::Dialect {
-                items: format!("/collections/public.{}/items", site.layer),
-                lang: "&filter-lang=cql2-text&f=geojson",
-                hits: "limit=1",
-            };
-            paged_by.push(("tipg", paging::measure(&tipg, &dialect, &code)));
-        }
-        None => report.left_out(&format!("peers-{}-tipg", site.layer), "tipg is not installed"),
-    }
-    match paging::pygeoapi(&url, site.layer, &site.path("")) {
-        Some(pygeoapi) => {
-            let dialect = paging::Dialect {
-                items: format!("/collections/{}/items", site.layer),
-                lang: "&filter-lang=cql-text&f=json",
-                hits: "resulttype=hits",
-            };
-            paged_by.push(("pygeoapi", paging::measure(&pygeoapi, &dialect, &code)));
-        }
-        None => {
-            report.left_out(&format!("peers-{}-pygeoapi", site.layer), "pygeoapi is not installed");
-        }
-    }
-    match (martin(&url, false), martin(&url, true)) {
-        (Some(cold), Some(warm)) => {
-            let path = format!("/{}/{{}}", site.layer);
-            let times = ask(&cold, &path, bands).and_then(|cold| {
-                ask(&warm, &path, bands)?;
-                Ok((cold, ask(&warm, &path, bands)?))
-            });
-            match times {
-                Ok((cold, warm)) => peers.push(("martin", cold, warm)),
-                Err(why) => report.left_out(&format!("peers-{}-over-martin", site.layer), &why),
+
+    fn tiles(&self, bands: &Bands, report: &mut Report) {
+        let (site, url) = (self.site, self.url);
+        let mut peers = Vec::new();
+        let raw = Alone::raw(site.layer, self.columns, self.buffer());
+        match pgbench(site, self.server, self.database, &raw, bands) {
+            Some(times) => peers.push(("raw", times.clone(), times)),
+            None => {
+                report.left_out(&format!("peers-{}-raw", site.layer), "pgbench is not installed")
             }
         }
-        _ => report.left_out(&format!("peers-{}-martin", site.layer), "martin is not on the PATH"),
+        match tipg(url, self.buffer()) {
+            Some(tipg) => {
+                let path = format!("/collections/public.{}/tiles/WebMercatorQuad/{{}}", site.layer);
+                // It keeps no tiles: warm and cold are the same.
+                match ask(&tipg, &path, bands) {
+                    Ok(times) => peers.push(("tipg", times.clone(), times)),
+                    Err(why) => report.left_out(&format!("peers-{}-over-tipg", site.layer), &why),
+                }
+            }
+            None => report.left_out(&format!("peers-{}-tipg", site.layer), "tipg is not installed"),
+        }
+        match (martin(url, false), martin(url, true)) {
+            (Some(cold), Some(warm)) => {
+                let path = format!("/{}/{{}}", site.layer);
+                let times = ask(&cold, &path, bands).and_then(|cold| {
+                    ask(&warm, &path, bands)?;
+                    Ok((cold, ask(&warm, &path, bands)?))
+                });
+                match times {
+                    Ok((cold, warm)) => peers.push(("martin", cold, warm)),
+                    Err(why) => report.left_out(&format!("peers-{}-over-martin", site.layer), &why),
+                }
+            }
+            _ => report
+                .left_out(&format!("peers-{}-martin", site.layer), "martin is not on the PATH"),
+        }
+        let path = format!("/collections/{}/tiles/{{}}.mvt", site.layer);
+        let cold = ask(&socle(site, 0), &path, bands).expect("Socle answers");
+        let warm = socle(site, 4096);
+        ask(&warm, &path, bands).expect("Socle answers");
+        let kept = ask(&warm, &path, bands).expect("Socle answers");
+        for (name, theirs_cold, theirs_warm) in &peers {
+            compare(site, name, "cold", &cold, theirs_cold, report);
+            compare(site, name, "warm", &kept, theirs_warm, report);
+        }
     }
-    let path = format!("/collections/{}/tiles/{{}}.mvt", site.layer);
-    let cold = ask(&socle(site, 0), &path, bands).expect("Socle answers");
-    let warm = socle(site, 4096);
-    ask(&warm, &path, bands).expect("Socle answers");
-    let kept = ask(&warm, &path, bands).expect("Socle answers");
-    for (name, theirs_cold, theirs_warm) in &peers {
-        compare(site, name, "cold", &cold, theirs_cold, report);
-        compare(site, name, "warm", &kept, theirs_warm, report);
-    }
-    let pages = format!("/collections/{}/items?f=json&limit={PAGE}&offset=", site.layer);
-    let ours = paged(&warm, &pages);
-    let dialect = paging::Dialect {
-        items: format!("/collections/{}/items", site.layer),
-        lang: "&filter-lang=cql2-text&f=json",
-        hits: "resultType=hits",
-    };
-    let by_us = paging::measure(&warm, &dialect, &code);
-    for (peer, theirs) in &paged_by {
-        paging::compare(site.layer, peer, &by_us, theirs, report);
-    }
-    match page {
-        Some(theirs) => report.row(
-            &format!("peers-{}-page-1000-over-tipg", site.layer),
-            ours / theirs,
-            Some(">= 20"),
-            ours,
-            theirs,
-            "features/s",
-        ),
-        None => report.figure(&format!("peers-{}-page-1000", site.layer), ours, None, "features/s"),
+
+    fn pages(&self, report: &mut Report) {
+        let layer = self.site.layer;
+        // A column of texts that all have.
+        let code = self.columns.split(", ").find(|name| name.starts_with("code")).unwrap_or("code");
+        let ours = socle(self.site, 4096);
+        let pages = format!("/collections/{layer}/items?f=json&limit={PAGE}&offset=");
+        let own = paging::Dialect {
+            items: format!("/collections/{layer}/items"),
+            lang: "&filter-lang=cql2-text&f=json",
+            hits: "resultType=hits",
+        };
+        let (rate, times) = (paged(&ours, &pages), paging::measure(&ours, &own, code));
+        match tipg(self.url, self.buffer()) {
+            Some(tipg) => {
+                let items = format!("/collections/public.{layer}/items");
+                let theirs = paged(&tipg, &format!("{items}?f=geojson&limit={PAGE}&offset="));
+                let name = format!("peers-{layer}-page-1000-over-tipg");
+                report.row(&name, rate / theirs, Some(">= 20"), rate, theirs, "features/s");
+                let lang = "&filter-lang=cql2-text&f=geojson";
+                let dialect = paging::Dialect { items, lang, hits: "limit=1" };
+                let theirs = paging::measure(&tipg, &dialect, code);
+                paging::compare(layer, "tipg", &times, &theirs, report);
+            }
+            None => {
+                report.left_out(&format!("peers-{layer}-pages-over-tipg"), "tipg is not installed");
+                report.figure(&format!("peers-{layer}-page-1000"), rate, None, "features/s");
+            }
+        }
+        match paging::pygeoapi(self.url, layer, &self.site.path("")) {
+            Some(pygeoapi) => {
+                let dialect = paging::Dialect {
+                    items: format!("/collections/{layer}/items"),
+                    lang: "&filter-lang=cql-text&f=json",
+                    hits: "resulttype=hits",
+                };
+                let theirs = paging::measure(&pygeoapi, &dialect, code);
+                paging::compare(layer, "pygeoapi", &times, &theirs, report);
+            }
+            None => {
+                report.left_out(&format!("peers-{layer}-pygeoapi"), "pygeoapi does not start");
+            }
+        }
     }
 }
 

@@ -40,7 +40,7 @@ fn main() {
     println!("load of the machine before: {:.1}", report::load());
     // Only when asked for: other programs are installed for it.
     if args.iter().any(|a| a == "peers") {
-        peers::run(&mut report);
+        peers::run(&mut report, args.iter().any(|a| a == "pages"));
         report.write();
         return;
     }
