@@ -268,7 +268,7 @@ fn whoever_listens_is_told_at_once() {
 
 #[test]
 fn a_replica_that_dies_gives_its_claim_back_and_cannot_write_any_more() {
-    let Some((_, _, place)) = place() else { return };
+    let Some((server, database, place)) = place() else { return };
     let place = place.with(|s| s.lease = Duration::from_secs(2));
     let (one, two, id) = (place.open(), place.open(), layer("points"));
     place.wait(async {
@@ -276,6 +276,10 @@ fn a_replica_that_dies_gives_its_claim_back_and_cannot_write_any_more() {
         // It is renewed as long as its holder lives.
         tokio::time::sleep(Duration::from_millis(3_000)).await;
         assert!(two.claim(&id).await.unwrap().is_none());
+        // One that was kept from renewing it goes on with what nobody else asked for.
+        let long_ago = "UPDATE socle_store.claims SET expires = clock_timestamp() - interval '1 h'";
+        server.sql(&database, long_ago);
+        one.load(&held, points(1, 10)).await.unwrap();
         drop(held);
     });
     // A replica whose runtime stops renews nothing: as good as dead.

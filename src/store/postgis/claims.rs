@@ -65,16 +65,19 @@ fn guard(claim: &Claim) -> Result<&Guard> {
     claim.guard.downcast_ref().ok_or_else(|| Error::broken("a claim of another store"))
 }
 
-/// Makes sure, inside a transaction, that the claim is still held, and that it is until the end.
+/// Makes sure, inside a transaction, that nobody else took the claim, and that nobody does until the
+/// end. A claim whose time ran out while its holder was kept from renewing it, on a machine that
+/// stood still, is its holder's as long as nobody else asked for it.
 pub(super) async fn assure(link: &mut super::link::Link, names: &Names, claim: &Claim) -> Ran<()> {
     let guard = guard(claim)?;
     let sql = names.sql(
-        "SELECT 1 FROM {s}claims
-         WHERE layer = $1 AND token = $2 AND expires > clock_timestamp() FOR UPDATE",
+        "UPDATE {s}claims SET expires = clock_timestamp() + make_interval(secs => $3)
+         WHERE layer = $1 AND token = $2",
     );
-    let layer = claim.layer.as_str();
-    let params: [Param<'_>; 2] = [(&layer, Type::TEXT), (&guard.token, Type::TEXT)];
-    if link.row(&sql, &params).await?.is_some() {
+    let (layer, seconds) = (claim.layer.as_str(), guard.inner.settings.lease.as_secs_f64());
+    let params: [Param<'_>; 3] =
+        [(&layer, Type::TEXT), (&guard.token, Type::TEXT), (&seconds, Type::FLOAT8)];
+    if link.run(&sql, &params).await? > 0 {
         return Ok(());
     }
     Err(Failed::Known(Error::Conflict(text!(

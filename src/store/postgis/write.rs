@@ -41,22 +41,6 @@ pub(super) async fn publish(
             return Err(Failed::Known(super::no_version(version)));
         };
         let (serial, reach): (i64, i64) = (cell(&row, 0)?, cell(&row, 1)?);
-        // Other replicas read the reach index in force until they see the flip: it stays as long
-        // as their own holds would last.
-        let sql = ready.names.sql(
-            "INSERT INTO {s}holds (reader, reach, expires)
-             SELECT 'flip', l.reach, clock_timestamp() + make_interval(secs => $3)
-             FROM {s}layers l WHERE l.layer = $1 AND l.version = $2 AND l.reach <> $4
-             ON CONFLICT (reader, reach) DO UPDATE SET expires = excluded.expires",
-        );
-        let lease = inner.settings.lease.as_secs_f64();
-        let params: [Param<'_>; 4] = [
-            (&layer, Type::TEXT),
-            (&serial, Type::INT8),
-            (&lease, Type::FLOAT8),
-            (&reach, Type::INT8),
-        ];
-        link.run(&sql, &params).await?;
         // A new reach index of the version in force does not forget when the source was seen.
         let sql = ready.names.sql(
             "WITH v AS (UPDATE {s}versions SET published = true, held = NULL WHERE serial = $2
