@@ -193,7 +193,7 @@ pub fn a_new_vintage_is_fetched_and_waits() {
     let settings = fs::read_to_string(site.path("socle.toml")).unwrap();
     let (url, answer) = upstream("404 Not Found", b"");
     let cog = format!(
-        "[[cog.sources]]\nurl = \"{url}\"\n[cog.schedule]\ncron = \"@monthly\"\nbackoff_s = 1\n"
+        "[[cog.sources]]\nurl = \"{url}\"\n[cog.schedule]\ncron = \"@monthly\"\nbackoff_s = 1\nretries = 20\n"
     );
     fs::write(site.path("socle.toml"), format!("{settings}{cog}")).unwrap();
     let refused = site.run(&["cog", "load"]);
