@@ -40,7 +40,7 @@ const CONSTRAINTS: [(&str, bool); 17] = [
 ];
 
 /// The same of its filters.
-const FILTERS: [(&str, bool); 13] = [
+const FILTERS: [(&str, bool); 14] = [
     ("ImplementsQuery", true),
     ("ImplementsAdHocQuery", true),
     ("ImplementsFunctions", false),
@@ -53,6 +53,7 @@ const FILTERS: [(&str, bool); 13] = [
     ("ImplementsTemporalFilter", true),
     ("ImplementsVersionNav", false),
     ("ImplementsSorting", true),
+    ("ImplementsMinimumXPath", true),
     ("ImplementsExtendedOperators", false),
 ];
 

@@ -6,14 +6,14 @@ use super::{
     version::{Version, is_x_first},
 };
 use crate::{
-    error,
+    error::{self, Error},
     http::visit::Visit,
     items::{
         Frame,
         gml::{self, Shape},
         read_xml,
     },
-    model::{BBox, Element, GeometryKind, Mode, Relation, Schema, Selection},
+    model::{BBox, Element, FieldKind, GeometryKind, Mode, Relation, Schema, Selection},
     query::{
         cql2::{self, Context, Expression, Kind, Node, Op},
         fes::{self, Around, Lowered},
@@ -22,7 +22,7 @@ use crate::{
 };
 use geo::BoundingRect;
 use geo_types::{Geometry, Rect};
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Names by which clients ask for the geometry besides its own.
 const GEOMETRIES: [&str; 4] = ["geometry", "geom", "the_geom", "GEOMETRY"];
@@ -40,6 +40,12 @@ pub struct Selected {
 
 /// Most features that a query names: each is looked up for itself.
 const MOST_IDS: usize = 1_000;
+
+/// Properties that every feature of GML may have; none of ours has.
+const VOID: [&str; 5] =
+    ["name", "description", "descriptionReference", "identifier", "metaDataProperty"];
+/// The property of GML that stands for a feature's geometry.
+const BOUNDED_BY: &str = "boundedBy";
 
 /// Reads `BBOX`, `FILTER` and `RESOURCEID` for a layer.
 pub fn read(
@@ -60,28 +66,33 @@ pub fn read(
             ),
         ));
     }
-    let around = Names { schema, usual: version.usual_srs() };
-    let mut bbox = None;
-    let condition = match (resources, kvp.get("FILTER"), kvp.get("BBOX")) {
+    // Lists and objects are written as texts, and compared as such.
+    let schema = &as_texts(schema);
+    let (condition, bbox) = match (resources, kvp.get("FILTER"), kvp.get("BBOX")) {
         (Some(list), ..) => {
-            return named("resourceId", list.split(',').map(str::trim), layer);
+            return named(visit, kvp, list.split(',').map(str::trim), layer);
         }
         (_, Some(filter), _) => {
             let at = Fail::at("filter");
             let element = read_xml(filter).map_err(&at)?;
+            let around = Names::of(&element, schema, version);
+            if around.compares_geometry(&element) {
+                return Err(no_comparison());
+            }
             match fes::lower(&element, schema, &around).map_err(&at)? {
-                Lowered::Condition(node) => node,
+                Lowered::Condition(node) => (node, around.bbox(&element)),
                 Lowered::Ids(ids) => {
-                    return named("filter", ids.iter().map(String::as_str), layer);
+                    return named(visit, kvp, ids.iter().map(String::as_str), layer);
                 }
             }
         }
         (_, _, Some(sides)) => {
             let place = of_box(sides, version)?;
-            bbox = sides_of(&place);
+            let bbox = sides_of(&place);
             let geometry = Node::new(Kind::Property(schema.geometry_name()));
             let place = Node::new(Kind::Geometry(place));
-            Node::new(Kind::Call(Op::Spatial(Relation::Intersects), vec![geometry, place]))
+            let meets = Kind::Call(Op::Spatial(Relation::Intersects), vec![geometry, place]);
+            (Node::new(meets), bbox)
         }
         _ => return Ok(Selected::default()),
     };
@@ -91,23 +102,58 @@ pub fn read(
     Ok(Selected { expression: Some(Arc::new(checked)), ids: None, bbox })
 }
 
+/// A schema whose lists and objects are texts.
+fn as_texts(schema: &Schema) -> Schema {
+    let mut schema = schema.clone();
+    let lists = schema.fields.iter_mut().filter(|f| f.kind == FieldKind::Json);
+    lists.for_each(|field| field.kind = FieldKind::Text);
+    schema
+}
+
+fn no_comparison() -> Fail {
+    let text = text!(
+        "Une géométrie ne se compare pas par un opérateur PropertyIs… : prenez BBOX, Intersects, Within….",
+        "A geometry is not compared by an operator PropertyIs…: take BBOX, Intersects, Within…."
+    );
+    Fail::new("OperationProcessingFailed", "filter", Error::Invalid(text))
+}
+
 /// The features of a layer that a list names.
 fn named<'a>(
-    locator: &str,
+    visit: &Visit,
+    kvp: &Kvp,
     list: impl Iterator<Item = &'a str> + Clone,
     layer: &str,
 ) -> Result<Selected> {
     let found = list.clone().count();
     if found > MOST_IDS {
         return Err(Fail::invalid(
-            locator,
+            "resourceId",
             text!(
                 "{found} identifiants, {MOST_IDS} au plus par requête.",
                 "{found} ids, at most {MOST_IDS} a query."
             ),
         ));
     }
-    let ids = list.filter_map(|id| own_id(id, layer)).collect();
+    // Where no layer is asked for, each name says its own.
+    let asked = kvp.any(&["TYPENAMES", "TYPENAME"]).is_some();
+    let mut ids = Vec::new();
+    for id in list {
+        match own_id(visit, id, layer) {
+            Some(own) => ids.push(own),
+            None if asked => {
+                let shown: String = id.chars().take(80).collect();
+                return Err(Fail::invalid(
+                    "resourceId",
+                    text!(
+                        "« {shown} » n'est pas une entité de la couche « {layer} ».",
+                        "\"{shown}\" is no feature of the layer \"{layer}\"."
+                    ),
+                ));
+            }
+            None => {}
+        }
+    }
     Ok(Selected { ids: Some(ids), ..Selected::default() })
 }
 
@@ -133,10 +179,10 @@ fn sides_of(place: &Geometry<f64>) -> Option<BBox> {
 }
 
 /// The id of a feature of a layer; `None` when it is another layer's. Plain ids are taken too.
-fn own_id(id: &str, layer: &str) -> Option<String> {
+fn own_id(visit: &Visit, id: &str, layer: &str) -> Option<String> {
     match gml::feature_of(id) {
         Some((of, own)) if of == layer => Some(own),
-        Some((of, _)) if of.parse::<crate::model::LayerId>().is_ok() && !of.is_empty() => None,
+        Some((of, _)) if visit.snapshot().layer(&of).is_ok() => None,
         _ => Some(id.to_owned()),
     }
 }
@@ -167,6 +213,8 @@ fn frame(srs: Option<&str>, usual: &str) -> error::Result<Frame> {
 /// a path before it.
 pub fn property(schema: &Schema, reference: &str) -> String {
     let reference = reference.trim();
+    // Every property has one value, which may be asked for as the first.
+    let reference = reference.strip_suffix("[1]").unwrap_or(reference);
     let last = reference.rsplit('/').next().unwrap_or(reference);
     let local = last.rsplit(':').next().unwrap_or(last);
     let candidates =
@@ -187,11 +235,69 @@ pub fn property(schema: &Schema, reference: &str) -> String {
 struct Names<'a> {
     schema: &'a Schema,
     usual: &'static str,
+    /// Prefixes and what they stand for, wherever in the filter they are declared.
+    spaces: BTreeMap<&'a str, &'a str>,
+}
+
+impl<'a> Names<'a> {
+    fn of(filter: &'a Element, schema: &'a Schema, version: Version) -> Self {
+        let mut spaces = BTreeMap::new();
+        let mut waiting = vec![filter];
+        while let Some(element) = waiting.pop() {
+            spaces.extend(element.declared.iter().map(|(p, s)| (p.as_str(), s.as_str())));
+            waiting.extend(&element.children);
+        }
+        Self { schema, usual: version.usual_srs(), spaces }
+    }
+
+    /// The name that GML itself gives to what a reference means; `None`: it is another's.
+    fn of_gml<'r>(&self, reference: &'r str) -> Option<&'r str> {
+        let last = reference.trim().rsplit('/').next()?;
+        let (prefix, local) = last.split_once(':')?;
+        let gml = match self.spaces.get(prefix) {
+            Some(space) => space.starts_with("http://www.opengis.net/gml"),
+            // Declared around the filter.
+            None => prefix == "gml",
+        };
+        gml.then_some(local)
+    }
+
+    fn is_geometry(&self, reference: &Element) -> bool {
+        let own = self.schema.geometry_name();
+        matches!(reference.name.as_str(), "ValueReference" | "PropertyName")
+            && (self.name(reference.trimmed()) == own && self.schema.index(&own).is_none())
+    }
+
+    /// Whether an operator for values is given a geometry.
+    fn compares_geometry(&self, element: &Element) -> bool {
+        let compares = element.name.starts_with("PropertyIs")
+            && !matches!(element.name.as_str(), "PropertyIsNull" | "PropertyIsNil");
+        let mut inside = element.children.iter();
+        inside.any(|e| compares && self.is_geometry(e) || self.compares_geometry(e))
+    }
+
+    /// The box that all features of the filter meet, where it says one.
+    fn bbox(&self, filter: &Element) -> Option<BBox> {
+        let whole = filter.children.first()?;
+        let all = if whole.name == "And" { whole.children.as_slice() } else { &filter.children };
+        let of = |element: &Element| match self.geometry(element)?.ok()? {
+            Kind::Geometry(place) => sides_of(&place),
+            _ => None,
+        };
+        all.iter().filter(|e| e.name == "BBOX").find_map(|e| e.children.iter().find_map(of))
+    }
 }
 
 impl Around for Names<'_> {
     fn name(&self, reference: &str) -> String {
-        property(self.schema, reference)
+        match self.of_gml(reference) {
+            Some(BOUNDED_BY) => self.schema.geometry_name(),
+            _ => property(self.schema, reference),
+        }
+    }
+
+    fn is_void(&self, reference: &Element) -> bool {
+        self.of_gml(reference.trimmed()).is_some_and(|local| VOID.contains(&local))
     }
 
     fn geometry(&self, element: &Element) -> Option<error::Result<Kind>> {

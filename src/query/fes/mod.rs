@@ -19,6 +19,11 @@ use crate::{
 pub trait Around {
     /// The name behind a reference (prefix and path taken off, escapes of XML undone).
     fn name(&self, reference: &str) -> String;
+    /// Whether a reference is to a property that every feature of GML may have (`gml:name`) and
+    /// none of ours has.
+    fn is_void(&self, _reference: &Element) -> bool {
+        false
+    }
     /// A geometry or box of GML in CRS84; `None` when the element is none.
     ///
     /// # Errors
@@ -50,7 +55,10 @@ pub fn lower(filter: &Element, schema: &Schema, around: &dyn Around) -> Result<L
         [or] if or.name == "Or" && !or.children.is_empty() && or.children.iter().all(is_id) => {
             Ok(Lowered::Ids(ids(&or.children)?))
         }
-        [one] => reader.condition(one).map(Lowered::Condition),
+        [one] => match id_compared(one) {
+            Some(id) => Ok(Lowered::Ids(vec![id])),
+            None => reader.condition(one).map(Lowered::Condition),
+        },
         _ => Err(wrong(
             filter,
             text!(
@@ -63,6 +71,16 @@ pub fn lower(filter: &Element, schema: &Schema, around: &dyn Around) -> Result<L
 
 fn is_id(element: &Element) -> bool {
     matches!(element.name.as_str(), "ResourceId" | "FeatureId" | "GmlObjectId")
+}
+
+/// The id that a filter asks for as the attribute it is.
+fn id_compared(element: &Element) -> Option<String> {
+    let reference = |e: &&Element| {
+        matches!(e.name.as_str(), "ValueReference" | "PropertyName")
+            && matches!(e.trimmed().rsplit('/').next(), Some("@gml:id" | "@id" | "@fid"))
+    };
+    let is = element.name == "PropertyIsEqualTo" && element.children.iter().any(|e| reference(&e));
+    is.then(|| element.child("Literal").map(|e| e.trimmed().to_owned())).flatten()
 }
 
 fn ids(elements: &[Element]) -> Result<Vec<String>> {
@@ -126,6 +144,7 @@ impl Reader<'_> {
                     "ids do not mix with other conditions: give them alone, or compare the property that holds them."
                 ),
             )),
+            "DWithin" | "Beyond" => Err(wrong(element, no_distances())),
             _ => Err(wrong(element, operators())),
         }
     }
@@ -297,6 +316,14 @@ fn temporal(name: &str) -> Option<Temporal> {
         "AnyInteracts" => Temporal::Intersects,
         _ => return None,
     })
+}
+
+/// Distances between any two geometries on the ellipsoid are not the same in every store.
+fn no_distances() -> Text {
+    text!(
+        "les distances ne sont pas prises : donnez à Intersects (ou Disjoint) un polygone élargi de cette distance.",
+        "distances are not supported: give Intersects (or Disjoint) a polygon widened by that distance."
+    )
 }
 
 /// The operators there are.

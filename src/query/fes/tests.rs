@@ -11,6 +11,9 @@ impl Around for Plain {
     fn name(&self, reference: &str) -> String {
         reference.rsplit([':', '/']).next().unwrap_or_default().to_owned()
     }
+    fn is_void(&self, reference: &Element) -> bool {
+        reference.text == "gml:name"
+    }
     fn geometry(&self, element: &Element) -> Option<Result<Kind>> {
         (element.name == "Envelope").then_some(Ok(Kind::Box([1.0, 2.0, 3.0, 4.0])))
     }
@@ -99,12 +102,49 @@ fn every_operator_has_its_twin_in_cql2() {
 }
 
 #[test]
+fn what_no_feature_has_is_null_and_equals_nothing() {
+    struct Nowhere;
+    impl cql2::Context for Nowhere {
+        fn territory(
+            &self,
+            _: &str,
+            _: crate::model::Mode,
+        ) -> Result<std::sync::Arc<crate::model::Selection>> {
+            Err(Error::broken("no territory"))
+        }
+        fn place(&self, geometry: geo_types::Geometry<f64>) -> Result<geo_types::Geometry<f64>> {
+            Ok(geometry)
+        }
+        fn place_box(&self, _: [f64; 4]) -> Result<geo_types::Geometry<f64>> {
+            Err(Error::broken("no box"))
+        }
+    }
+    let root = |condition: Element| {
+        let filter = around("Filter", vec![condition]);
+        let Lowered::Condition(node) = lower(&filter, &schema(), &Plain).unwrap() else { panic!() };
+        cql2::check(&node, &schema(), &Nowhere).unwrap().root
+    };
+    let void = || leaf("ValueReference", "gml:name");
+    let known = |condition: Element| match root(condition) {
+        cql2::Expr::Constant(known) => known,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(known(around("PropertyIsNull", vec![void()])), Some(true));
+    assert_eq!(known(around("PropertyIsEqualTo", vec![void(), leaf("Literal", "a")])), None);
+    let differs = around("PropertyIsNotEqualTo", vec![void(), leaf("Literal", "1")]);
+    assert_eq!(known(around("Not", vec![differs])), None);
+}
+
+#[test]
 fn ids_stand_alone() {
     let id = |name: &str, key: &str, id: &str| with(leaf(name, ""), &[(key, id)]);
     let filter =
         around("Filter", vec![id("ResourceId", "rid", "a.1"), id("FeatureId", "fid", "a.2")]);
     let ids = Lowered::Ids(vec!["a.1".into(), "a.2".into()]);
     assert_eq!(lower(&filter, &schema(), &Plain).unwrap(), ids);
+    let attribute = is("PropertyIsEqualTo", "socle:a/@gml:id", "a.1");
+    let one = lower(&around("Filter", vec![attribute]), &schema(), &Plain).unwrap();
+    assert_eq!(one, Lowered::Ids(vec!["a.1".into()]));
     let mixed =
         around("And", vec![id("ResourceId", "rid", "a.1"), is("PropertyIsEqualTo", "n", "1")]);
     assert!(lower(&around("Filter", vec![mixed]), &schema(), &Plain).is_err());

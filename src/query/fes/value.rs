@@ -29,6 +29,7 @@ impl Reader<'_> {
     /// A value; `beside` is the kind of what it is compared with.
     pub(super) fn side(&self, element: &Element, beside: Option<FieldKind>) -> Result<Node> {
         match element.name.as_str() {
+            "ValueReference" | "PropertyName" if self.around.is_void(element) => Ok(nothing()),
             "ValueReference" | "PropertyName" => {
                 Ok(Node::new(Kind::Property(self.around.name(element.trimmed()))))
             }
@@ -58,6 +59,12 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// What has no value, in the words of CQL2: a calculation without a result.
+fn nothing() -> Node {
+    let (one, zero) = (Node::new(Kind::Int(1)), Node::new(Kind::Int(0)));
+    call(Op::Arithmetic(Arithmetic::Div), vec![one, zero])
 }
 
 fn arithmetic(name: &str) -> Option<Arithmetic> {
