@@ -11,9 +11,9 @@ use super::{
     negotiate::Format,
     pages,
     params::{self, name},
+    parts::{Part, Parts},
     reply::Document,
     scope::Scope,
-    spooled::Spooled,
     stats,
     visit::Visit,
 };
@@ -115,7 +115,7 @@ pub async fn page(Path(id): Path<String>, visit: Visit) -> Answer {
     let links = page_links(&visit, &id, form, &around, (start, limit));
     let mut document = match form {
         Asked::Document(Format::Json) => {
-            Document::spooled(media::GEOJSON, geojson(page.body, &around, &links))
+            Document::of(media::GEOJSON, geojson(page.body, &around, &links))
         }
         Asked::Document(Format::Html) => {
             let features = page.body.into_bytes()?;
@@ -123,7 +123,7 @@ pub async fn page(Path(id): Path<String>, visit: Visit) -> Answer {
         }
         Asked::File(kind) => {
             let file = format!("attachment; filename=\"socle_{id}.{}\"", kind.extension);
-            Document::spooled(kind.media, page.body).with(header::CONTENT_DISPOSITION, file)
+            Document::of(kind.media, page.body).with(header::CONTENT_DISPOSITION, file)
         }
     };
     if let Some(matched) = around.matched {
@@ -409,7 +409,7 @@ fn page_links(
 }
 
 /// The `FeatureCollection` around the features' bytes.
-fn geojson(features: Spool, page: &Around, links: &[Link]) -> Spooled {
+fn geojson(features: Spool, page: &Around, links: &[Link]) -> Parts {
     let mut out = Vec::with_capacity(2048);
     out.extend_from_slice(b"{\"type\":\"FeatureCollection\",\"timeStamp\":\"");
     let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
@@ -421,7 +421,7 @@ fn geojson(features: Spool, page: &Around, links: &[Link]) -> Spooled {
     out.extend_from_slice(format!("\"numberReturned\":{},\"links\":", page.returned).as_bytes());
     out.extend_from_slice(&json_bytes(links));
     out.extend_from_slice(b",\"features\":[\n");
-    Spooled { before: out, spool: features, after: b"\n]}".to_vec() }
+    Parts::from_iter([Part::from(out), features.into(), b"\n]}".to_vec().into()])
 }
 
 fn json_bytes(links: &[Link]) -> Vec<u8> {

@@ -1,7 +1,7 @@
 //! Answers: entity tags, `304` before any work, one compression, caching and `Vary`. Handlers say
 //! what a representation depends on; headers are written here only.
 
-use super::{Answer, links::media, negotiate, spooled::Spooled, visit::Visit};
+use super::{Answer, links::media, negotiate, parts::Parts, visit::Visit};
 use crate::{
     error::Error,
     model::{Lang, LayerDef},
@@ -57,8 +57,8 @@ pub struct Document {
 pub enum Content {
     /// In memory.
     Bytes(Vec<u8>),
-    /// Aside, until it is sent.
-    Spooled(Spooled),
+    /// Read as it is sent.
+    Parts(Parts),
     /// In memory, and kept for the next ones.
     Kept(Kept),
 }
@@ -87,10 +87,10 @@ impl Kept {
     }
 }
 
-impl From<Spooled> for Content {
-    fn from(spooled: Spooled) -> Self {
+impl From<Parts> for Content {
+    fn from(parts: Parts) -> Self {
         // Most are small.
-        spooled.into_memory().map_or_else(Self::Spooled, Self::Bytes)
+        parts.into_memory().map_or_else(Self::Parts, Self::Bytes)
     }
 }
 
@@ -100,9 +100,9 @@ impl Document {
         Self { media, content: Content::Bytes(bytes.into()), headers: Vec::new() }
     }
 
-    /// What waits aside, of a media type.
-    pub fn spooled(media: &'static str, spooled: impl Into<Spooled>) -> Self {
-        Self { media, content: spooled.into().into(), headers: Vec::new() }
+    /// What is read as it is sent, of a media type.
+    pub fn of(media: &'static str, parts: impl Into<Parts>) -> Self {
+        Self { media, content: parts.into().into(), headers: Vec::new() }
     }
 
     /// What is kept, of a media type.
@@ -175,14 +175,14 @@ impl Visit {
         let Document { media, content, headers } = document;
         let worth = match &content {
             Content::Bytes(bytes) => bytes.len() >= WORTH_COMPRESSING,
-            Content::Spooled(_) | Content::Kept(_) => true,
+            Content::Parts(_) | Content::Kept(_) => true,
         };
         let gzip = self.gzip() && worth;
         let body = match content {
             Content::Bytes(bytes) if gzip => Body::from(compress(bytes.into()).await?),
             Content::Kept(kept) => Body::from(if gzip { kept.gzip } else { kept.plain }),
             Content::Bytes(bytes) => Body::from(bytes),
-            Content::Spooled(spooled) => spooled.into_body(gzip),
+            Content::Parts(parts) => parts.into_body(gzip),
         };
         let mut response = Response::new(body);
         let content = match media {

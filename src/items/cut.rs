@@ -4,6 +4,7 @@
 use super::{
     COUNTING, Form, Items, Page, PageQuery, System, View, finish,
     paper::{Paper, Sheet},
+    viewed,
 };
 use crate::{
     catalog::Layer,
@@ -45,7 +46,7 @@ impl Items {
         let scan = Scan { filter: query.filter.clone(), start, limit: None };
         // What is cut is looked at whether it is shown or not.
         let view = View { no_geometry: false, ..query.view.clone() };
-        self.viewed(at, scan, &view, cutting(work.clone())).await?;
+        viewed(&self.store, at, scan, &view, cutting(work.clone())).await?;
         let PageWork { paper, returned, next, .. } = done(&work)?;
         let body = finish(paper).await?;
         let matched = match next {
@@ -206,6 +207,8 @@ pub(super) struct PageWork {
     skip: u64,
     limit: u64,
     pub(super) returned: u64,
+    /// How many of them nobody looked at yet.
+    pub(super) came: u64,
     /// How many rows it saw that the border leaves something of, shown or not.
     pub(super) left: u64,
     /// Ordinal of the first match beyond the page.
@@ -215,7 +218,7 @@ pub(super) struct PageWork {
 impl PageWork {
     /// A page of `limit` rows, behind `skip` of them.
     pub(super) fn new(paper: Paper, knife: Knife, skip: u64, limit: u64) -> Self {
-        Self { paper, knife, skip, limit, returned: 0, left: 0, next: None }
+        Self { paper, knife, skip, limit, returned: 0, came: 0, left: 0, next: None }
     }
 
     fn row(&mut self, row: &Row<'_>) -> ControlFlow<()> {
@@ -237,6 +240,7 @@ impl PageWork {
         values.resize(self.knife.schema.fields.len() - 1, ValueRef::Null);
         values.push(ValueRef::Float(left.share));
         self.returned += 1;
+        self.came += 1;
         self.paper.add(row.id, &values, left.wkb.as_deref().or(row.wkb))
     }
 }

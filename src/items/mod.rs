@@ -2,6 +2,7 @@
 //! cursors and counts; knows no URL: `http` adds links and headers around what it gives.
 
 mod cut;
+mod flow;
 mod frame;
 mod listed;
 mod paper;
@@ -14,6 +15,7 @@ pub use crate::formats::{
     write::Spool,
     xml_reader::{MAX_BYTES as XML_BYTES, read as read_xml},
 };
+pub use flow::Flow;
 pub use frame::Frame;
 pub use paper::{Form, Members};
 pub use system::System;
@@ -108,7 +110,7 @@ impl Items {
         let known = self.store.count(at, &query.filter).await?;
         let filter = query.filter.clone();
         let scan = Scan { filter: query.filter, start: query.start, limit: Some(query.limit) };
-        let end = self.viewed(at, scan, &query.view, sink).await?;
+        let end = viewed(&self.store, at, scan, &query.view, sink).await?;
         let body = finished(&paper).await?;
         let whole = end.next.is_none() && matches!(query.start, Start::Offset(0));
         let matched = match known {
@@ -134,32 +136,31 @@ impl Items {
         query: PageQuery,
         outline: Option<&Outline>,
     ) -> Result<Page> {
-        let own = &layer.at()?.version.schema;
-        let (matched, schema) = match outline {
-            None => (self.count(layer, &query.filter).await?, own.clone()),
-            Some(outline) => {
-                (self.cut_count(layer, &query.filter, outline).await?, cut_schema(own))
-            }
+        let matched = match outline {
+            None => self.count(layer, &query.filter).await?,
+            Some(outline) => self.cut_count(layer, &query.filter, outline).await?,
         };
-        let body = finish(self.paper(layer, &schema, &query)?).await?;
+        self.empty(layer, query, outline.is_some(), matched).await
+    }
+
+    /// The page without a feature, of so many that match.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] before the first harvest.
+    pub async fn empty(
+        &self,
+        layer: &Layer,
+        query: PageQuery,
+        cut: bool,
+        matched: Option<u64>,
+    ) -> Result<Page> {
+        let body = finish(self.paper(layer, &Self::schema(layer, cut)?, &query)?).await?;
         Ok(Page { body, returned: 0, matched, next: None })
     }
 
     fn paper(&self, layer: &Layer, schema: &Schema, query: &PageQuery) -> Result<Paper> {
         let (system, view) = (query.system.clone(), query.view.clone());
         Paper::new(Sheet { layer, schema, form: query.form.clone(), system, view }, &self.scratch)
-    }
-
-    /// Shows rows in the order of a view, without their geometry where it leaves that out.
-    async fn viewed(&self, at: &At, scan: Scan, view: &View, sink: RowSink) -> Result<ScanEnd> {
-        let (_waiting, sink) = Waiting::on(sink);
-        match (&view.sort, view.no_geometry) {
-            (Some(sort), no_geometry) => {
-                self.store.scan_sorted(at, scan, sort.clone(), !no_geometry, sink).await
-            }
-            (None, true) => self.store.scan_values(at, scan, sink).await,
-            (None, false) => self.store.scan(at, scan, sink).await,
-        }
     }
 
     /// One feature as a GeoJSON `Feature` object; `None` when the layer has no such id.
@@ -262,6 +263,24 @@ impl Items {
             return Ok(None);
         }
         self.feature(layer, id, system).await
+    }
+}
+
+/// Shows rows in the order of a view, without their geometry where it leaves that out.
+async fn viewed(
+    store: &Arc<dyn Store>,
+    at: &At,
+    scan: Scan,
+    view: &View,
+    sink: RowSink,
+) -> Result<ScanEnd> {
+    let (_waiting, sink) = Waiting::on(sink);
+    match (&view.sort, view.no_geometry) {
+        (Some(sort), no_geometry) => {
+            store.scan_sorted(at, scan, sort.clone(), !no_geometry, sink).await
+        }
+        (None, true) => store.scan_values(at, scan, sink).await,
+        (None, false) => store.scan(at, scan, sink).await,
     }
 }
 

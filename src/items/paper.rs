@@ -18,7 +18,7 @@ use crate::{
 use std::{
     io::{self, Write},
     ops::ControlFlow,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -64,6 +64,8 @@ impl Form {
 pub(super) struct Paper {
     pen: Pen,
     spool: Shared,
+    /// Where it waits when it is large.
+    folder: PathBuf,
     system: System,
     view: View,
     /// Fields of the layer itself; what stands behind them is always shown.
@@ -72,6 +74,8 @@ pub(super) struct Paper {
     multi: bool,
     /// Whether the first column is the id: the format has no place for it, and no field is it.
     named: bool,
+    /// Whether a feature was written.
+    begun: bool,
     scratch: Vec<u8>,
     /// Why it takes no more.
     fault: Option<Error>,
@@ -139,7 +143,20 @@ impl Paper {
             }
         };
         let view = sheet.view;
-        Ok(Self { pen, spool, system, view, own, multi, named, scratch: Vec::new(), fault: None })
+        let folder = folder.to_owned();
+        Ok(Self {
+            pen,
+            spool,
+            folder,
+            system,
+            view,
+            own,
+            multi,
+            named,
+            begun: false,
+            scratch: Vec::new(),
+            fault: None,
+        })
     }
 
     /// Writes a feature. `Break`: it could not.
@@ -173,6 +190,7 @@ impl Paper {
         };
         let picked = self.view.values(values, self.own);
         let values = picked.as_deref().unwrap_or(values);
+        let first = !std::mem::replace(&mut self.begun, true);
         match &mut self.pen {
             Pen::File(writer) if self.named => {
                 let values = [&[ValueRef::Text(id)], values].concat();
@@ -186,7 +204,6 @@ impl Paper {
                 })
             }),
             Pen::Features(writer) => self.spool.lock(|spool| {
-                let first = spool.is_empty();
                 spool.grow(|out| {
                     if !first {
                         out.extend_from_slice(b",\n");
@@ -196,6 +213,17 @@ impl Paper {
                 })
             }),
         }
+    }
+
+    /// What was written since the last look: of a file, what its writer gave on already.
+    pub(super) fn take(&mut self) -> Result<Vec<u8>> {
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
+        }
+        self.spool.lock(|spool| {
+            spool.seal()?;
+            std::mem::replace(spool, Spool::holding(&self.folder, MEMORY)).into_bytes()
+        })
     }
 
     /// Whether finishing makes more than a few bytes: an index.

@@ -3,9 +3,9 @@
 use super::{
     XML,
     fail::Result,
-    feature::{MOST, USUAL},
     output,
     version::Version,
+    window::{MOST, USUAL},
 };
 use crate::{
     catalog::Layer,

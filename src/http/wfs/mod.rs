@@ -2,11 +2,12 @@
 //! newer, over the same query model, the same services and the same scopes as all other roads.
 //!
 //! Reading order: [`kvp`] (what is asked, however it came), [`query`] (understood for a layer),
-//! [`feature`] (answered), [`capabilities`] and [`describe`] (what there is), [`fail`] (what went
-//! wrong).
+//! [`feature`] and [`values`] (answered, a [`window`] of it), [`collection`] (what is around
+//! features), [`capabilities`] and [`describe`] (what there is), [`fail`] (what went wrong).
 
 mod capabilities;
 mod capabilities_old;
+mod collection;
 mod describe;
 mod fail;
 mod feature;
@@ -15,7 +16,9 @@ mod kvp;
 mod output;
 mod query;
 mod stored;
+mod values;
 mod version;
+mod window;
 
 use super::{
     params::{Params, name},
@@ -153,7 +156,7 @@ async fn answer(visit: &Visit, asked: Asked, body: &str) -> Result<Response> {
             return Ok(visit.send(&tag, document).await?);
         }
         ("getfeature", _) => return feature::features(visit, &asked, version, body).await,
-        ("getpropertyvalue", Version::V20) => return feature::values(visit, &asked, body).await,
+        ("getpropertyvalue", Version::V20) => return values::answer(visit, &asked, body).await,
         ("liststoredqueries", Version::V20) => stored::list(visit),
         ("describestoredqueries", Version::V20) => stored::describe(visit, &asked)?,
         _ => return Err(unknown_operation(&request)),
