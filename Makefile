@@ -17,6 +17,8 @@ PYGEOAPI ?= 0.21.0
 SOCLE := $(or $(CARGO_TARGET_DIR),target)/release/socle
 # OGC's executable test suites, and where they are kept.
 SUITES := ets-ogcapi-features10:1.9 ets-ogcapi-tiles10:1.2
+# The schemas of OGC and W3C that documents of WFS are held against.
+SCHEMAS := org.jvnet.ogc:ogc-schemas:2.6.1 org.hisrc.w3c:w3c-schemas:1.4.0
 # Suites that not every mirror has: each is left out by name where it cannot be fetched.
 MORE_SUITES := ets-wfs20:1.43
 ETS := $(or $(CARGO_TARGET_DIR),target)/ets
@@ -100,8 +102,23 @@ test: web ## run the tests, on their own and against GDAL, QGIS, nginx and S3
 	    echo "openapi-spec-validator could not be installed: the API definition and schemas are not judged by it, said by name" >&2
 	  $(TOOLS)/bin/python -c 'import owslib' 2>/dev/null || $(TOOLS)/bin/pip install --quiet owslib ||
 	    echo "owslib could not be installed: the test of WFS with it is skipped, by name" >&2
+	  $(TOOLS)/bin/python -c 'import lxml' 2>/dev/null || $(TOOLS)/bin/pip install --quiet lxml ||
+	    echo "lxml could not be installed: WFS is not held against OGC's schemas, said by name" >&2
 	} || echo "python3-venv is missing: tests that need Python packages are skipped, each by name" >&2
-	$(CARGO) test --locked --no-fail-fast
+	$(MAKE) schemas
+	SOCLE_SCHEMAS=$$(realpath $(ETS))/schemas $(CARGO) test --locked --no-fail-fast
+
+.PHONY: schemas
+schemas:
+	@mkdir -p $(ETS)/schemas
+	[[ -s $(ETS)/schemas/ogc/wfs/2.0/wfs.xsd && -s $(ETS)/schemas/w3c/1999/xlink.xsd ]] || {
+	  command -v mvn >/dev/null || { echo "schemas: not fetched, Maven is needed" >&2; exit 0; }
+	  for artifact in $(SCHEMAS); do
+	    mvn -q -B dependency:unpack -DoutputDirectory=$(ETS)/schemas \
+	        -Dartifact=$$artifact >$(ETS)/maven.log 2>&1 ||
+	      echo "schemas: $$artifact cannot be fetched from Maven ($(ETS)/maven.log)" >&2
+	  done
+	}
 
 .PHONY: conformance
 conformance: web ## run OGC's own test suites on the demo and on a scope, over both stores
@@ -121,7 +138,8 @@ conformance: web ## run OGC's own test suites on the demo and on a scope, over b
 	      -Dartifact=org.opengis.cite:$$suite:jar:aio >$(ETS)/maven.log 2>&1 ||
 	    echo "conformance: NOT RUN: $$suite cannot be fetched from Maven ($(ETS)/maven.log)" >&2
 	done
-	SOCLE_ETS=$$(realpath $(ETS)) $(CARGO) test --locked --test all conformance -- --nocapture
+	$(MAKE) schemas
+	SOCLE_ETS=$$(realpath $(ETS)) SOCLE_SCHEMAS=$$(realpath $(ETS))/schemas $(CARGO) test --locked --test all conformance -- --nocapture
 
 .PHONY: long
 long: web ## throw far more hostile and random input at parsers, algorithms and the API
