@@ -165,8 +165,8 @@ lint: web ## check format, lints and styles
 .PHONY: bench
 bench: ## measure the ratios of DESIGN and write target/bench.json
 	@$(NEED) cc=build-essential
-	$(NEED) ogr2ogr=gdal-bin postgresql postgresql-postgis ||
-	  echo "ratios over ogr2ogr and PostGIS are left out" >&2
+	$(NEED) ogr2ogr=gdal-bin postgresql postgresql-postgis cgi-mapserver nginx=nginx-light spawn-fcgi ||
+	  echo "ratios over what is missing are left out" >&2
 	$(CARGO) bench --locked
 
 .PHONY: bench-peers

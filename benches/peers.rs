@@ -163,7 +163,7 @@ impl Place<'_> {
 }
 
 /// The layer as a table that others publish, with key and index; its columns.
-fn publish(site: &Site, server: &postgres::Postgres, database: &str) -> String {
+pub fn publish(site: &Site, server: &postgres::Postgres, database: &str) -> String {
     let layer = site.layer;
     let names = format!(
         "SELECT string_agg(quote_ident(column_name), ', ' ORDER BY ordinal_position)

@@ -28,6 +28,7 @@ mod site;
 mod start;
 mod stats;
 mod versus;
+mod wfs;
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
@@ -60,7 +61,7 @@ fn main() {
 
 /// The rows of the national communes.
 fn national(wanted: &dyn Fn(&str) -> bool, report: &mut report::Report) {
-    let rows = ["harvest", "page", "export", "stats", "clip", "cold", "postgis", "cached"];
+    let rows = ["harvest", "page", "export", "stats", "clip", "cold", "postgis", "wfs", "cached"];
     if !rows.iter().any(|row| wanted(row)) {
         return;
     }
@@ -86,6 +87,9 @@ fn national(wanted: &dyn Fn(&str) -> bool, report: &mut report::Report) {
     }
     if wanted("postgis") {
         postgis::run(&site, report);
+    }
+    if wanted("wfs") {
+        wfs::run(&site, report);
     }
     if wanted("cached") {
         cached::run(&site, report);
