@@ -4,12 +4,17 @@
 
 pub mod schemas;
 
-use crate::support::{demo_server, root, tool};
+use crate::support::{demo_server, finish_within, root, said};
 use std::{
     collections::BTreeMap,
     env, fs,
     path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
 };
+
+/// Longest run of a suite: minutes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(1_800);
 
 over_both!(
     features_parts_1_and_2_of_the_demo,
@@ -90,7 +95,10 @@ fn run(jar: &Path, options: &[&str], arguments: &[(&str, String)]) -> Verdict {
     // What the suites fetch from schemas.opengis.net is given from here.
     let [host, port] = schemas::proxy();
     let whole = [host.as_str(), &port, "-jar", &text(jar), "-o", &text(&out)];
-    tool("java", &[&whole, options, &[text(&file).as_str()]].concat());
+    let mut java = Command::new("java");
+    java.args([&whole, options, &[text(&file).as_str()]].concat());
+    let ended = finish_within(&mut java, PATIENCE).expect("the suite ends in time");
+    assert!(ended.status.success(), "{}", said(&ended));
     let report = fs::read_dir(out.join("testng")).unwrap().next().unwrap().unwrap().path();
     read(&fs::read_to_string(report.join("testng-results.xml")).unwrap())
 }
