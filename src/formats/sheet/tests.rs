@@ -191,6 +191,25 @@ fn a_table_has_the_memory_it_is_given_and_no_more() {
     );
 }
 
+/// Room is made for as many shared texts as a workbook announces before it is looked for one.
+#[test]
+fn a_workbook_announces_no_more_texts_than_it_can_hold() {
+    let cells = "<row r=\"1\"><c r=\"A1\" t=\"s\"><v>0</v></c></row><row r=\"2\"><c r=\"A2\"><v>1</v></c></row>";
+    let named = |part: &str, count: &str| {
+        let texts = format!(
+            "<?xml version=\"1.0\"?><!-- {} --><x:sst xmlns:x=\"http://schemas.openxmlformats.org/spreadsheetml/2006/main\" uniqueCount=\"{count}\"><x:si><x:t>code</x:t></x:si></x:sst>",
+            " ".repeat(9_000)
+        );
+        book_with(cells, &[(part, texts)])
+    };
+    let part = "xl/sharedStrings.xml";
+    assert_eq!(beyond(&named(part, "1"), 64), None);
+    for count in ["4000000000", "18446744073709551615", "+1000000000000"] {
+        let said = beyond(&named(part, count), 64);
+        assert!(said.as_ref().is_some_and(|s| s.contains("illisible")), "{count}: {said:?}");
+    }
+}
+
 #[test]
 fn reading_and_writing_end_when_the_time_is_up() {
     let late = || Budget::new(None, Some(std::time::Instant::now()));

@@ -12,8 +12,9 @@ use crate::{
     text,
 };
 use calamine::{DataRef, Reader, Xlsx, XlsxError};
+use quick_xml::events::Event;
 use rust_xlsxwriter::{Format, Workbook, Worksheet, XlsxError as WriteError};
-use std::io::{Cursor, Read};
+use std::io::{BufReader, Cursor, Read};
 
 /// Most bytes that a workbook unpacks to.
 const UNPACKED: u64 = 512 << 20;
@@ -21,6 +22,8 @@ const UNPACKED: u64 = 512 << 20;
 const PIECE: u64 = 1 << 20;
 /// Most bytes of memory that a byte of the texts that cells share takes once they are read.
 const HELD: usize = 8;
+/// Bytes of the shortest text that cells share, `<si/>`.
+const SHORTEST: u64 = 5;
 /// Characters of a cell.
 const CELL: usize = 32_767;
 /// Rows of a sheet.
@@ -72,6 +75,7 @@ fn weigh(bytes: &[u8], budget: &Budget) -> Result<()> {
         let mut entry = archive.by_index(at).map_err(|e| unreadable(&e))?;
         let name = entry.name().map_err(|e| unreadable(&e))?.to_ascii_lowercase();
         let held = !name.contains("worksheets/") && !name.contains("media/");
+        let mut size = 0;
         loop {
             budget.look()?;
             let piece = std::io::copy(&mut entry.by_ref().take(PIECE), &mut std::io::sink());
@@ -83,9 +87,37 @@ fn weigh(bytes: &[u8], budget: &Budget) -> Result<()> {
             if held {
                 budget.take((piece as usize).saturating_mul(HELD))?;
             }
+            size += piece;
+        }
+        drop(entry);
+        if name.ends_with("sharedstrings.xml") {
+            let entry = archive.by_index(at).map_err(|e| unreadable(&e))?;
+            if announced(entry)? > size / SHORTEST {
+                return Err(unreadable(&"sharedStrings"));
+            }
         }
     }
     Ok(())
+}
+
+/// How many texts the part of those that cells share says it holds: room is made for them before
+/// one is looked for.
+fn announced(part: impl Read) -> Result<u64> {
+    let mut xml = quick_xml::Reader::from_reader(BufReader::new(part));
+    let mut buffer = Vec::new();
+    loop {
+        buffer.clear();
+        match xml.read_event_into(&mut buffer).map_err(|e| unreadable(&e))? {
+            Event::Start(tag) | Event::Empty(tag) => {
+                let count = tag.try_get_attribute("uniqueCount").map_err(|e| unreadable(&e))?;
+                let Some(count) = count else { return Ok(0) };
+                // What is no number is not counted on.
+                return Ok(count.value.trim().trim_start_matches('+').parse().unwrap_or(0));
+            }
+            Event::Eof => return Ok(0),
+            _ => {}
+        }
+    }
 }
 
 fn too_much() -> Error {
