@@ -96,6 +96,8 @@ fn run(jar: &Path, options: &[&str], arguments: &[(&str, String)]) -> Verdict {
     let [host, port] = schemas::proxy();
     let whole = [host.as_str(), &port, "-jar", &text(jar), "-o", &text(&out)];
     let mut java = Command::new("java");
+    // What the suites leave beside them goes with the test.
+    java.current_dir(dir.path());
     java.args([&whole, options, &[text(&file).as_str()]].concat());
     let ended = finish_within(&mut java, PATIENCE).expect("the suite ends in time");
     assert!(ended.status.success(), "{}", said(&ended));
