@@ -34,8 +34,8 @@ fn script(mut command: Command, folder: &Path, name: &str, args: &[&str]) -> Val
     command.arg("-B").arg(folder.join(name)).args(args);
     // The threads of QGIS 3.22's providers may wait for each other for ever: who hangs is asked
     // once more.
-    let output = finish_within(&mut command, Duration::from_secs(150))
-        .or_else(|| finish_within(&mut command, Duration::from_secs(150)))
+    let output = finish_within(&mut command, Duration::from_secs(300))
+        .or_else(|| finish_within(&mut command, Duration::from_secs(300)))
         .unwrap_or_else(|| panic!("QGIS hung twice in {name} {args:?}"));
     let out = String::from_utf8_lossy(&output.stdout);
     let line = out.lines().last().unwrap_or_default();

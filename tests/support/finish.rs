@@ -8,7 +8,7 @@ use std::{
 };
 
 /// How long a program that a test runs may take.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(900);
 
 /// Runs a program to its end and gives what it wrote; ends it with all it started, and fails the
 /// test, when it takes more than [`PATIENCE`]: one that hangs must not hold the whole run.
