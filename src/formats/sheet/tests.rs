@@ -208,6 +208,10 @@ fn a_workbook_announces_no_more_texts_than_it_can_hold() {
         let said = beyond(&named(part, count), 64);
         assert!(said.as_ref().is_some_and(|s| s.contains("illisible")), "{count}: {said:?}");
     }
+    // Nor may another element hide it.
+    let hidden = "<a><sst uniqueCount=\"4000000000\"><si><t>code</t></si></sst></a>".to_owned();
+    let said = beyond(&book_with(cells, &[(part, hidden)]), 64);
+    assert!(said.as_ref().is_some_and(|s| s.contains("illisible")), "{said:?}");
 }
 
 #[test]

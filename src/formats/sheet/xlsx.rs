@@ -108,7 +108,8 @@ fn announced(part: impl Read) -> Result<u64> {
     loop {
         buffer.clear();
         match xml.read_event_into(&mut buffer).map_err(|e| unreadable(&e))? {
-            Event::Start(tag) | Event::Empty(tag) => {
+            // As its reader looks for it: the first of that name, wherever it stands.
+            Event::Start(tag) | Event::Empty(tag) if tag.local_name().as_ref() == "sst" => {
                 let count = tag.try_get_attribute("uniqueCount").map_err(|e| unreadable(&e))?;
                 let Some(count) = count else { return Ok(0) };
                 // What is no number is not counted on.
