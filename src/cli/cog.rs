@@ -56,7 +56,11 @@ pub(super) async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let jobs = jobs(settings)?;
     let progress: Arc<dyn Progress> = Arc::new(Shown::new(out::lang()));
     match args.command {
-        Command::Load { files, .. } if files.is_empty() => fetch(&jobs, &settings.cog).await?,
+        Command::Load { files, vintage } if files.is_empty() => {
+            let mut cog = settings.cog.clone();
+            cog.vintage = vintage.or(cog.vintage);
+            fetch(&jobs, &cog).await?;
+        }
         Command::Load { files, vintage } => load(&jobs, &files, vintage).await?,
         Command::Preview { id } => tell(&jobs.preview_reference(id.as_deref(), &progress).await?),
         Command::Apply { id } => {

@@ -1,7 +1,7 @@
 //! New vintages of the territory reference, fetched from where the configuration says. They are
 //! kept and told of; a person looks at them and puts them in force.
 
-use super::{Jobs, Loaded};
+use super::{Jobs, Loaded, journal::retry_at};
 use crate::{
     config::CogSettings,
     error::{Error, Result},
@@ -10,7 +10,7 @@ use crate::{
     model::{Harvested, LayerId, Silent},
     text,
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use std::time::Duration;
 
 /// What stands for a layer where due times are put off.
@@ -49,32 +49,38 @@ impl Jobs {
     /// may: what they make is the same table, kept once.
     pub async fn follow_reference(&self, cog: &CogSettings, now: bool) {
         let (Some(schedule), Ok(name)) = (&cog.schedule, NAME.parse::<LayerId>()) else { return };
-        let (mut seen, mut failures) = (Vec::new(), 0u8);
-        let mut after = Timestamp::now();
-        let mut next = if now { Some(after) } else { schedule.next(&name, after) };
+        let (mut seen, mut attempt) = (Vec::new(), 1u8);
+        let started = Timestamp::now();
+        let mut next = if now { Some(started) } else { schedule.next(&name, started) };
         while let Some(due) = next {
-            let retry = (1..=schedule.retries).contains(&failures).then(|| {
-                let wait = schedule.backoff.saturating_mul(1 << u32::from(failures - 1).min(16));
-                let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
-                after.checked_add(wait).map_or(due, |at| at.min(due))
-            });
-            let wait = retry.unwrap_or(due).duration_since(Timestamp::now());
+            let wait = due.duration_since(Timestamp::now());
             tokio::time::sleep(Duration::try_from(wait).unwrap_or_default()).await;
-            after = Timestamp::now();
-            failures = match self.fetch_reference(cog, &mut seen).await {
+            let looked = self.fetch_reference(cog, &mut seen).await;
+            let ended = Timestamp::now();
+            next = schedule.next(&name, ended);
+            match looked {
                 Ok(loaded) => {
                     tell(loaded.as_ref());
-                    0
+                    attempt = 1;
                 }
                 Err(e) => {
                     tracing::warn!(
                         cause = e.chain(),
                         "no new table of the COG: its sources or what they hold failed"
                     );
-                    failures.saturating_add(1)
+                    let asked = match &e {
+                        Error::Source(failure) => failure.retry_at,
+                        _ => None,
+                    };
+                    // Each due time has all its tries before it.
+                    let retry = (attempt <= schedule.retries)
+                        .then(|| retry_at(schedule.backoff, attempt, asked, ended))
+                        .flatten()
+                        .filter(|retry| next.is_none_or(|due| *retry < due));
+                    attempt = if retry.is_some() { attempt.saturating_add(1) } else { 1 };
+                    next = retry.or(next);
                 }
-            };
-            next = schedule.next(&name, after);
+            }
         }
     }
 }

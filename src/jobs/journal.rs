@@ -114,7 +114,7 @@ fn outcome(def: &LayerDef, started: Timestamp, attempt: u8, done: &Result<Done>)
 }
 
 /// Twice as long after each try; not before the source asks for, and within a day.
-fn retry_at(
+pub(super) fn retry_at(
     backoff: Duration,
     attempt: u8,
     asked: Option<Timestamp>,
