@@ -5,7 +5,7 @@ use crate::{
     borders, crash, gdal, harvest, proxy,
     store_contract::{Place, claim, current, feature, layer, point, points, put, rows, version},
     support::{
-        SLACK, Site, over_postgis,
+        QUICK, SLACK, Site, over_postgis,
         postgres::{self, PgBouncer, Postgres},
         said,
     },
@@ -466,7 +466,7 @@ fn no_database_is_said_at_once_and_its_coming_is_noticed() {
         return;
     };
     let url = server.url(&server.database());
-    let site = Site::over(&url, "lease_s = 1");
+    let site = Site::over(&url, &format!("lease_s = 1\n{QUICK}"));
     site.layer("points", "key = \"id\"\n[source]\npath = \"../points.csv\"");
     crash::delivery(&site, 1);
     site.harvest();

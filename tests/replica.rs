@@ -3,7 +3,7 @@
 
 use crate::{
     crash::{delivery, shown},
-    support::{Server, Site, command, postgres::Postgres, said},
+    support::{QUICK, Server, Site, command, postgres::Postgres, said},
 };
 use std::{fs, time::Duration};
 
@@ -27,7 +27,7 @@ impl Pair {
             return None;
         };
         let database = primary.database();
-        let site = Site::over(&primary.url(&database), "lease_s = 1");
+        let site = Site::over(&primary.url(&database), &format!("lease_s = 1\n{QUICK}"));
         site.layer("points", "key = \"id\"\n[source]\npath = \"../points.csv\"");
         delivery(&site, 1);
         site.harvest();

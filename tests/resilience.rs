@@ -7,7 +7,7 @@ use crate::{
     postgis::block,
     proxy::free_port,
     store_contract::{Place, layer},
-    support::{Answer, SLACK, Server, Site, command, has, postgres, said, send},
+    support::{Answer, QUICK, SLACK, Server, Site, command, has, postgres, said, send},
 };
 use std::{
     collections::BTreeMap,
@@ -106,7 +106,7 @@ fn a_database_killed_under_load_leaves_stale_tiles_and_comes_back_by_itself() {
         println!("skipped: PostgreSQL with PostGIS is not installed");
         return;
     };
-    let (site, _) = points(&server, "");
+    let (site, _) = points(&server, QUICK);
     let web = site.serve();
     let fresh = web.get(TILE);
     assert_eq!((fresh.status, fresh.header("socle-stale")), (200, None));
@@ -155,7 +155,7 @@ fn a_database_that_hangs_makes_no_request_hang() {
         println!("skipped: PostgreSQL with PostGIS is not installed");
         return;
     };
-    let (site, _) = points(&server, "");
+    let (site, _) = points(&server, QUICK);
     let web = site.serve();
     let fresh = web.get(TILE);
     assert_eq!((fresh.status, web.get(ITEMS).status), (200, 200));
@@ -179,7 +179,10 @@ fn requests_under_way_end_soon_when_the_database_freezes() {
         return;
     };
     // Far more than the connections, and far longer than the test: only the silence ends them.
-    let (site, _) = points(&server, "statement_timeout_s = 600\npool_size = 4\npool_wait_s = 20");
+    let (site, _) = points(
+        &server,
+        "statement_timeout_s = 600\npool_size = 4\npool_wait_s = 20\nsilence_s = 1",
+    );
     let web = site.serve();
     let fresh = web.get(TILE);
     assert_eq!((fresh.status, web.get(ITEMS).status), (200, 200));

@@ -53,6 +53,9 @@ pub struct PostgisSettings {
     pub pool: usize,
     /// How long a request waits for a connection. Default 0.9 s.
     pub wait: Duration,
+    /// How long a server may be silent before it is taken to be away; `None`: 1 s, and 3 s behind
+    /// a pooler.
+    pub silence: Option<Duration>,
     /// How long a statement of a request may run. Default 10 s.
     pub statement: Duration,
     /// How long an unused connection is kept. Default 300 s.
@@ -118,6 +121,7 @@ pub(super) const KEYS: &[&str] = &[
     "read_role",
     "pool_size",
     "pool_wait_s",
+    "silence_s",
     "statement_timeout_s",
     "idle_timeout_s",
     "lease_s",
@@ -171,6 +175,7 @@ impl PostgisSettings {
             read_role: None,
             pool: 8,
             wait: Duration::from_millis(900),
+            silence: None,
             statement: Duration::from_secs(10),
             idle: Duration::from_secs(300),
             lease: Duration::from_secs(20),
@@ -202,6 +207,7 @@ impl PostgisSettings {
             read_role: table.string("read_role"),
             pool: pool.unwrap_or(d.pool),
             wait: seconds("pool_wait_s", 0.01..=60.0, d.wait),
+            silence: table.seconds("silence_s", 0.1..=60.0),
             statement: seconds("statement_timeout_s", 0.1..=3600.0, d.statement),
             idle: seconds("idle_timeout_s", 1.0..=86_400.0, d.idle),
             lease: seconds("lease_s", 1.0..=3600.0, d.lease),

@@ -79,6 +79,20 @@ pub fn socle(args: &[&str]) -> Output {
 /// benchmarks' matter.
 pub const SLACK: u32 = 5;
 
+/// Limits of a store over a database that has much else to do, keys of `[store]`: a test that is
+/// not of these limits must not meet them.
+const PATIENT: [(&str, u32); 3] =
+    [("pool_wait_s", 20), ("silence_s", 20), ("statement_timeout_s", 60)];
+
+/// The program's own limits, for tests whose database goes away.
+pub const QUICK: &str = "pool_wait_s = 0.9\nsilence_s = 1\nstatement_timeout_s = 10";
+
+/// Keys of a store with those of [`PATIENT`] that it does not set.
+fn patient(store: &str) -> String {
+    let missing = PATIENT.iter().filter(|(key, _)| !store.contains(key));
+    missing.fold(store.to_owned(), |all, (key, seconds)| format!("{all}\n{key} = {seconds}"))
+}
+
 /// `socle`, ready to run.
 pub fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_socle"));
@@ -138,7 +152,7 @@ impl Site {
                 let url = server.url(&server.database());
                 fs::write(dir.path().join("database"), url).expect("an address");
                 // Programs that a test kills give their claims back soon.
-                "kind = \"postgis\"\nurl_file = \"database\"\nlease_s = 1".to_owned()
+                format!("kind = \"postgis\"\nurl_file = \"database\"\n{}", patient("lease_s = 1"))
             }
         };
         let site = Self { dir };
@@ -160,6 +174,7 @@ impl Site {
         fs::create_dir(dir.path().join("layers")).expect("layers/");
         fs::write(dir.path().join("database"), url).expect("an address");
         let site = Self { dir };
+        let store = patient(store);
         site.configure("", &format!("kind = \"postgis\"\nurl_file = \"database\"\n{store}"));
         site
     }

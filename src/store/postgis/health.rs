@@ -50,12 +50,21 @@ impl Health {
     }
 }
 
-/// Looks until the store is gone. `pooled`: a pooler stands in front of the address.
-pub(super) async fn watch<S>(health: Arc<Health>, address: Address, pooled: bool, store: Weak<S>) {
+/// How long a look may take without a setting. `pooled`: a pooler stands in front.
+pub(super) fn patience(pooled: bool) -> Duration {
+    if pooled { POOLED_LOOK } else { LOOK }
+}
+
+/// Looks until the store is gone; a look that takes longer than `limit` has found no answer.
+pub(super) async fn watch<S>(
+    health: Arc<Health>,
+    address: Address,
+    limit: Duration,
+    store: Weak<S>,
+) {
     let mut config = address.config.clone();
     // Of its own name: who counts a service's connections tells it from those that work.
     config.application_name("socle watch");
-    let limit = if pooled { POOLED_LOOK } else { LOOK };
     let mut client: Option<Client> = None;
     while store.strong_count() > 0 {
         let look = look(&mut client, &config, &address);

@@ -87,7 +87,8 @@ impl Inner {
         let replica = self.replica.iter().map(|r| (r, &r.address, r.pooled));
         for (connections, address, pooled) in replica.chain([(&self.primary, primary, pooled)]) {
             let (health, address) = (connections.health.clone(), address.clone());
-            tokio::spawn(health::watch(health, address, pooled, Arc::downgrade(self)));
+            let limit = self.settings.silence.unwrap_or_else(|| health::patience(pooled));
+            tokio::spawn(health::watch(health, address, limit, Arc::downgrade(self)));
         }
     }
 
