@@ -2,7 +2,7 @@
 
 use super::{check, rings_of};
 use geo::{
-    Area, BooleanOps,
+    Area, BooleanOps, BoundingRect,
     algorithm::bool_ops::{FillRule, OpType, unary_union},
 };
 use geo_types::{
@@ -11,6 +11,10 @@ use geo_types::{
 
 /// How much of its area a polygon may gain or lose by a repair.
 const TOLERATED: f64 = 0.01;
+
+/// Degrees below which a ring encloses nothing: a ten-thousandth of a millimetre. Those who rebuild
+/// it count in fractions of its extent, which must be numbers.
+const LEAST: f64 = 1e-12;
 
 /// Makes a valid geometry, in normal form, of one that is not; gives back a valid one in normal
 /// form unchanged otherwise.
@@ -133,6 +137,9 @@ fn rebuild(polygons: Vec<Polygon<f64>>) -> Option<Geometry<f64>> {
 fn rebuild_one(polygon: &Polygon<f64>) -> MultiPolygon<f64> {
     let nothing = MultiPolygon::<f64>(Vec::new());
     let even_odd = |ring: &LineString<f64>| {
+        if !encloses(ring) {
+            return nothing.clone();
+        }
         Polygon::new(ring.clone(), Vec::new()).boolean_op_with_fill_rule(
             &nothing,
             OpType::Union,
@@ -145,6 +152,11 @@ fn rebuild_one(polygon: &Polygon<f64>) -> MultiPolygon<f64> {
     }
     let holes: Vec<MultiPolygon<f64>> = polygon.interiors().iter().map(even_odd).collect();
     shell.difference(&unary_union(&holes))
+}
+
+/// Whether a ring is large enough to enclose anything.
+fn encloses(ring: &LineString<f64>) -> bool {
+    ring.bounding_rect().is_some_and(|r| r.width().max(r.height()) >= LEAST)
 }
 
 /// Area by the shoelace formula, unsigned, relative to the first point (no cancellation).

@@ -173,6 +173,10 @@ fn repairs_that_are_refused() {
     assert_eq!(repair(LineString::from(vec![(1.0, 1.0), (1.0, 1.0)]).into()), None);
     let flat: Ring<'_> = &[(0.0, 0.0), (1.0, 1.0), (2.0, 2.0), (0.0, 0.0)];
     assert_eq!(repair(polygon(&[flat]).into()), None);
+    // So small that nothing can be counted in fractions of it; as a hole it takes nothing away.
+    let small = BOW_TIE.iter().map(|(x, y)| (x * 1e-320, y * 1e-320)).collect::<Vec<_>>();
+    assert_eq!(repair(polygon(&[&small]).into()), None);
+    assert_eq!(repair(polygon(&[SQUARE, &small]).into()), Some(polygon(&[SQUARE]).into()));
     // Half of one square under another: a third of the area would go.
     let two = MultiPolygon(vec![polygon(&[SQUARE]), polygon(&[&moved(SQUARE, 5.0, 0.0)])]);
     assert_eq!(repair(two.into()), None);
