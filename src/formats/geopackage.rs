@@ -19,7 +19,7 @@ use crate::{
 };
 use blob::Blob;
 use geo_types::Geometry;
-use rusqlite::{Connection, OpenFlags, params, types::ValueRef as Sql};
+use rusqlite::{Connection, OpenFlags, limits::Limit, params, types::ValueRef as Sql};
 use std::{collections::VecDeque, path::Path};
 use tables::{Table, quote, unreadable};
 
@@ -28,6 +28,9 @@ const BATCH: i64 = 512;
 
 /// Bytes of batch beyond which it ends early: large geometries must not add up in memory.
 const BATCH_BYTES: usize = 16 << 20;
+
+/// SQLite's steps between two looks at what reading may still take ([`limit`]).
+const STEPS: i32 = 100_000;
 
 /// Reads one table of a GeoPackage.
 pub struct GeoPackageReader {
@@ -51,7 +54,8 @@ impl GeoPackageReader {
     /// Opens a file. `member`: the table, when there are several.
     pub fn open(path: &Path, member: Option<&str>, source: &SourceDef) -> Result<Self> {
         let bytes = std::fs::metadata(path).map_err(|e| Error::io(path, e))?.len();
-        let db = connect(path)?;
+        let mut db = connect(path)?;
+        limit(&mut db, bytes)?;
         let mut table = tables::choose(&db, member)?;
         let mut fields = FieldSet::default();
         let names = tables::names(&mut table);
@@ -196,6 +200,21 @@ fn connect(path: &Path) -> Result<Connection> {
     )
     .map_err(unreadable)?;
     Ok(db)
+}
+
+/// Bounds what reading takes. Rows of a table cost what they weigh, but a view is a stranger's
+/// program: it may run for ever, or make of nothing a value of a gigabyte. The steps are many times
+/// what honest files take, a few minutes at most.
+fn limit(db: &mut Connection, bytes: u64) -> Result<()> {
+    let longest = i32::try_from(bytes.saturating_add(1 << 20)).unwrap_or(i32::MAX);
+    db.set_limit(Limit::SQLITE_LIMIT_LENGTH, longest).map_err(unreadable)?;
+    let steps = bytes.saturating_mul(2_000).saturating_add(50_000_000).min(20_000_000_000);
+    let mut left = steps / u64::from(STEPS.unsigned_abs());
+    let spent = move || {
+        left = left.saturating_sub(1);
+        left == 0
+    };
+    db.progress_handler(STEPS, Some(spent)).map_err(unreadable)
 }
 
 fn count(db: &Connection, table: &str) -> Result<Option<u64>> {

@@ -131,12 +131,14 @@ impl Tree {
 
 fn element(space: String, start: &BytesStart<'_>, at: u64) -> Result<Element> {
     let local: &str = start.local_name().into_inner();
+    one_colon(local, at)?;
     let mut element = Element { name: local.to_owned(), space, ..Element::default() };
     for attribute in start.attributes() {
         let attribute = attribute.map_err(|e| unreadable(at, &e))?;
         let value = attribute.normalized_value(quick_xml::XmlVersion::Implicit1_0);
         let value = value.map_err(|_| no_entity(at))?.into_owned();
         let key: &str = attribute.key.into_inner();
+        one_colon(key.split_once(':').map_or(key, |(_, local)| local), at)?;
         match key.split_once(':') {
             None if key == "xmlns" => element.declared.push((String::new(), value)),
             Some(("xmlns", prefix)) => element.declared.push((prefix.to_owned(), value)),
@@ -151,6 +153,18 @@ fn element(space: String, start: &BytesStart<'_>, at: u64) -> Result<Element> {
         }
     }
     Ok(element)
+}
+
+/// Names have one prefix at most (Namespaces in XML 1.0, clause 3).
+fn one_colon(local: &str, at: u64) -> Result<()> {
+    if !local.contains(':') {
+        return Ok(());
+    }
+    let name: String = local.chars().take(60).collect();
+    Err(wrong(text!(
+        "octet {at} : « {name} » a plus d'un préfixe.",
+        "byte {at}: \"{name}\" has more than one prefix."
+    )))
 }
 
 /// Old clients leave declarations of prefixes out: such names are in no namespace.
@@ -225,7 +239,8 @@ mod tests {
         let many = format!("<a>{}</a>", "<b/>".repeat(10_000));
         let long = format!("<a>{}</a>", "x".repeat(MAX_BYTES));
         let wide = format!("<a {}/>", (0..100).map(|i| format!("b{i}='' ")).collect::<String>());
-        for bad in [bomb, file, outside, &deep, &many, &long, &wide] {
+        let (twice, attribute) = ("<a:b:c/>", "<a b:c:d='1'/>");
+        for bad in [bomb, file, outside, &deep, &many, &long, &wide, twice, attribute] {
             assert!(matches!(read(bad), Err(Error::Invalid(_))), "{:.60}", bad);
         }
         for bad in

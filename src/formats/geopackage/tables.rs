@@ -40,6 +40,14 @@ pub(super) fn unreadable(e: rusqlite::Error) -> Error {
         Some(Code::OutOfMemory | Code::SystemIoFailure | Code::CannotOpen) => {
             Error::fault("reading a GeoPackage", e)
         }
+        Some(Code::OperationInterrupted) => refused(text!(
+            "lire ce GeoPackage demande trop de calcul : une de ses vues n'en finit pas ; livrez une table",
+            "reading this GeoPackage takes too much work: one of its views does not end; deliver a table"
+        )),
+        Some(Code::TooBig) => refused(text!(
+            "une valeur de ce GeoPackage est plus grande que le fichier : sa vue la fabrique ; livrez une table",
+            "a value of this GeoPackage is larger than the file: its view makes it; deliver a table"
+        )),
         _ => refused(text!(
             "GeoPackage illisible : fichier tronqué ou corrompu",
             "unreadable GeoPackage: truncated or corrupt file"

@@ -87,6 +87,30 @@ fn tables_are_chosen() {
 }
 
 #[test]
+fn views_that_run_for_ever_or_make_gigabytes_are_refused() {
+    for (select, why) in [
+        (
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i, NULL g FROM n",
+            "n'en finit pas",
+        ),
+        (
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i, NULL g FROM n WHERE i < 0",
+            "n'en finit pas",
+        ),
+        ("SELECT 1 i, zeroblob(900000000) g", "plus grande que le fichier"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let sql = format!(
+            "INSERT INTO gpkg_contents VALUES ('v', 'features', 2154);
+             INSERT INTO gpkg_geometry_columns VALUES ('v', 'g', 'POINT', 2154, 0, 0);
+             CREATE VIEW v AS {select};"
+        );
+        let words = refusal(read_path(&package(dir.path(), &sql), "v.gpkg", &source()));
+        assert!(words.contains(why), "{select}: {words}");
+    }
+}
+
+#[test]
 fn what_is_no_sound_geopackage_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("plain.sqlite");

@@ -8,6 +8,10 @@ use geo::{BooleanOps, algorithm::bool_ops::OpType};
 use geo_types::{Coord, LineString, MultiPolygon, Polygon};
 use std::sync::OnceLock;
 
+/// What polygons share is not measured in less, degrees (0.1 mm): whole numbers, in which overlays
+/// are calculated, do not tell such points apart.
+const SMALLEST: f64 = 1e-9;
+
 /// `[min x, min y, max x, max y]`, degrees.
 pub(in crate::geometry) type Bounds = [f64; 4];
 
@@ -177,6 +181,9 @@ impl PreparedPolygon {
         let (a, b) = (&self.bounds, theirs);
         let common = [a[0].max(b[0]), a[1].max(b[1]), a[2].min(b[2]), a[3].min(b[3])];
         let (w, h) = (common[2] - common[0], common[3] - common[1]);
+        if w.max(h) < SMALLEST {
+            return 0.0;
+        }
         let margin = (w.max(h) * 0.01).max(1e-6);
         let window =
             [common[0] - margin, common[1] - margin, common[2] + margin, common[3] + margin];
