@@ -15,6 +15,9 @@ TIPG ?= 1.6.1
 # That of pygeoapi, likewise.
 PYGEOAPI ?= 0.21.0
 SOCLE := $(or $(CARGO_TARGET_DIR),target)/release/socle
+# How long each fuzz target runs: in make long, and in make fuzz.
+FUZZ_MINUTES ?= 10
+FUZZ_SECONDS ?= 5
 # OGC's executable test suites, and where they are kept.
 SUITES := ets-ogcapi-features10:1.9 ets-ogcapi-tiles10:1.2
 # The schemas of OGC and W3C that documents of WFS are held against.
@@ -141,9 +144,15 @@ conformance: web ## run OGC's own test suites on the demo and on a scope, over b
 	$(MAKE) schemas
 	SOCLE_ETS=$$(realpath $(ETS)) SOCLE_SCHEMAS=$$(realpath $(ETS))/schemas $(CARGO) test --locked --test all conformance -- --nocapture
 
+.PHONY: fuzz
+fuzz: web ## fuzz everything that reads foreign bytes, some seconds each
+	@$(NEED) cc=build-essential
+	fuzz/run $(FUZZ_SECONDS)
+
 .PHONY: long
 long: web ## throw far more hostile and random input at parsers, algorithms and the API
 	@$(NEED) cc=build-essential
+	fuzz/run $$(($(FUZZ_MINUTES) * 60))
 	PROPTEST_CASES=25600 $(CARGO) test --locked --release --lib --no-fail-fast
 	$(NEED) python3-venv && {
 	  [[ -x $(TOOLS)/bin/pip ]] || python3 -m venv $(TOOLS)

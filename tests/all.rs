@@ -36,6 +36,7 @@ mod exports;
 mod figures;
 mod filters;
 mod formats_written;
+mod fuzz;
 mod gdal;
 mod harvest;
 mod holds;

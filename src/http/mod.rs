@@ -54,7 +54,11 @@ mod wfs;
 mod when;
 
 pub use router::router;
+#[doc(hidden)] // what addresses hold, for `fuzz/`: a router around them would hide most of it
+pub use scope::{Asked, Scopes};
 pub use server::{listen, serve, signals};
+#[doc(hidden)]
+pub use when::Span;
 
 use crate::{
     app::App,

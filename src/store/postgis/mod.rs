@@ -46,6 +46,8 @@ use crate::{
     text,
 };
 use connect::{Address, Connections};
+#[doc(hidden)] // for `fuzz/`
+pub use filter::statement;
 use inner::Inner;
 use pulse::Pulse;
 use std::sync::{Arc, Mutex, Once, PoisonError};

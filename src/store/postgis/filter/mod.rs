@@ -2,10 +2,13 @@
 //! text depends on the filter's form; values are bound. Texts compare by code point, letters fold
 //! by the table that all stores share, numbers are calculated in doubles.
 
+mod probe;
 mod words;
 
 #[cfg(test)]
 mod tests;
+
+pub use probe::statement;
 
 use super::{column::Column, live::Conditions, names::Names};
 use crate::{
