@@ -56,6 +56,7 @@ mod qgis;
 mod replica;
 mod resilience;
 mod resolve;
+mod row_schemas;
 mod schedule;
 mod serve;
 mod store_contract;

@@ -3,7 +3,7 @@
 use super::{
     binding,
     document::{Document, clip},
-    fields, hold, licence, schedule,
+    fields, hold, licence, row_schema, schedule,
     server::{bilingual, web_address},
     source,
     table::Table,
@@ -35,6 +35,7 @@ pub(super) const KEYS: &[&str] = &[
     "max_age_s",
     "keep_versions",
     "hold",
+    "schema",
     "schedule",
     "source",
     "territory",
@@ -75,6 +76,7 @@ pub(super) fn read(doc: &Document, base: &Path) -> Option<Read> {
             .map_or_else(binding::by_default, |inner| binding::read(&inner));
         let time = table.table("time", time::KEYS).and_then(|inner| time::read(&inner));
         let hold = table.table("hold", hold::KEYS).map(|t| hold::read(&t)).unwrap_or_default();
+        let rows = table.table("schema", row_schema::KEYS).and_then(|t| row_schema::read(&t, base));
         let schedule = table.table("schedule", schedule::KEYS).and_then(|t| schedule::read(&t));
         let tiles = tile_options(table.table("tiles", TILE_KEYS));
         let title = bilingual(table, "title", "title_en", Text::default());
@@ -90,6 +92,9 @@ pub(super) fn read(doc: &Document, base: &Path) -> Option<Read> {
         let max_age = max_age(table);
         let keep = table.integer("keep_versions", 0..=1000).unwrap_or(3);
         let producer = producer?;
+        let mut source = source?;
+        // Codes that the schema calls texts keep their zeros.
+        source.csv.text.extend(rows.iter().flat_map(|r| r.table.texts()).map(str::to_owned));
         Some(Read {
             id_line: table.line_of("id"),
             style_line: table.line_of("style"),
@@ -107,7 +112,7 @@ pub(super) fn read(doc: &Document, base: &Path) -> Option<Read> {
                 key,
                 label,
                 fields,
-                source: source?,
+                source,
                 territory,
                 time,
                 tiles,
@@ -115,6 +120,7 @@ pub(super) fn read(doc: &Document, base: &Path) -> Option<Read> {
                 max_age,
                 keep_versions: usize::try_from(keep).unwrap_or(usize::MAX),
                 hold,
+                rows,
                 schedule,
             },
         })

@@ -20,6 +20,7 @@ mod levels;
 mod licence;
 mod network;
 mod own_levels;
+mod row_schema;
 mod schedule;
 pub mod secrets;
 mod server;

@@ -101,6 +101,7 @@ pub(super) fn read(table: &Table<'_>) -> Option<Read> {
         max_age: max_age(table),
         keep_versions: 0,
         hold: crate::model::HoldRules::default(),
+        rows: None,
         schedule: None,
         id: id?,
     };

@@ -52,6 +52,7 @@ fn layer(location: SourceLocation) -> LayerDef {
         max_age: None,
         keep_versions: 3,
         hold: crate::model::HoldRules::default(),
+        rows: None,
         schedule: None,
     }
 }

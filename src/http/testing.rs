@@ -320,6 +320,7 @@ fn layer(id: &str, title: &str) -> LayerDef {
         max_age: (id == "mairies").then_some(Duration::from_secs(3600)),
         keep_versions: 3,
         hold: crate::model::HoldRules::default(),
+        rows: None,
         schedule: None,
     }
 }

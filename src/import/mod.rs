@@ -8,6 +8,7 @@ mod changes;
 mod check;
 mod cog_files;
 mod compare;
+mod conform;
 mod derive;
 mod identity;
 mod levels;
@@ -132,7 +133,10 @@ impl Importer {
     pub fn import(&self, job: &Job<'_>) -> Result<NewVersion> {
         let mut report = Report::default();
         let limits = OpenLimits { max_unpacked: self.max_unpacked };
-        let rows = read::read(job, &limits, &mut report)?;
+        let mut rows = read::read(job, &limits, &mut report)?;
+        if let Some(schema) = &job.def.rows {
+            conform::check(schema, &mut rows, &mut report)?;
+        }
         let new = self.version(job, rows, report)?;
         some(&new.version.report)?;
         Ok(new)
@@ -298,6 +302,9 @@ pub fn options_hash(def: &LayerDef) -> String {
     // Versions loaded before layers had times stay what they are.
     if let Some(time) = &def.time {
         shaping["time"] = serde_json::json!(time);
+    }
+    if let Some(rows) = &def.rows {
+        shaping["rows"] = serde_json::json!(rows);
     }
     hex(&Sha256::digest(shaping.to_string()), 16)
 }

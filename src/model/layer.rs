@@ -1,6 +1,6 @@
 //! The definition of a layer, as its TOML file declares it and `config` checks it.
 
-use super::{FieldDef, HoldRules, Level, Schedule, TableSource, Text};
+use super::{FieldDef, HoldRules, Level, RowSchema, Schedule, TableSource, Text};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr, time::Duration};
 
@@ -138,6 +138,9 @@ pub struct LayerDef {
     /// Which deliveries wait for a person before they take the place of the one in force.
     #[serde(default)]
     pub hold: HoldRules,
+    /// What its rows must be like; `None`: nothing is said of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<RowSchema>,
     /// When a server harvests it; `None`: when somebody says so.
     #[serde(default)]
     pub schedule: Option<Schedule>,

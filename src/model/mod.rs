@@ -18,6 +18,7 @@ pub mod record;
 pub mod reference;
 pub mod relation;
 pub mod report;
+pub mod row_schema;
 pub mod run;
 pub mod schedule;
 pub mod schema;
@@ -49,6 +50,9 @@ pub use record::{Feature, Record};
 pub use reference::{Flip, ReferenceState, ReferenceTable};
 pub use relation::Relation;
 pub use report::{Carried, Refusal, RefusalReason, Report};
+pub use row_schema::{
+    Constraints, CustomCheck, OneOrMore, RowSchema, SchemaField, SchemaKind, TableSchema,
+};
 pub use run::{Fault, Outcome, RunRecord, SourceFailure, Trigger};
 pub use schedule::Schedule;
 pub use schema::{Field, FieldKind, Schema};

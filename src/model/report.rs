@@ -16,6 +16,8 @@ pub enum RefusalReason {
     BadCoordinate,
     /// The geometry is invalid and could not be repaired with its area and type kept.
     InvalidGeometry,
+    /// It does not follow the schema that its layer names.
+    Schema,
     /// The declared key is null.
     MissingKey,
     /// The declared key appears twice.

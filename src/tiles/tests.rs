@@ -151,6 +151,7 @@ fn definition() -> LayerDef {
         max_age: None,
         keep_versions: 3,
         hold: crate::model::HoldRules::default(),
+        rows: None,
         schedule: None,
     }
 }

@@ -1,0 +1,188 @@
+//! Rows against schemas: what each rule takes and refuses, and what is told.
+
+use super::*;
+use crate::model::{Field, FieldKind};
+
+fn schema(json: &str, refuses: bool) -> RowSchema {
+    RowSchema { refuses, table: serde_json::from_str(json).unwrap() }
+}
+
+/// Rows of texts, an empty one being none.
+fn rows(names: &[&str], cells: &[&[&str]]) -> Rows {
+    let fields = names.iter().map(|n| Field { name: (*n).into(), kind: FieldKind::Text }).collect();
+    let row = |(i, cells): (usize, &&[&str])| Checked {
+        line: i as u64 + 2,
+        values: cells.iter().map(|c| Value::Text((*c).into())).collect(),
+        geometry: None,
+        repaired: false,
+    };
+    let checked = vec![cells.iter().enumerate().map(row).collect()];
+    Rows { checked, schema: Schema { fields, ..Schema::default() } }
+}
+
+fn notes(report: &Report) -> String {
+    report.notes.iter().map(|n| n.fr.as_str()).collect::<Vec<_>>().join("\n")
+}
+
+/// Whether one cell follows a field, given as the JSON of its keys but the name.
+fn holds(field: &str, cell: &str) -> bool {
+    let json = format!(r#"{{"fields": [{{"name": "a", {field}}}]}}"#);
+    let (mut rows, mut report) = (rows(&["a"], &[&[cell]]), Report::default());
+    check(&schema(&json, true), &mut rows, &mut report).unwrap();
+    let kept = rows.checked.iter().flatten().count();
+    assert_eq!(kept as u64 + report.refused, 1);
+    kept == 1
+}
+
+#[test]
+fn types_and_formats() {
+    for (field, good, bad) in [
+        (r#""type": "integer""#, &["12", "-3", "+4"][..], &["1.0", "1e3", "x", "1 000"][..]),
+        (r#""type": "integer", "groupChar": " ""#, &["1 000"], &["1,000"]),
+        (r#""type": "integer", "bareNumber": false"#, &["95%", "€ 12"], &["x"]),
+        (r#""type": "number""#, &["1.5", "1e3", "-2"], &["1,5", "inf", "nan"]),
+        (r#""type": "number", "decimalChar": ",""#, &["1,5", "2"], &["1.5"]),
+        (r#""type": "boolean""#, &["true", "FALSE", "1", "0"], &["oui", "vrai"]),
+        (
+            r#""type": "boolean", "trueValues": ["oui"], "falseValues": ["non"]"#,
+            &["oui", "non"],
+            &["true", "1"],
+        ),
+        (r#""type": "date""#, &["2024-02-29"], &["2023-02-29", "29/02/2024", "2024"]),
+        (r#""type": "date", "format": "%d/%m/%Y""#, &["29/02/2024"], &["2024-02-29"]),
+        (r#""type": "date", "format": "%Y""#, &["2024"], &["24-01", "-1", "24"]),
+        (
+            r#""type": "datetime""#,
+            &["2024-02-29T10:00:00Z", "2024-02-29T10:00:00"],
+            &["2024-02-29", "x"],
+        ),
+        (r#""type": "time""#, &["10:30:00"], &["25:00:00", "10h30"]),
+        (r#""type": "year""#, &["2024"], &["MMXXIV", "20245678"]),
+        (r#""type": "yearmonth""#, &["2024-02"], &["2024-13", "2024"]),
+        (r#""type": "duration""#, &["P1Y2M", "PT3H"], &["3 h"]),
+        (r#""type": "geopoint""#, &["3.06, 50.63"], &["3.06", "50,95"]),
+        (r#""type": "geopoint", "format": "array""#, &["[3.06, 50.63]"], &["3.06, 50.63", "[1]"]),
+        (r#""type": "array""#, &["[1, 2]"], &["1, 2", "{}"]),
+        (r#""type": "object""#, &["{}"], &["[]", "x"]),
+        (
+            r#""type": "string", "format": "email""#,
+            &["sig@ville.fr"],
+            &["sig", "a@b@c", "a b@c.fr", "a@"],
+        ),
+        (
+            r#""type": "string", "format": "uri""#,
+            &["https://ville.fr/a", "urn:x:y"],
+            &["ville.fr", "https://", "a b:c"],
+        ),
+        (
+            r#""type": "string", "format": "uuid""#,
+            &["123e4567-e89b-12d3-a456-426614174000"],
+            &["123e4567"],
+        ),
+        (r#""type": "any""#, &["x", "1"], &[]),
+    ] {
+        good.iter().for_each(|cell| assert!(holds(field, cell), "{field}: {cell}"));
+        bad.iter().for_each(|cell| assert!(!holds(field, cell), "{field}: {cell}"));
+    }
+}
+
+#[test]
+fn constraints() {
+    for (field, good, bad) in [
+        (r#""constraints": {"required": true}"#, &["x"][..], &[""][..]),
+        (
+            r#""constraints": {"required": false, "minLength": 2, "maxLength": 3}"#,
+            &["", "éé", "abc"],
+            &["a", "abcd"],
+        ),
+        (
+            r#""type": "number", "constraints": {"minimum": -180, "maximum": "180"}"#,
+            &["-180", "180"],
+            &["-180.1", "181"],
+        ),
+        (
+            r#""type": "date", "constraints": {"minimum": "2024-01-01"}"#,
+            &["2024-01-01"],
+            &["2023-12-31"],
+        ),
+        (r#""constraints": {"pattern": "[0-9]{2}|x"}"#, &["59", "x"], &["590", "ax"]),
+        (
+            r#""constraints": {"pattern": "^([013-9]\\d|2[AB1-9])\\d{3}$"}"#,
+            &["59350", "2A004"],
+            &["5935", "20004"],
+        ),
+        (r#""constraints": {"pattern": "^[a-z\\-\\–\\«\\s]+$"}"#, &["a-–« b"], &["é", "\\"]),
+        (r#""constraints": {"enum": ["Parking", "Gare"]}"#, &["Gare"], &["gare"]),
+        (r#""type": "number", "constraints": {"enum": [1, 2.5]}"#, &["1.0", "2.50"], &["3"]),
+    ] {
+        good.iter().for_each(|cell| assert!(holds(field, cell), "{field}: {cell}"));
+        bad.iter().for_each(|cell| assert!(!holds(field, cell), "{field}: {cell}"));
+    }
+}
+
+#[test]
+fn values_that_readers_typed_are_judged_alike() {
+    let json = r#"{"fields": [{"name": "a", "type": "integer", "constraints": {"maximum": 9}},
+        {"name": "b", "type": "date", "format": "%d/%m/%Y"}, {"name": "c", "type": "boolean"},
+        {"name": "d", "constraints": {"pattern": "\\d"}}]}"#;
+    let names = ["a", "b", "c", "d"];
+    let mut rows = rows(&names, &[&["", "", "", ""], &["", "", "", ""]]);
+    let date = || Value::Date(jiff::civil::date(2024, 2, 29));
+    rows.checked[0][0].values = vec![Value::Int(9), date(), Value::Bool(true), Value::Int(1)];
+    rows.checked[0][1].values = vec![Value::Float(9.5), date(), Value::Int(2), Value::Int(12)];
+    let mut report = Report::default();
+    check(&schema(json, false), &mut rows, &mut report).unwrap();
+    let told = notes(&report);
+    for column in ["« a » : valeurs d'un autre type : 1 (lignes 3)", "« c »", "« d »"] {
+        assert!(told.contains(column), "{told}");
+    }
+    assert!(!told.contains("« b »"), "{told}");
+    assert_eq!((report.refused, rows.checked[0].len()), (0, 2), "only told");
+}
+
+#[test]
+fn columns_rows_and_keys() {
+    let json = r#"{"name": "essai", "missingValues": ["", "NA"], "primaryKey": ["id"],
+        "fields": [{"name": "id"}, {"name": "nom", "constraints": {"unique": true, "required": true}},
+                   {"name": "siret"}, {"name": "absente"}],
+        "foreignKeys": [],
+        "custom_checks": [{"name": "french-siret-value", "params": {"column": "siret"}},
+                          {"name": "opening-hours-value", "params": {"column": "nom"}}]}"#;
+    let cells: &[&[&str]] = &[
+        &["1", "A", "21590350100017", "x"],
+        &["1", "B", "NA", "x"],
+        &["2", "A", "", "x"],
+        &["3", "NA", "", "x"],
+        &["4", "C", "21590350100018", "x"],
+        &["5", "D", "35600000049837", "x"],
+    ];
+    let (mut taken, mut report) = (rows(&["id", "nom", "siret", "plus"], cells), Report::default());
+    check(&schema(json, true), &mut taken, &mut report).unwrap();
+    let kept: Vec<u64> = taken.checked.iter().flatten().map(|r| r.line).collect();
+    assert_eq!(kept, [2, 7], "{:?}", report.refusals);
+    assert!(report.refusals.iter().all(|r| r.reason == RefusalReason::Schema));
+    let said: Vec<&str> = report.refusals.iter().map(|r| r.text.fr.as_str()).collect();
+    assert!(said[0].contains("« id » : déjà à la ligne 2"), "{said:?}");
+    assert!(said[1].contains("« nom » : déjà à la ligne 2"), "{said:?}");
+    assert!(said[2].contains("obligatoire"), "{said:?}");
+    assert!(said[3].contains("SIRET"), "{said:?}");
+    assert_eq!(report.refusals[3].value.as_deref(), Some("21590350100018"));
+    let told = notes(&report);
+    for words in [
+        "colonnes absentes : absente",
+        "qu'il ne connaît pas : plus",
+        "non vérifié : foreignKeys, opening-hours-value",
+        "« nom » : valeurs en double : 1 (lignes 4)",
+    ] {
+        assert!(told.contains(words), "{words} not in {told}");
+    }
+    // Without a column that must be there nothing is published, or all is told.
+    let fields = rows(&["id"], &[&["1"]]);
+    let (mut taken, mut report) = (fields, Report::default());
+    let refused = check(&schema(json, true), &mut taken, &mut report);
+    assert!(
+        matches!(refused, Err(Error::Refused(t)) if t.fr.contains("obligatoires absentes : nom"))
+    );
+    check(&schema(json, false), &mut taken, &mut report).unwrap();
+    assert!(notes(&report).contains("obligatoires absentes : nom"));
+}
