@@ -4,6 +4,7 @@
 use super::{
     encode::{Kind, encode},
     grid::{Role, Shapes, Vertex, twice_area},
+    necks::Necks,
 };
 
 /// The least triangle a vertex must span to be kept, in square units of the band's grid: one
@@ -57,6 +58,7 @@ pub(super) struct Encoder<'a> {
     rounded: Vec<[i32; 2]>,
     /// Ranges of `rounded` to write.
     drawn: Vec<std::ops::Range<usize>>,
+    necks: Necks,
 }
 
 impl<'a> Encoder<'a> {
@@ -70,6 +72,7 @@ impl<'a> Encoder<'a> {
             paths: Vec::new(),
             rounded: Vec::new(),
             drawn: Vec::new(),
+            necks: Necks::default(),
         }
     }
 
@@ -145,7 +148,9 @@ impl<'a> Encoder<'a> {
                 Role::Interior if in_polygon => close_ring(&mut self.rounded, start, false),
                 _ => 0..0,
             };
-            if !range.is_empty() {
+            if role.closed() && !range.is_empty() {
+                self.necks.list(&mut self.rounded, range, &mut self.drawn);
+            } else if !range.is_empty() {
                 self.drawn.push(range);
             }
         }

@@ -14,6 +14,7 @@ mod bands;
 mod encode;
 mod grid;
 mod hilbert;
+mod necks;
 mod points;
 mod simplify;
 mod thin;
