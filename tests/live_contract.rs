@@ -12,8 +12,8 @@ use socle::{
     config::{PostgisSettings, Settings, StoreKind},
     error::Result,
     model::{
-        BBox, Changes, ChangesHead, Feature, FieldKind, Harvested, LayerId, Selection, TileId,
-        Value, Version, VersionId,
+        BBox, Changes, ChangesHead, Feature, FieldKind, Grid, Harvested, LayerId, Selection,
+        TileId, Value, Version, VersionId,
     },
     query::{Filter, Scan},
     store::{
@@ -291,7 +291,7 @@ fn tiles_of_a_table_show_what_those_of_a_version_show() {
     let at = place.wait(put(&store, &id, squares(None)));
     let expected = reference.wait(put(&other, &id, squares(None)));
     // The codes shown: features too small to be drawn may go from another zoom on, for a version's
-    // geometry is prepared for every other zoom only.
+    // geometry is prepared from its deepest zoom.
     let codes = |tile: Option<TileFeatures>| -> Vec<u32> {
         let Some(tile) = tile else { return Vec::new() };
         let code = |f: &socle::store::TileFeature| -> Option<u32> {
@@ -305,7 +305,7 @@ fn tiles_of_a_table_show_what_those_of_a_version_show() {
         codes
     };
     let mut shown = 0;
-    for (z, x, y) in [
+    let mercator = [
         (0, 0, 0),
         (5, 16, 10),
         (8, 129, 86),
@@ -313,8 +313,12 @@ fn tiles_of_a_table_show_what_those_of_a_version_show() {
         (12, 2074, 1380),
         (14, 8300, 5530),
         (9, 0, 0),
-    ] {
-        let tile = TileId::new(z, x, y).unwrap();
+    ]
+    .map(|(z, x, y)| TileId::new(z, x, y).unwrap());
+    let grid = Grid::of("WorldCRS84Quad").unwrap();
+    let crs84 = [(4, 16, 3), (8, 259, 56), (11, 2074, 455), (9, 0, 0)]
+        .map(|(z, x, y)| TileId::within(grid, z, x, y).unwrap());
+    for tile in mercator.into_iter().chain(crs84) {
         for wanted in [
             None,
             Some(crate::store_contract::meets(&[1])),
@@ -324,13 +328,13 @@ fn tiles_of_a_table_show_what_those_of_a_version_show() {
             let two = reference.wait(other.tile(&expected, tile, 64, wanted.as_deref())).unwrap();
             let (one, two) = (codes(one), codes(two));
             // Below a unit of the grid, which squares are left depends on how they were snapped.
-            match z {
+            match tile.z {
                 0 => assert_eq!(one.is_empty(), two.is_empty()),
                 _ => {
                     // A table's are looked for in a larger box; what it adds is off the tile.
-                    assert!(two.iter().all(|code| one.contains(code)), "{z}/{x}/{y}");
+                    assert!(two.iter().all(|code| one.contains(code)), "{tile:?}");
                     let more = one.iter().filter(|code| !two.contains(code));
-                    assert!(more.clone().all(|code| !on(tile, *code)), "{z}/{x}/{y}: {more:?}");
+                    assert!(more.clone().all(|code| !on(tile, *code)), "{tile:?}: {more:?}");
                 }
             }
             shown += one.len();

@@ -13,8 +13,9 @@ use socle::{
     error::Error,
     model::{
         BBox, Change, ChangeKind, Changes, ChangesHead, Clause, Fault, Feature, Field, FieldKind,
-        GeometryKind, Harvested, Hold, HoldReason, HoldRule, LayerId, Outcome, RankSet, Report,
-        RunRecord, Schema, Selection, Text, TileId, Trigger, Value, ValueRef, Version, VersionId,
+        GeometryKind, Grid, Harvested, Hold, HoldReason, HoldRule, LayerId, Outcome, RankSet,
+        Report, RunRecord, Schema, Selection, Text, TileId, Trigger, Value, ValueRef, Version,
+        VersionId,
     },
     query::{Equals, Filter, Scan, Start},
     store::{
@@ -172,6 +173,7 @@ pub fn version(number: u32, fields: &[(&str, FieldKind)], features: Vec<Feature>
             report: Report::default(),
             temporal: None,
             thinning: None,
+            drawing: None,
             live: None,
         },
         features,
@@ -839,7 +841,7 @@ pub fn squares(key: Option<&str>) -> NewVersion {
 fn tiles(place: &Place) {
     let (store, reference) = (place.open(), Place::embedded());
     let other = reference.open();
-    let list = [
+    let mercator = [
         (0, 0, 0),
         (5, 16, 10),
         (8, 129, 86),
@@ -848,20 +850,25 @@ fn tiles(place: &Place) {
         (14, 8300, 5530),
         (18, 132_500, 88_400),
         (9, 0, 0),
-    ];
+    ]
+    .map(|(z, x, y)| TileId::new(z, x, y).unwrap());
+    // The same places: 2° to 3° E, around 50° N.
+    let grid = Grid::of("WorldCRS84Quad").unwrap();
+    let crs84 =
+        [(0, 1, 0), (4, 16, 3), (8, 259, 56), (11, 2074, 455), (17, 132_500, 29_127), (9, 0, 0)]
+            .map(|(z, x, y)| TileId::within(grid, z, x, y).unwrap());
     let filters = [None, Some(meets(&[1])), Some(within(&[0, 1])), Some(meets(&[599]))];
     for (name, key) in [("cle", Some("code")), ("sans", None)] {
         let id = layer(name);
         let expected = reference.wait(put(&other, &id, squares(key)));
         let at = place.wait(put(&store, &id, squares(key)));
         let mut shown = 0;
-        for (z, x, y) in list {
-            let tile = TileId::new(z, x, y).unwrap();
+        for tile in mercator.into_iter().chain(crs84) {
             for (filter, buffer) in filters.iter().zip([64, 0, 256, 64]) {
                 let one = place.wait(store.tile(&at, tile, buffer, filter.as_deref())).unwrap();
                 let two = reference.wait(other.tile(&expected, tile, buffer, filter.as_deref()));
                 let two = two.unwrap();
-                assert_eq!(contents(one.as_ref()), contents(two.as_ref()), "{z}/{x}/{y}");
+                assert_eq!(contents(one.as_ref()), contents(two.as_ref()), "{tile:?}");
                 shown += one.map_or(0, |t| t.features.len());
             }
         }

@@ -10,7 +10,7 @@ use super::{
     time,
 };
 use crate::{
-    model::{LayerDef, LayerId, Text, TileOptions},
+    model::{LayerDef, LayerId, Text, TileOptions, tile_id::MAX_ZOOM},
     text,
 };
 use std::{path::Path, time::Duration};
@@ -42,10 +42,20 @@ pub(super) const KEYS: &[&str] = &[
     "time",
     "tiles",
 ];
-pub(super) const TILE_KEYS: &[&str] =
-    &["min_zoom", "max_zoom", "buffer", "budget_kb", "importance"];
+pub(super) const TILE_KEYS: &[&str] = &[
+    "min_zoom",
+    "max_zoom",
+    "buffer",
+    "budget_kb",
+    "importance",
+    "keep",
+    "fields",
+    "labels",
+    "borders",
+];
 /// Those of a published table, whose tiles are drawn from its rows as they are.
-pub(super) const TABLE_TILE_KEYS: &[&str] = &["min_zoom", "max_zoom", "buffer"];
+pub(super) const TABLE_TILE_KEYS: &[&str] =
+    &["min_zoom", "max_zoom", "buffer", "labels", "borders"];
 
 /// Deepest zoom geometry may be prepared for: at 16 a grid unit is 15 cm.
 const DEEPEST: u64 = 16;
@@ -133,8 +143,7 @@ pub(super) fn max_age(table: &Table<'_>) -> Option<Duration> {
 }
 
 pub(super) fn tile_options(table: Option<Table<'_>>) -> TileOptions {
-    let mut options =
-        TileOptions { min_zoom: 0, max_zoom: 14, buffer: None, budget_kb: None, importance: None };
+    let mut options = TileOptions::default();
     let Some(table) = table else { return options };
     let zoom = |key| table.integer(key, 0..=DEEPEST).and_then(|z| u8::try_from(z).ok());
     let (min, max) = (zoom("min_zoom"), zoom("max_zoom"));
@@ -153,6 +162,17 @@ pub(super) fn tile_options(table: Option<Table<'_>>) -> TileOptions {
     let kb = table.integer("budget_kb", 0..=1 << 20);
     options.budget_kb = kb.and_then(|kb| u32::try_from(kb).ok());
     options.importance = table.string("importance");
+    options.keep = table.strings("keep").unwrap_or_default();
+    for field in table.tables("fields", &["name", "from"]) {
+        let from =
+            field.integer("from", 0..=u64::from(MAX_ZOOM)).and_then(|z| u8::try_from(z).ok());
+        match (field.string("name"), from) {
+            (Some(name), Some(from)) => _ = options.from.insert(name, from),
+            _ => ["name", "from"].iter().filter(|k| !field.has(k)).for_each(|k| field.missing(k)),
+        }
+    }
+    options.labels = table.boolean("labels").unwrap_or_default();
+    options.borders = table.boolean("borders").unwrap_or_default();
     options.buffer = table.integer("buffer", 0..=1024).and_then(|b| u16::try_from(b).ok());
     options
 }

@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn numbers_are_those_of_the_specification() {
         // The examples of the specification, section "Tile ID".
-        let of = |z, x, y| number(TileId { z, x, y });
+        let of = |z, x, y| number(TileId::mercator(z, x, y));
         assert_eq!([of(0, 0, 0), of(1, 0, 0), of(1, 0, 1), of(1, 1, 1)], [0, 1, 2, 3]);
         assert_eq!([of(1, 1, 0), of(2, 0, 0), of(12, 3423, 1763)], [4, 5, 19_078_479]);
         for n in [0, 1, 4, 5, 19_078_479, u64::from(u32::MAX)] {

@@ -2,21 +2,19 @@
 //! each an MVT layer of its own in the same tile.
 
 use super::{
-    Answer,
-    collections::CRS84,
-    filter,
+    Answer, filter,
     links::{Link, media, rel},
     negotiate,
     params::name,
     reply::Document,
     tiles as tile_answers,
-    tilesets::{EPSG_3857, GRID_ID, GRID_URI, as_geojson, known_grid, limits, tile_layer},
+    tilesets::{extent, grid_links, known_grid, tile_layers},
     visit::Visit,
 };
 use crate::{
     catalog::Layer,
     error::{Error, Result},
-    model::{BBox, TileId},
+    model::{BBox, Grid, TileId},
     query::Filter,
     text,
     tiles::{Part, Tiles, tilejson_together},
@@ -54,9 +52,13 @@ pub async fn list(visit: Visit) -> Answer {
     if let Some(unchanged) = visit.unchanged(&tag) {
         return Ok(unchanged);
     }
-    let mut tileset = set.describe(&visit).await?;
-    tileset["links"] = json!(set.links(&visit));
-    let value = json!({ "links": visit.own_links(media::JSON), "tilesets": [tileset] });
+    let mut tilesets = Vec::new();
+    for grid in Grid::all() {
+        let mut tileset = set.describe(&visit, grid).await?;
+        tileset["links"] = json!(set.links(&visit, grid));
+        tilesets.push(tileset);
+    }
+    let value = json!({ "links": visit.own_links(media::JSON), "tilesets": tilesets });
     let title = text!("Tuiles de toutes les couches", "Tiles of all layers");
     visit.present(&tag, media::JSON, visit.say(&title), &value).await
 }
@@ -65,19 +67,19 @@ pub async fn list(visit: Visit) -> Answer {
 pub async fn one(Path(tms): Path<String>, visit: Visit) -> Answer {
     visit.params.check(&[name::COLLECTIONS, name::F], &[])?;
     visit.format()?;
-    known_grid(&tms)?;
+    let grid = known_grid(&tms)?;
     let set = Set::read(&visit)?;
-    let tag = visit.tag(&["dataset tileset", &set.state()?]);
+    let tag = visit.tag(&["dataset tileset", &tms, &set.state()?]);
     if let Some(unchanged) = visit.unchanged(&tag) {
         return Ok(unchanged);
     }
-    let mut value = set.describe(&visit).await?;
-    let layers: Result<Vec<Value>> = set.layers.iter().map(|l| tile_layer(l)).collect();
-    value["layers"] = json!(layers?);
+    let mut value = set.describe(&visit, grid).await?;
+    let layers: Result<Vec<_>> = set.layers.iter().map(|l| tile_layers(l, grid)).collect();
+    value["layers"] = json!(layers?.concat());
     let mut links = visit.own_links(media::JSON);
-    links.extend(set.links(&visit).into_iter().skip(1));
+    links.extend(set.links(&visit, grid).into_iter().skip(1));
     value["links"] = json!(links);
-    visit.present(&tag, media::JSON, GRID_ID, &value).await
+    visit.present(&tag, media::JSON, &tms, &value).await
 }
 
 /// `GET /tilejson.json`
@@ -110,13 +112,14 @@ pub async fn ogc(
     Path((tms, z, row, col)): Path<(String, String, String, String)>,
     visit: Visit,
 ) -> Answer {
-    known_grid(&tms)?;
-    answer(tile_answers::address(&z, &col, &row)?, &visit).await
+    let grid = known_grid(&tms)?;
+    answer(tile_answers::address(grid, &z, &col, &row)?, &visit).await
 }
 
 /// `GET /tiles/{z}/{x}/{y}.mvt`
 pub async fn xyz(Path((z, x, y)): Path<(String, String, String)>, visit: Visit) -> Answer {
-    answer(tile_answers::address(&z, &x, tile_answers::row_of_xyz(&y)?)?, &visit).await
+    let row = tile_answers::row_of_xyz(&y)?;
+    answer(tile_answers::address(Grid::WEB_MERCATOR, &z, &x, row)?, &visit).await
 }
 
 async fn answer(tile: TileId, visit: &Visit) -> Answer {
@@ -208,7 +211,7 @@ impl Set {
         url
     }
 
-    async fn describe(&self, visit: &Visit) -> Result<Value> {
+    async fn describe(&self, visit: &Visit, grid: Grid) -> Result<Value> {
         let (mut bbox, mut zooms) = (None::<BBox>, None::<(u8, u8)>);
         let mut mentions: Vec<&str> = Vec::new();
         for layer in &self.layers {
@@ -223,34 +226,12 @@ impl Set {
                 mentions.push(&layer.def.attribution);
             }
         }
-        let (min, max) = zooms.unwrap_or((0, 0));
-        let mut value = json!({
-            "title": visit.titled(&visit.site.app.settings.server.title),
-            "dataType": "vector",
-            "crs": EPSG_3857,
-            "tileMatrixSetId": GRID_ID,
-            "tileMatrixSetURI": GRID_URI,
-            "tileMatrixSetLimits": limits(bbox, min, max),
-            "attribution": mentions.join(" ; "),
-            "mediaTypes": [media::MVT, media::GEOJSON],
-        });
-        if let Some(b) = bbox {
-            value["boundingBox"] = json!({ "lowerLeft": [b.west, b.south], "upperRight": [b.east, b.north], "crs": CRS84 });
-        }
-        Ok(value)
+        let title = visit.titled(&visit.site.app.settings.server.title);
+        Ok(extent(grid, title, &mentions.join(" ; "), bbox, zooms.unwrap_or((0, 0))))
     }
 
-    fn links(&self, visit: &Visit) -> Vec<Link> {
-        let url = |rest: &str| self.with_names(visit.url(rest));
-        let template = format!("tiles/{GRID_ID}/{{tileMatrix}}/{{tileRow}}/{{tileCol}}");
-        let grid = visit.url(&format!("tileMatrixSets/{GRID_ID}"));
-        let mut links = vec![
-            Link::new("self", media::JSON, url(&format!("tiles/{GRID_ID}"))),
-            Link::new("item", media::MVT, url(&template)).template(),
-            Link::new("item", media::GEOJSON, as_geojson(url(&template))).template(),
-            Link::new(rel::TILING_SCHEME, media::JSON, grid),
-            Link::new("describedby", media::JSON, url("tilejson.json")).titled("TileJSON"),
-        ];
+    fn links(&self, visit: &Visit, grid: Grid) -> Vec<Link> {
+        let mut links = grid_links(visit, grid, |rest| self.with_names(visit.url(rest)));
         for layer in &self.layers {
             let collection = visit.url(&format!("collections/{}", layer.def.id));
             links.push(

@@ -252,7 +252,9 @@ fn tag(template: &str) -> &'static str {
 fn path_parameter(name: &str, example: Option<Value>) -> Value {
     let whole = matches!(name, "x" | "y" | "z" | "tileRow" | "tileCol");
     let schema = match name {
-        "tileMatrixSetId" => json!({ "type": "string", "enum": [super::tilesets::GRID_ID] }),
+        "tileMatrixSetId" => {
+            json!({ "type": "string", "enum": super::tilesets::ids().collect::<Vec<_>>() })
+        }
         _ if whole => json!({ "type": "integer", "minimum": 0 }),
         _ => json!({ "type": "string" }),
     };

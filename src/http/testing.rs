@@ -122,6 +122,7 @@ impl Memory {
             report: Report { read: 5, kept: 5, ..Report::default() },
             temporal: None,
             thinning: None,
+            drawing: None,
             live: None,
         };
         At { layer: layer.clone(), version: Arc::new(version), reach: "a1b2".into() }
@@ -309,13 +310,7 @@ fn layer(id: &str, title: &str) -> LayerDef {
         },
         territory: Default::default(),
         time: None,
-        tiles: TileOptions {
-            min_zoom: 0,
-            max_zoom: 12,
-            buffer: None,
-            budget_kb: None,
-            importance: None,
-        },
+        tiles: TileOptions { min_zoom: 0, max_zoom: 12, ..TileOptions::default() },
         style: (id == "mairies").then(|| "points".into()),
         max_age: (id == "mairies").then_some(Duration::from_secs(3600)),
         keep_versions: 3,

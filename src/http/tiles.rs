@@ -2,20 +2,13 @@
 //! Nothing is worked out before the entity tag has been compared.
 
 use super::{
-    Answer,
-    access::TERRITORY_NOTICE,
-    filter,
-    links::media,
-    negotiate,
-    params::name,
-    reply,
-    tilesets::{GRID_ID, known_grid},
-    visit::Visit,
+    Answer, access::TERRITORY_NOTICE, filter, links::media, negotiate, params::name, reply,
+    tilesets::known_grid, visit::Visit,
 };
 use crate::{
     catalog::Layer,
     error::{Error, Result},
-    model::{TileId, tile_id::MAX_ZOOM},
+    model::{Grid, TileId},
     query::Filter,
     text,
     tiles::{self, Tile, Tiles},
@@ -53,8 +46,8 @@ pub async fn ogc(
     Path((id, tms, z, row, col)): Path<(String, String, String, String, String)>,
     visit: Visit,
 ) -> Answer {
-    known_grid(&tms)?;
-    let tile = address(&z, &col, &row)?;
+    let grid = known_grid(&tms)?;
+    let tile = address(grid, &z, &col, &row)?;
     answer(&id, tile, &visit).await
 }
 
@@ -64,7 +57,7 @@ pub async fn xyz(
     visit: Visit,
 ) -> Answer {
     let y = row_of_xyz(&y)?;
-    let tile = address(&z, &x, y)?;
+    let tile = address(Grid::WEB_MERCATOR, &z, &x, y)?;
     answer(&id, tile, &visit).await
 }
 
@@ -90,22 +83,22 @@ pub fn plain(path: &str) -> Option<(&str, TileId)> {
     };
     let mut parts = rest.split('/');
     let first = parts.next()?;
-    let (z, x, y) = if first == GRID_ID {
+    let (grid, z, x, y) = if let Some(grid) = Grid::of(first) {
         let (z, row, col) = (parts.next()?, parts.next()?, parts.next()?);
-        (z, number(col)?, number(row)?)
+        (grid, z, number(col)?, number(row)?)
     } else {
         let (x, y) = (parts.next()?, parts.next()?);
         let y = y.strip_suffix(".mvt").or_else(|| y.strip_suffix(".pbf"))?;
-        (first, number(x)?, number(y)?)
+        (Grid::WEB_MERCATOR, first, number(x)?, number(y)?)
     };
     if parts.next().is_some() || id.contains(['/', '%']) {
         return None;
     }
-    Some((id, TileId::new(u8::try_from(number(z)?).ok()?, x, y)?))
+    Some((id, TileId::within(grid, u8::try_from(number(z)?).ok()?, x, y)?))
 }
 
 /// A tile's address from its three numbers.
-pub(super) fn address(z: &str, x: &str, y: &str) -> Result<TileId> {
+pub(super) fn address(grid: Grid, z: &str, x: &str, y: &str) -> Result<TileId> {
     let number = |text: &str| -> Result<u64> {
         let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         match text.parse::<u64>() {
@@ -122,13 +115,17 @@ pub(super) fn address(z: &str, x: &str, y: &str) -> Result<TileId> {
     };
     let (z, x, y) = (number(z)?, number(x)?, number(y)?);
     let tile = match (u8::try_from(z), u32::try_from(x), u32::try_from(y)) {
-        (Ok(z), Ok(x), Ok(y)) => TileId::new(z, x, y),
+        (Ok(z), Ok(x), Ok(y)) => TileId::within(grid, z, x, y),
         _ => None,
     };
     tile.ok_or_else(|| {
+        let of = grid.definition();
+        let (id, deepest) = (of.id, of.deepest);
+        let times = |n: u32| if n == 1 { String::new() } else { format!("{n} × ") };
+        let (rows, columns) = (times(of.rows), times(of.columns));
         Error::NotFound(text!(
-            "Tuile hors de la grille : zoom de 0 à {MAX_ZOOM}, ligne et colonne de 0 à 2^zoom − 1.",
-            "Tile outside the grid: zoom 0 to {MAX_ZOOM}, row and column 0 to 2^zoom − 1."
+            "Tuile hors de la grille {id} : zoom de 0 à {deepest}, ligne de 0 à {rows}2^zoom − 1, colonne de 0 à {columns}2^zoom − 1.",
+            "Tile outside the grid {id}: zoom 0 to {deepest}, row 0 to {rows}2^zoom − 1, column 0 to {columns}2^zoom − 1."
         ))
     })
 }
@@ -301,10 +298,12 @@ mod tests {
 
     #[test]
     fn plain_addresses_are_those_the_router_reads() {
-        let tile = TileId { z: 3, x: 4, y: 2 };
+        let tile = TileId::mercator(3, 4, 2);
         assert_eq!(plain("/collections/a/tiles/3/4/2.mvt"), Some(("a", tile)));
         assert_eq!(plain("/collections/a/tiles/3/4/2.pbf"), Some(("a", tile)));
         assert_eq!(plain("/collections/a/tiles/WebMercatorQuad/3/2/4"), Some(("a", tile)));
+        let wide = TileId::within(Grid::of("WorldCRS84Quad").unwrap(), 3, 14, 2).unwrap();
+        assert_eq!(plain("/collections/a/tiles/WorldCRS84Quad/3/2/14"), Some(("a", wide)));
         for other in [
             "/collections/a/tiles/3/4/2",
             "/collections/a/tiles/3/8/2.mvt",
@@ -321,7 +320,13 @@ mod tests {
 
     #[test]
     fn addresses_are_read_or_refused() {
-        assert_eq!(address("3", "4", "2").unwrap(), TileId { z: 3, x: 4, y: 2 });
+        let address = |z, x, y| super::address(Grid::WEB_MERCATOR, z, x, y);
+        assert_eq!(address("3", "4", "2").unwrap(), TileId::mercator(3, 4, 2));
+        let crs84 = Grid::of("WorldCRS84Quad").unwrap();
+        let found = super::address(crs84, "3", "15", "7").unwrap();
+        assert_eq!(Some(found), TileId::within(crs84, 3, 15, 7));
+        let refused = super::address(crs84, "3", "0", "8").unwrap_err().to_string();
+        assert!(refused.contains("2 × 2^zoom"), "{refused}");
         for outside in [
             ("3", "8", "0"),
             ("3", "0", "8"),

@@ -10,6 +10,7 @@ mod cog_files;
 mod compare;
 mod conform;
 mod derive;
+mod draw;
 mod identity;
 mod levels;
 mod read;
@@ -176,10 +177,12 @@ impl Importer {
             schema,
             report,
             thinning: None,
+            drawing: None,
             live: None,
             id,
         };
         thin(job.def, &features, &mut version)?;
+        draw::plan(job.def, &features, &mut version)?;
         let (reach_id, vintage) = (attacher.reach_id(&version), attacher.taken_for());
         let reach = Reach { id: reach_id, vintage, ..reach };
         Ok(NewVersion {
@@ -241,16 +244,21 @@ fn some(report: &Report) -> Result<()> {
     )))
 }
 
-/// What a tile of points may weigh where the layer does not say, bytes before compression.
+/// What a tile may weigh where the layer does not say, bytes before compression.
 const BUDGET: u32 = 500_000;
 
-/// Decides which points small zooms leave out, and says so.
-fn thin(def: &LayerDef, features: &[Feature], version: &mut Version) -> Result<()> {
-    let budget = match def.tiles.budget_kb {
+/// What a layer's tiles may weigh.
+fn budget(def: &LayerDef) -> u32 {
+    match def.tiles.budget_kb {
         Some(0) => u32::MAX,
         Some(kb) => kb.saturating_mul(1024),
         None => BUDGET,
-    };
+    }
+}
+
+/// Decides which points small zooms leave out, and says so.
+fn thin(def: &LayerDef, features: &[Feature], version: &mut Version) -> Result<()> {
+    let budget = budget(def);
     let importance = def.tiles.importance.clone();
     let buffer = def.tiles.buffer.unwrap_or(POINT_BUFFER);
     let rule = Thinning { budget, buffer, importance, shown: Vec::new() };

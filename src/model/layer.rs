@@ -270,10 +270,38 @@ pub struct TileOptions {
     pub max_zoom: u8,
     /// Buffer around tiles in 1/4096 of a tile; `None`: 64, points 256.
     pub buffer: Option<u16>,
-    /// Most kibibytes of a tile of points before compression; 0: no bound; `None`: 500 kB.
+    /// Most kibibytes of a tile before compression; 0: no bound; `None`: 500 kB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget_kb: Option<u32>,
     /// The field whose larger values points are shown by first, where not all have room.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub importance: Option<String>,
+    /// Fields of lines and polygons that tiles carry whatever they weigh.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keep: Vec<String>,
+    /// By field, the first zoom whose tiles carry it; other fields are in all.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub from: BTreeMap<String, u8>,
+    /// Whether tiles of polygons carry a layer of points to put labels on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub labels: bool,
+    /// Whether tiles of polygons carry a layer of their borders, each once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub borders: bool,
+}
+
+impl Default for TileOptions {
+    fn default() -> Self {
+        Self {
+            min_zoom: 0,
+            max_zoom: 14,
+            buffer: None,
+            budget_kb: None,
+            importance: None,
+            keep: Vec::new(),
+            from: BTreeMap::new(),
+            labels: false,
+            borders: false,
+        }
+    }
 }

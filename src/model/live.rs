@@ -68,15 +68,14 @@ impl Cells {
         if self.touched.is_empty() {
             return self.base;
         }
-        // In cells: a tile of zoom z is 2^(8 - z) of them wide.
-        let side = 2f64.powi(i32::from(CELL_ZOOM) - i32::from(tile.z));
-        let span = |n: u32| {
-            let low = (f64::from(n) - REACH) * side;
-            let high = (f64::from(n) + 1.0 + REACH) * side;
+        let side = f64::from(CELL_ZOOM).exp2();
+        let span = |low: f64, high: f64| {
+            let (low, high) = (low * side, high * side);
             // Saturating casts; a tile that ends on a cell's edge shows nothing beyond it.
             low.floor().max(0.0) as u32..=((high.ceil() - 1.0).max(0.0) as u32).min(255)
         };
-        let (columns, rows) = (span(tile.x), span(tile.y));
+        let [west, north, east, south] = tile.on_mercator(REACH);
+        let (columns, rows) = (span(west, east), span(north, south));
         let within = self.touched.range((*columns.start(), 0)..=(*columns.end(), u32::MAX));
         let last = within.filter(|((_, row), _)| rows.contains(row)).map(|(_, rev)| *rev).max();
         last.unwrap_or(0).max(self.base)

@@ -1,6 +1,6 @@
 //! Versions of a layer and where their data came from.
 
-use super::{BBox, LayerDef, Live, Report, Schema, Thinning};
+use super::{BBox, Drawing, LayerDef, Live, Report, Schema, Thinning};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::{fmt, path::PathBuf, str::FromStr};
@@ -123,6 +123,9 @@ pub struct Version {
     /// How points are thinned at small zooms; `None`: every zoom shows all features it can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thinning: Option<Box<Thinning>>,
+    /// What tiles leave out or add; `None`: all fields, all geometry, nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drawing: Option<Box<Drawing>>,
     /// For a live layer: its revision, and what people should know of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub live: Option<Box<Live>>,

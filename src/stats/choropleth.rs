@@ -162,7 +162,7 @@ fn middle(extent: &BBox, zoom: u8) -> TileId {
         0..=WORLD_ZOOM => ((1u32 << zoom) / 2, (1u32 << zoom) / 2),
         _ => (half(west, east), half(north, south)),
     };
-    TileId { z: zoom, x, y }
+    TileId::mercator(zoom, x, y)
 }
 
 /// An overview's polygons as a GeoJSON geometry; `None` when nothing is left of them.

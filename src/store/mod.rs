@@ -15,6 +15,7 @@ mod filter_cost;
 #[cfg(test)]
 mod filter_hostile;
 mod filter_list;
+pub mod lightening;
 mod orders;
 pub mod postgis;
 mod quota;

@@ -5,7 +5,7 @@ use super::{ID_PROPERTY, NewVersion};
 use crate::{
     error::{Error, Result},
     formats::mvt,
-    geometry::overview::{self, Overviews, Room, Thinned},
+    geometry::overview::{self, Less, Overviews, Room, Thinned},
     model::{Feature, FieldKind, Shown, Thinning, Value, ValueRef, Version},
     text,
 };
@@ -50,7 +50,9 @@ pub(super) fn overviews(new: &NewVersion) -> Overviews {
     let v = &new.version;
     let rule = v.thinning.as_deref();
     let from = rule.and_then(|rule| thinned(&new.features, v, rule)).map(|t| t.from);
-    overview::build_from(&geometries, v.min_zoom, v.max_zoom, from.as_deref())
+    let detail = v.drawing.as_deref().map(|d| &d.detail);
+    let less = Less { from: from.as_deref(), detail };
+    overview::build_less(&geometries, v.min_zoom, v.max_zoom, less)
 }
 
 /// The position of a field of numbers.

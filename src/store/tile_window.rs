@@ -1,6 +1,6 @@
 //! What the stores share of tiles: the window a tile looks through, the property fields it shows.
 
-use crate::model::{Schema, TileId};
+use crate::model::{Grid, Schema, TileId};
 use std::sync::Arc;
 
 /// Name of the property that carries a feature's id in tiles when no key field is declared.
@@ -14,18 +14,11 @@ pub(super) fn tile_keys(schema: &Schema, key: Option<&str>) -> Arc<[String]> {
 
 /// The tile with its buffer on the grid of the finest band.
 pub(super) fn window(tile: TileId, buffer: u16, finest: u8) -> [i32; 4] {
-    let side = 4096i64;
-    let (x, y, buffer) = (i64::from(tile.x) * side, i64::from(tile.y) * side, i64::from(buffer));
-    let low = |v: i64| v - buffer;
-    let high = |v: i64| v + side + buffer;
-    let scale = |v: i64, up: bool| {
-        let scaled = if finest >= tile.z {
-            v << (finest - tile.z)
-        } else {
-            let shift = tile.z - finest;
-            if up { (v >> shift) + 1 } else { v >> shift }
-        };
-        scaled.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
-    };
-    [scale(low(x), false), scale(low(y), false), scale(high(x), true), scale(high(y), true)]
+    // One more in grids of another projection: their vertices are rounded once more.
+    let more = u16::from(tile.grid != Grid::WEB_MERCATOR);
+    let buffer = f64::from(buffer.saturating_add(more)) / 4096.0;
+    let side = 4096.0 * f64::from(finest).exp2();
+    let [west, north, east, south] = tile.on_mercator(buffer).map(|share| share * side);
+    // Saturating casts.
+    [west.floor() as i32, north.floor() as i32, east.ceil() as i32, south.ceil() as i32]
 }

@@ -7,7 +7,6 @@ use crate::{
     model::TileId,
 };
 use serde_json::{Map, Value, json};
-use std::f64::consts::PI;
 
 impl Tile {
     /// Its features as a GeoJSON feature collection (CRS84). A feature's `layer` names the layer it
@@ -67,12 +66,11 @@ struct Grid {
 
 impl Grid {
     fn position(&self, [x, y]: [i32; 2]) -> Value {
-        let side = f64::from(self.tile.z).exp2();
-        let x = (f64::from(self.tile.x) + f64::from(x) / self.extent) / side;
-        let y = (f64::from(self.tile.y) + f64::from(y) / self.extent) / side;
-        let lat = (PI * (1.0 - 2.0 * y)).sinh().atan().to_degrees();
+        let TileId { grid, z, .. } = self.tile;
+        let x = (f64::from(self.tile.x) + f64::from(x) / self.extent) / f64::from(grid.columns(z));
+        let y = (f64::from(self.tile.y) + f64::from(y) / self.extent) / f64::from(grid.rows(z));
         let short = |degrees: f64| (degrees * 1e9).round() / 1e9;
-        json!([short(x * 360.0 - 180.0), short(lat)])
+        json!(grid.position([x, y]).map(short))
     }
 
     fn path(&self, path: &[[i32; 2]], closed: bool) -> Vec<Value> {

@@ -14,7 +14,7 @@ mod tilejson;
 mod together;
 
 pub use geojson::nothing;
-pub use render::render;
+pub use render::{render, render_as};
 use tilejson::MAX_LATITUDE;
 pub use tilejson::{tilejson, tilejson_together};
 pub use together::Part;
@@ -169,7 +169,7 @@ impl Tiles {
         outline: Option<&Outline>,
     ) -> Result<Option<Arc<Tile>>> {
         let at = layer.at()?;
-        if tile.z < at.version.min_zoom {
+        if tile.level() < at.version.min_zoom {
             return Ok(None);
         }
         let lookup = Lookup::new(at, tile, filter, outline);
@@ -211,11 +211,13 @@ impl Tiles {
         let Some(features) = features.await? else {
             return Ok(Entry { tile: None, hits });
         };
-        let name = at.layer.as_str().to_owned();
+        let (name, version) = (at.layer.as_str().to_owned(), at.version.clone());
         let drawing = tokio::task::spawn_blocking(move || {
             // Held by the work itself: a request that is given up does not free its place early.
             let _permit = permit;
-            let plain = render(&features, tile, &name, buffer)?;
+            let drawing = version.drawing.as_deref();
+            let key = version.key.as_deref();
+            let plain = render_as(&features, tile, &name, buffer, drawing, key)?;
             plain.map(|plain| Tile::new(plain).map(Arc::new)).transpose()
         });
         let drawn = drawing.await.map_err(|source| Error::fault("drawing a tile", source))??;
@@ -273,28 +275,16 @@ fn buffer(layer: &Layer, at: &At) -> u16 {
 /// Whether a tile with its buffer, generously taken, meets the version's extent.
 fn meets(at: &At, tile: TileId, buffer: u16) -> bool {
     let Some(extent) = at.version.bbox else { return false };
-    let mut bounds = tile.bounds();
     // Degrees of latitude shrink towards the poles: twice the buffer is surely enough.
     let reach = (2.0 * f64::from(buffer) + 2.0) / 4096.0;
-    let (dx, dy) = (reach * (bounds.east - bounds.west), reach * (bounds.north - bounds.south));
-    bounds.west -= dx;
-    bounds.east += dx;
-    bounds.south -= dy;
-    bounds.north += dy;
-    // The grid ends at 85.05°; what lies beyond is drawn on its edge.
-    if tile.y == 0 {
-        bounds.north = 90.0;
-    }
-    if tile.y == (1 << tile.z) - 1 {
-        bounds.south = -90.0;
-    }
+    let bounds = tile.looks(reach, reach);
     extent.parts().iter().any(|part| part.meets(&bounds))
 }
 
 fn labels(at: &At, tile: TileId) -> Vec<metrics::Label> {
     vec![
         metrics::Label::new("layer", at.layer.as_str().to_owned()),
-        metrics::Label::from_static_parts("zooms", zooms(tile.z)),
+        metrics::Label::from_static_parts("zooms", zooms(tile.level())),
     ]
 }
 

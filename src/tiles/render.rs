@@ -1,12 +1,17 @@
 //! From a tile's features, as an overview stores them, to MVT bytes.
 
+mod companions;
+
 use super::clip::{Box2, Clipper, Rings, Vertex, holds, tidy_ring, twice_area};
 use crate::{
     error::{Error, Result},
     formats::mvt::{LayerWriter, push_varint, zigzag},
     geometry::overview::{Encoded, Kind},
-    model::TileId,
-    store::{TileFeature, TileFeatures},
+    model::{
+        Drawing, TileId,
+        tile_grid::{Projection, latitude},
+    },
+    store::{ID_PROPERTY, TileFeature, TileFeatures},
 };
 
 const EXTENT: i64 = 4096;
@@ -22,15 +27,63 @@ pub fn render(
     layer_name: &str,
     buffer: u16,
 ) -> Result<Option<Vec<u8>>> {
+    render_as(features, tile, layer_name, buffer, None, None)
+}
+
+/// The same with what its version's tiles leave out and add; `key` is the field of the features'
+/// key, where one is declared.
+///
+/// # Errors
+/// As [`render`].
+pub fn render_as(
+    features: &TileFeatures,
+    tile: TileId,
+    layer_name: &str,
+    buffer: u16,
+    drawing: Option<&Drawing>,
+    key: Option<&str>,
+) -> Result<Option<Vec<u8>>> {
     let mut layer = LayerWriter::new(layer_name, &features.keys);
+    if let Some(drawing) = drawing.filter(|d| !d.from.is_empty()) {
+        layer = layer.showing(|name| drawing.shows(name, tile.level()));
+    }
     layer.reserve(features.features.len(), features.bytes.len());
     let mut pen = Pen::new(Frame::new(features.band, tile, buffer));
+    let broken = |source: Trouble| {
+        let (grid, TileId { z, x, y, .. }) = (tile.grid.definition().id, tile);
+        Error::fault(format!("tile {z}/{x}/{y} ({grid}) of {layer_name}"), source)
+    };
     for feature in &features.features {
-        draw(features, feature, &mut pen, &mut layer).map_err(|source| {
-            Error::fault(format!("tile {}/{}/{} of {layer_name}", tile.z, tile.x, tile.y), source)
-        })?;
+        draw(features, feature, &mut pen, &mut layer).map_err(broken)?;
     }
-    Ok(layer.finish())
+    let mut plain = layer.finish();
+    let add = |plain: &mut Option<Vec<u8>>, more: Option<Vec<u8>>| {
+        if let Some(more) = more {
+            plain.get_or_insert_default().extend(more);
+        }
+    };
+    if let Some(drawing) = drawing.filter(|d| d.labels) {
+        let name = Drawing::labels_of(layer_name);
+        let shown = |name: &str| drawing.shows(name, tile.level());
+        add(&mut plain, companions::labels(features, tile, &name, shown).map_err(broken)?);
+    }
+    if drawing.is_some_and(|d| d.borders) {
+        let (name, key) = (Drawing::borders_of(layer_name), key.unwrap_or(ID_PROPERTY));
+        let drawn = companions::borders(features, tile, buffer, &name, key);
+        add(&mut plain, drawn.map_err(broken)?);
+    }
+    Ok(plain)
+}
+
+/// What goes wrong with stored bytes.
+type Trouble = Box<dyn std::error::Error + Send + Sync>;
+
+/// A range of the features' bytes.
+fn bytes<'a>(
+    features: &'a TileFeatures,
+    range: &std::ops::Range<usize>,
+) -> std::result::Result<&'a [u8], &'static str> {
+    features.bytes.get(range.clone()).ok_or("a range outside the features' bytes")
 }
 
 /// Draws one feature, if any of it is inside.
@@ -39,13 +92,11 @@ fn draw<'a>(
     feature: &TileFeature,
     pen: &mut Pen,
     layer: &mut LayerWriter<'a>,
-) -> std::result::Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let bytes = |range: &std::ops::Range<usize>| {
-        features.bytes.get(range.clone()).ok_or("a range outside the features' bytes")
-    };
-    let geometry = Encoded::read(bytes(&feature.geometry)?)?;
+) -> std::result::Result<(), Trouble> {
+    let geometry = Encoded::read(bytes(features, &feature.geometry)?)?;
     if pen.draw(&geometry)? {
-        layer.feature(feature.id, geometry.kind as u8, &pen.commands, bytes(&feature.tags)?)?;
+        let tags = bytes(features, &feature.tags)?;
+        layer.feature(feature.id, geometry.kind as u8, &pen.commands, tags)?;
     }
     Ok(())
 }
@@ -55,10 +106,41 @@ fn draw<'a>(
 struct Frame {
     /// Bits by which the band is finer than the tile's zoom; negative when it is coarser.
     shift: i32,
+    /// How rows become those of a grid of another projection.
+    turn: Option<Turn>,
     /// The tile's corner in units of its own zoom.
     origin: Vertex,
     /// The tile with its buffer.
     bounds: Box2,
+}
+
+/// From rows of the web-mercator square to parallels evenly spaced.
+#[derive(Debug, Clone, Copy)]
+struct Turn {
+    /// Units of the band along the square's side.
+    side: f64,
+    /// Units of the tile's zoom from pole to pole.
+    height: f64,
+}
+
+impl Turn {
+    fn new(band: u8, tile: TileId) -> Option<Self> {
+        let units = |tiles: f64| EXTENT as f64 * tiles;
+        match tile.grid.definition().projection {
+            Projection::Mercator => None,
+            Projection::Degrees => Some(Self {
+                side: units(f64::from(band).exp2()),
+                height: units(f64::from(tile.grid.rows(tile.z))),
+            }),
+        }
+    }
+
+    /// As long as the same row is asked for, the same is given: borders stay shared.
+    #[expect(clippy::cast_possible_truncation, reason = "rounded, within the grid")]
+    fn row(self, y: i32) -> i64 {
+        let share = (90.0 - latitude(f64::from(y) / self.side)) / 180.0;
+        (share * self.height).round() as i64
+    }
 }
 
 /// How a feature lies to the tile with its buffer.
@@ -72,7 +154,8 @@ enum Place {
 impl Frame {
     fn new(band: u8, tile: TileId, buffer: u16) -> Self {
         Self {
-            shift: i32::from(band) - i32::from(tile.z),
+            shift: i32::from(band) - i32::from(tile.level()),
+            turn: Turn::new(band, tile),
             origin: [i64::from(tile.x) * EXTENT, i64::from(tile.y) * EXTENT],
             bounds: Box2 { min: -i64::from(buffer), max: EXTENT + i64::from(buffer) },
         }
@@ -86,7 +169,18 @@ impl Frame {
             s if s > 0 => (i64::from(v) + (1 << (s - 1))) >> s,
             s => i64::from(v) << -s,
         };
-        [scale(x) - self.origin[0], scale(y) - self.origin[1]]
+        let row = self.turn.map_or_else(|| scale(y), |turn| turn.row(y));
+        [scale(x) - self.origin[0], row - self.origin[1]]
+    }
+
+    /// Whether a geometry of the band is the tile's own, but for where it starts.
+    fn copies(&self) -> bool {
+        self.shift == 0 && self.turn.is_none()
+    }
+
+    /// Whether vertices may fall together, or rings turn, on the way to the tile's units.
+    fn rounds(&self) -> bool {
+        self.shift > 0 || (self.shift == 0 && self.turn.is_some())
     }
 
     fn where_is(&self, [west, north, east, south]: [i32; 4]) -> Place {
@@ -138,7 +232,7 @@ impl Pen {
         if place == Place::Outside {
             return Ok(false);
         }
-        if place == Place::Inside && self.frame.shift == 0 {
+        if place == Place::Inside && self.frame.copies() {
             // The band's commands are the tile's, but for where they start.
             let first = geometry.first_move()?;
             push_varint(&mut self.commands, first.command);
@@ -197,17 +291,43 @@ impl Pen {
             return;
         }
         for i in 1..self.stored.len() {
-            let (a, b) = (frame.place(self.stored[i - 1]), frame.place(self.stored[i]));
-            let Some((a, b)) = frame.bounds.clip_segment(a, b) else { continue };
-            if self.path.last() != Some(&a) {
-                self.push_line();
-                self.path.push(a);
-            }
-            if a != b {
-                self.path.push(b);
-            }
+            self.segment(frame.place(self.stored[i - 1]), frame.place(self.stored[i]));
         }
         self.push_line();
+    }
+
+    /// Adds what of a segment is inside to the line being drawn.
+    fn segment(&mut self, a: Vertex, b: Vertex) {
+        let Some((a, b)) = self.frame.bounds.clip_segment(a, b) else { return };
+        if self.path.last() != Some(&a) {
+            self.push_line();
+            self.path.push(a);
+        }
+        if a != b {
+            self.path.push(b);
+        }
+    }
+
+    /// Draws lines in the tile's units as one feature; `false` when nothing of them is inside.
+    fn draw_lines(&mut self, lines: &[Vec<Vertex>]) -> bool {
+        self.commands.clear();
+        self.cursor = [0; 2];
+        for line in lines {
+            self.path.clear();
+            for pair in line.windows(2) {
+                self.segment(pair[0], pair[1]);
+            }
+            self.push_line();
+        }
+        !self.commands.is_empty()
+    }
+
+    /// Draws one point in the tile's units.
+    fn draw_point(&mut self, at: Vertex) {
+        self.commands.clear();
+        self.cursor = [0; 2];
+        self.push_command(1, 1);
+        self.push_param(at);
     }
 
     /// Writes the line in `path`, if it is one, and empties it.
@@ -229,7 +349,7 @@ impl Pen {
             }
         }
         // Magnified rings are as they were, and too large to be measured before they are cut.
-        let measured = !clip || self.frame.shift > 0;
+        let measured = !clip || self.frame.rounds();
         if measured {
             tidy_ring(&mut self.path);
             let area = twice_area(&self.path);

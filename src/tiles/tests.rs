@@ -10,6 +10,7 @@ use crate::{
     text,
 };
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use std::{
     collections::BTreeMap,
     io::Read,
@@ -140,13 +141,7 @@ fn definition() -> LayerDef {
         },
         territory: TerritoryBinding::default(),
         time: None,
-        tiles: TileOptions {
-            min_zoom: 4,
-            max_zoom: 14,
-            buffer: None,
-            budget_kb: None,
-            importance: None,
-        },
+        tiles: TileOptions { min_zoom: 4, max_zoom: 14, ..TileOptions::default() },
         style: None,
         max_age: None,
         keep_versions: 3,
@@ -189,6 +184,7 @@ fn layer(id: &str, reach: &str) -> Layer {
         report: Report::default(),
         temporal: None,
         thinning: None,
+        drawing: None,
         live: None,
     };
     let def = definition();
@@ -214,7 +210,7 @@ fn selection(key: &str) -> Arc<Selection> {
 }
 
 /// Paris.
-const TILE: TileId = TileId { z: 8, x: 129, y: 88 };
+const TILE: TileId = TileId::mercator(8, 129, 88);
 
 /// For whom a tile was made.
 fn made_for(tile: &Option<Arc<Tile>>) -> String {
@@ -317,10 +313,10 @@ async fn empty_tiles_are_kept_and_outside_nothing_is_asked() {
     let tiles = roomy(&store);
     let layer = france();
     for tile in [
-        TileId { z: 3, x: 4, y: 2 },
-        TileId { z: 8, x: 10, y: 88 },
-        TileId { z: 14, x: 0, y: 0 },
-        TileId { z: 8, x: 129, y: 200 },
+        TileId::mercator(3, 4, 2),
+        TileId::mercator(8, 10, 88),
+        TileId::mercator(14, 0, 0),
+        TileId::mercator(8, 129, 200),
     ] {
         assert!(tiles.tile(&layer, tile, None).await.unwrap().is_none());
     }
@@ -330,11 +326,11 @@ async fn empty_tiles_are_kept_and_outside_nothing_is_asked() {
     Arc::get_mut(&mut at.version).unwrap().bbox =
         Some(BBox { west: 170.0, east: -170.0, ..BBox::WORLD });
     for _ in 0..3 {
-        let tile = TileId { z: 6, x: 0, y: 30 };
+        let tile = TileId::mercator(6, 0, 30);
         assert!(tiles.tile(&wide, tile, None).await.unwrap().is_none());
     }
     assert_eq!(store.asked.load(Ordering::SeqCst), 1, "beyond the antimeridian, once");
-    assert!(tiles.tile(&wide, TileId { z: 6, x: 32, y: 30 }, None).await.unwrap().is_none());
+    assert!(tiles.tile(&wide, TileId::mercator(6, 32, 30), None).await.unwrap().is_none());
     assert_eq!(store.asked.load(Ordering::SeqCst), 1);
     let none = Layer { current: None, ..france() };
     assert!(matches!(tiles.tile(&none, TILE, None).await, Err(Error::Unavailable(_))));
@@ -364,6 +360,75 @@ async fn too_many_at_once_are_turned_away() {
     store.hold.as_ref().unwrap().add_permits(10);
     assert!(first.await.unwrap().unwrap().is_some());
     assert!(waiting.await.unwrap().unwrap().is_some());
+}
+
+#[tokio::test]
+async fn tiles_that_are_kept_do_not_wait_for_those_being_drawn() {
+    let hold = tokio::sync::Semaphore::new(1);
+    let store = Arc::new(Squares { hold: Some(hold), ..Squares::default() });
+    let tiles = Arc::new(service(store.clone(), 1, 1, Duration::from_secs(30)));
+    let layer = france();
+    assert!(tiles.tile(&layer, TILE, None).await.unwrap().is_some());
+    // The one renderer is taken, the one place to wait too.
+    let ask = |y| {
+        let tiles = tiles.clone();
+        tokio::spawn(async move { tiles.tile(&france(), TileId { y, ..TILE }, None).await })
+    };
+    let drawing = [ask(89), ask(90)];
+    let turned = loop {
+        match tiles.tile(&layer, TileId { y: 91, ..TILE }, None).now_or_never() {
+            Some(Err(Error::Busy { .. })) => break true,
+            Some(_) => break false,
+            None => tokio::task::yield_now().await,
+        }
+    };
+    assert!(turned);
+    for _ in 0..1_000 {
+        let kept = tiles.tile(&layer, TILE, None).now_or_never();
+        assert!(kept.expect("at once").unwrap().is_some());
+    }
+    store.hold.as_ref().unwrap().add_permits(10);
+    for drawn in drawing {
+        assert!(drawn.await.unwrap().unwrap().is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_tiles_and_filters_stays_within_the_cache() {
+    let room = 64 << 10;
+    let settings = TileSettings {
+        cache_bytes: room,
+        renderers: 4,
+        waiting: 100,
+        wait: Duration::from_secs(5),
+    };
+    let tiles = Tiles::new(Arc::new(Squares::default()), settings);
+    let layer = france();
+    // What people look at: asked again and again while the flood goes on.
+    let useful: Vec<TileId> =
+        (126..130).flat_map(|x| (86..91).map(move |y| TileId::mercator(8, x, y))).collect();
+    for i in 0..400u32 {
+        let selection = selection(&format!("com:{i:05}"));
+        tiles.tile(&layer, TILE, Some(&selection)).await.unwrap();
+        let tree = cql2::parse(cql2::Dialect::Text, &format!("population > {i}")).unwrap();
+        let expression = cql2::check(&tree, &layer.at().unwrap().version.schema, &Plain).unwrap();
+        let filter = Filter { expression: Some(Arc::new(expression)), ..Filter::default() };
+        tiles.tile_where(&layer, TILE, &filter, None).await.unwrap();
+        for tile in &useful {
+            tiles.tile(&layer, *tile, None).await.unwrap();
+        }
+        if i % 100 == 99 {
+            for cache in [&tiles.cache, &tiles.filtered] {
+                cache.run_pending_tasks().await;
+            }
+            assert!(tiles.cached_bytes() <= room, "{}", tiles.cached_bytes());
+        }
+    }
+    let filter = Filter::default();
+    for tile in &useful {
+        let lookup = Lookup::new(layer.at().unwrap(), *tile, &filter, None);
+        assert!(tiles.cache.get(&lookup).await.is_some(), "{tile:?} was pushed out");
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use crate::{
     catalog::Layer,
     error::Result,
-    model::{BBox, FieldKind},
+    model::{BBox, Drawing, FieldKind, drawing::Part},
     store::{At, ID_PROPERTY},
 };
 use serde_json::{Map, Value, json};
@@ -36,13 +36,7 @@ pub fn tilejson(layer: &Layer, at: &At, template: &str, title: &str) -> Value {
         "center": [(west + east) / 2.0, (south + north) / 2.0, center_zoom(at, east - west)],
         "minzoom": version.min_zoom,
         "maxzoom": version.max_zoom,
-        "vector_layers": [{
-            "id": def.id.as_str(),
-            "description": title,
-            "fields": fields,
-            "minzoom": version.min_zoom,
-            "maxzoom": version.max_zoom,
-        }],
+        "vector_layers": vector_layers(at, title, &fields),
         "socle": {
             "version": version.id.as_str(),
             "key": version.key,
@@ -56,12 +50,38 @@ pub fn tilejson(layer: &Layer, at: &At, template: &str, title: &str) -> Value {
             "shown": thinning.shown,
         });
     }
+    if let Some(drawing) = &version.drawing {
+        json["socle"]["drawing"] = json!(drawing);
+    }
     if def.description.fr.is_empty()
         && let Some(members) = json.as_object_mut()
     {
         members.remove("description");
     }
     json
+}
+
+/// The layer and those that its tiles carry beside it.
+fn vector_layers(at: &At, title: &str, fields: &Map<String, Value>) -> Vec<Value> {
+    let version = &at.version;
+    let sides: Map<String, Value> =
+        Drawing::SIDES.iter().map(|side| ((*side).to_owned(), "String".into())).collect();
+    let layers = Drawing::layers(at.layer.as_str(), version.drawing.as_deref());
+    let layer = |(id, part): (String, Part)| {
+        let (of, fields) = match part {
+            Part::Features => (String::new(), fields),
+            Part::Labels => (" — étiquettes".to_owned(), fields),
+            Part::Borders => (" — limites".to_owned(), &sides),
+        };
+        json!({
+            "id": id,
+            "description": format!("{title}{of}"),
+            "fields": fields,
+            "minzoom": version.min_zoom,
+            "maxzoom": version.max_zoom,
+        })
+    };
+    layers.into_iter().map(layer).collect()
 }
 
 /// TileJSON 3.0.0 of several layers in one tile: what [`tilejson`] says of each, with its title,
@@ -79,7 +99,9 @@ pub fn tilejson_together(
     for (layer, title) in layers {
         let at = layer.at()?;
         let mut of_one = tilejson(layer, at, template, title);
-        vector_layers.push(of_one["vector_layers"][0].take());
+        if let Value::Array(own) = of_one["vector_layers"].take() {
+            vector_layers.extend(own);
+        }
         described.insert(layer.def.id.to_string(), of_one["socle"].take());
         let mention = attribution(layer, at);
         if !mentions.contains(&mention) {

@@ -34,6 +34,8 @@ pub struct LayerWriter<'a> {
     names: &'a [String],
     /// By index in `names`, the key's index in this tile plus one.
     key_index: Vec<u32>,
+    /// By index in `names`, whether its tags are left out.
+    hidden: Vec<bool>,
     /// By index in `names`.
     repeats: Vec<Repeats>,
     /// The keys of this tile, as indices in `names`.
@@ -58,6 +60,7 @@ impl<'a> LayerWriter<'a> {
             name,
             names,
             key_index: vec![0; names.len()],
+            hidden: vec![false; names.len()],
             repeats: vec![Repeats::default(); names.len()],
             keys: Vec::new(),
             values: Vec::new(),
@@ -65,6 +68,13 @@ impl<'a> LayerWriter<'a> {
             features: Vec::new(),
             tags: Vec::new(),
         }
+    }
+
+    /// Leaves out the properties whose names `shown` does not let through.
+    #[must_use]
+    pub fn showing(mut self, shown: impl Fn(&str) -> bool) -> Self {
+        self.hidden = self.names.iter().map(|name| !shown(name)).collect();
+        self
     }
 
     /// Makes room for about as many features, with that many bytes of tags and geometry.
@@ -111,6 +121,9 @@ impl<'a> LayerWriter<'a> {
         while !tags.is_empty() {
             let name = u32::try_from(wire::take_varint(&mut tags)?).ok()?;
             let value = wire::take_bytes(&mut tags)?;
+            if *self.hidden.get(name as usize)? {
+                continue;
+            }
             let key = self.key_index.get_mut(name as usize)?;
             if *key == 0 {
                 self.keys.push(name);

@@ -9,11 +9,11 @@ use super::{
 
 /// The least triangle a vertex must span to be kept, in square units of the band's grid: one
 /// pixel's area where a tile is drawn on 512 pixels.
-const DETAIL: f64 = 64.0;
+pub const DETAIL: u32 = 64;
 
 /// The same for the finest band. Deeper tiles magnify it, so that it only loses what rounding
 /// would lose anyway.
-const FINEST_DETAIL: f64 = 1.0;
+const FINEST_DETAIL: u32 = 1;
 
 /// What a band keeps of the finest grid.
 #[derive(Debug, Clone, Copy)]
@@ -25,9 +25,11 @@ pub(super) struct Threshold {
 }
 
 impl Threshold {
-    pub(super) fn of(zoom: u8, finest: u8) -> Self {
+    /// Of a zoom, where `finest` is the finest; `detail` is the least triangle, more than usual.
+    pub(super) fn of(zoom: u8, finest: u8, detail: Option<u32>) -> Self {
         let shift = u32::from(finest - zoom);
-        let detail = if shift == 0 { FINEST_DETAIL } else { DETAIL };
+        let usual = if shift == 0 { FINEST_DETAIL } else { DETAIL };
+        let detail = f64::from(detail.unwrap_or(usual));
         #[expect(clippy::cast_possible_truncation, reason = "a threshold needs no more precision")]
         let weight = (2.0 * detail * f64::from(shift).exp2().powi(2)) as f32;
         Self { shift, weight }

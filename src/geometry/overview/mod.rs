@@ -17,16 +17,20 @@ mod hilbert;
 mod necks;
 mod points;
 mod simplify;
+mod spread;
 mod thin;
 
 pub use encode::{Corrupt, Encoded, FirstMove, Kind, Paths, encode};
 pub use grid::{MAX_GRID_ZOOM, project};
+pub use spread::{Seen, spread};
 pub use thin::{Room, Thinned, thin};
 
+pub use bands::DETAIL;
 use bands::{Encoder, Threshold};
 use geo_types::Geometry;
 use grid::Shapes;
 use rayon::prelude::*;
+use std::collections::BTreeMap;
 
 /// Units of one tile along each axis: the extent of MVT tiles, at a band's own zoom.
 pub const EXTENT: u32 = 4096;
@@ -74,9 +78,16 @@ impl Overviews {
     }
 }
 
-/// The bands of a range of zooms, from coarse to fine: one per two zooms, the finest at
-/// `max_zoom` (at most [`MAX_GRID_ZOOM`]).
+/// The bands of a range of zooms, from coarse to fine: one for each, the finest at `max_zoom` (at
+/// most [`MAX_GRID_ZOOM`]). A tile drawn from the band of the next zoom would show details that
+/// its own pixels do not.
 pub fn band_zooms(min_zoom: u8, max_zoom: u8) -> Vec<u8> {
+    let finest = max_zoom.min(MAX_GRID_ZOOM);
+    (min_zoom.min(finest)..=finest).collect()
+}
+
+/// The bands of points, which have no details: one per two zooms.
+fn sparse_zooms(min_zoom: u8, max_zoom: u8) -> Vec<u8> {
     let mut zoom = max_zoom.min(MAX_GRID_ZOOM);
     let mut zooms = vec![zoom];
     while zoom > min_zoom.saturating_add(1) {
@@ -99,47 +110,107 @@ pub fn band_zooms(min_zoom: u8, max_zoom: u8) -> Vec<u8> {
 ///
 /// At most 2³² vertices in all.
 pub fn build(geometries: &[Option<&Geometry<f64>>], min_zoom: u8, max_zoom: u8) -> Overviews {
-    build_from(geometries, min_zoom, max_zoom, None)
+    build_less(geometries, min_zoom, max_zoom, Less::default())
 }
 
-/// [`build`], with the zoom of the first band that shows each single point ([`Thinned::from`]).
-pub fn build_from(
+/// What the coarser bands leave out beside what cannot be seen.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Less<'a> {
+    /// The zoom of the first band that shows each single point ([`Thinned::from`]).
+    pub from: Option<&'a [u8]>,
+    /// By zoom, the least triangle of a vertex of lines and polygons, where it is not [`DETAIL`].
+    pub detail: Option<&'a BTreeMap<u8, u32>>,
+}
+
+/// [`build`], with less in the coarser bands.
+pub fn build_less(
     geometries: &[Option<&Geometry<f64>>],
     min_zoom: u8,
     max_zoom: u8,
-    from: Option<&[u8]>,
+    less: Less<'_>,
 ) -> Overviews {
-    let zooms = band_zooms(min_zoom, max_zoom);
-    if let Some(overviews) = points::build(geometries, &zooms, from) {
+    let sparse = sparse_zooms(min_zoom, max_zoom);
+    if let Some(overviews) = points::build(geometries, &sparse, less.from) {
         return overviews;
     }
-    of_shapes(geometries, &zooms)
+    let usual = BTreeMap::new();
+    Weighed::new(geometries, max_zoom)
+        .overviews(&band_zooms(min_zoom, max_zoom), less.detail.unwrap_or(&usual))
 }
 
-/// [`build`] for geometry of any kind.
-fn of_shapes(geometries: &[Option<&Geometry<f64>>], zooms: &[u8]) -> Overviews {
-    let finest = zooms.last().copied().unwrap_or_default();
-    let shapes = Shapes::of(geometries, finest);
-    let topology = arcs::find(&shapes);
-    let weights = simplify::weigh(&shapes, &topology);
-    drop(topology);
+/// Lines and polygons of a layer, each vertex weighed: bands of any zoom are taken from it.
+pub struct Weighed {
+    shapes: Shapes,
+    /// By vertex.
+    weights: Vec<f32>,
+    /// The shapes along the Hilbert curve.
+    ranked: Vec<u32>,
+    /// The finest zoom.
+    finest: u8,
+}
 
-    let ranked = hilbert::order(&shapes, finest);
-    let thresholds: Vec<Threshold> = zooms.iter().map(|z| Threshold::of(*z, finest)).collect();
-    let chunks: Vec<Encoder> = ranked
-        .par_chunks(512)
-        .map(|chunk| {
-            let mut encoder = Encoder::new(&shapes, &weights, &thresholds);
-            chunk.iter().for_each(|shape| encoder.push(*shape));
-            encoder
+impl Weighed {
+    /// Weighs the vertices of a layer whose deepest zoom is `max_zoom`.
+    pub fn new(geometries: &[Option<&Geometry<f64>>], max_zoom: u8) -> Self {
+        let finest = max_zoom.min(MAX_GRID_ZOOM);
+        let shapes = Shapes::of(geometries, finest);
+        let topology = arcs::find(&shapes);
+        let weights = simplify::weigh(&shapes, &topology);
+        drop(topology);
+        let ranked = hilbert::order(&shapes, finest);
+        Self { shapes, weights, ranked, finest }
+    }
+
+    /// The features with geometry: their ordinals, in the order of bands.
+    pub fn order(&self) -> Vec<u32> {
+        self.ranked.iter().map(|s| self.shapes.shapes[*s as usize].ordinal).collect()
+    }
+
+    /// For each feature in the order of bands, its bounds on the finest grid and how many
+    /// vertices it has there.
+    pub fn sizes(&self) -> impl Iterator<Item = ([i32; 4], usize)> + '_ {
+        self.ranked.iter().map(|s| {
+            let shape = &self.shapes.shapes[*s as usize];
+            let vertices = self.shapes.paths[shape.paths.clone()].iter().map(grid::Path::len);
+            (shape.bounds, vertices.sum())
         })
-        .collect();
-    let bands = zooms.iter().enumerate().map(|(i, zoom)| join(*zoom, i, &chunks)).collect();
-    let shape = |s: &u32| &shapes.shapes[*s as usize];
-    Overviews {
-        order: ranked.iter().map(|s| shape(s).ordinal).collect(),
-        bounds: ranked.iter().map(|s| shape(s).bounds).collect(),
-        bands,
+    }
+
+    /// The finest zoom.
+    pub fn finest(&self) -> u8 {
+        self.finest
+    }
+
+    /// The band of a zoom with another least triangle than usual.
+    pub fn band(&self, zoom: u8, detail: u32) -> Band {
+        let threshold = Threshold::of(zoom.min(self.finest), self.finest, Some(detail));
+        self.bands(&[(zoom, threshold)]).pop().unwrap_or_default()
+    }
+
+    /// The bands of those zooms, from coarse to fine; `detail` as [`Less::detail`].
+    pub fn overviews(&self, zooms: &[u8], detail: &BTreeMap<u8, u32>) -> Overviews {
+        let threshold = |z: &u8| (*z, Threshold::of(*z, self.finest, detail.get(z).copied()));
+        let bands: Vec<(u8, Threshold)> = zooms.iter().map(threshold).collect();
+        let bounds = |s: &u32| self.shapes.shapes[*s as usize].bounds;
+        Overviews {
+            order: self.order(),
+            bounds: self.ranked.iter().map(bounds).collect(),
+            bands: self.bands(&bands),
+        }
+    }
+
+    fn bands(&self, bands: &[(u8, Threshold)]) -> Vec<Band> {
+        let thresholds: Vec<Threshold> = bands.iter().map(|(_, threshold)| *threshold).collect();
+        let chunks: Vec<Encoder> = self
+            .ranked
+            .par_chunks(512)
+            .map(|chunk| {
+                let mut encoder = Encoder::new(&self.shapes, &self.weights, &thresholds);
+                chunk.iter().for_each(|shape| encoder.push(*shape));
+                encoder
+            })
+            .collect();
+        bands.iter().enumerate().map(|(i, (zoom, _))| join(*zoom, i, &chunks)).collect()
     }
 }
 

@@ -2,7 +2,11 @@
 //! for the whole layer, from the most important point down: a point is shown as long as every tile
 //! that would show it has room, and only where the next finer band shows it.
 
-use super::{EXTENT, MAX_GRID_ZOOM, band_zooms, project};
+use super::{EXTENT, MAX_GRID_ZOOM, project, sparse_zooms};
+use crate::model::{
+    Grid, TileId,
+    tile_grid::{TABLE, latitude},
+};
 use geo_types::Geometry;
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
@@ -36,12 +40,12 @@ pub fn thin(
     room: Room,
 ) -> Option<Thinned> {
     let place = |g: &Option<&Geometry<f64>>| match g {
-        Some(Geometry::Point(p)) => Ok(Some(project(p.x(), p.y(), MAX_GRID_ZOOM))),
+        Some(Geometry::Point(p)) => Ok(Some(Place::of(p.x(), p.y()))),
         None => Ok(None),
         Some(_) => Err(()),
     };
     let places: Vec<_> = geometries.par_iter().map(place).collect::<Result<_, ()>>().ok()?;
-    let bands = band_zooms(zooms.0, zooms.1);
+    let bands = sparse_zooms(zooms.0, zooms.1);
     let finest = bands.last().copied()?;
     let mut from = vec![finest; places.len()];
     let mut kept: Vec<u32> = order.to_vec();
@@ -52,13 +56,13 @@ pub fn thin(
         // The largest tiles drawn from a band are those of its first zoom.
         let first = i.checked_sub(1).map_or(zooms.0, |coarser| bands[coarser] + 1).max(zooms.0);
         if *band < finest {
-            let mut tiles = Tiles::new(first, room);
+            let mut tiles = Tiles::new(first..=*band, room);
             kept.retain(|ordinal| {
                 let at = *ordinal as usize;
                 let (Some(Some(place)), Some(weight)) = (places.get(at), weights.get(at)) else {
                     return false;
                 };
-                tiles.take(*place, *weight)
+                tiles.take(place, *weight)
             });
         }
         kept.iter().for_each(|ordinal| from[*ordinal as usize] = *band);
@@ -69,43 +73,83 @@ pub fn thin(
     (kept.len() < all).then_some(Thinned { from, shown })
 }
 
-/// The tiles of a zoom as they fill.
+/// Where a point is drawn.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// In shares of a grid's width, from the west.
+    column: f64,
+    /// By grid, in shares of its height, from the north.
+    rows: [f64; TABLE.len()],
+}
+
+impl Place {
+    fn of(lon: f64, lat: f64) -> Self {
+        let side = f64::from(EXTENT) * f64::from(MAX_GRID_ZOOM).exp2();
+        let (x, y) = project(lon, lat, MAX_GRID_ZOOM);
+        let y = f64::from(y) / side;
+        let mut rows = [y; TABLE.len()];
+        for (row, grid) in rows.iter_mut().zip(Grid::all()).skip(1) {
+            *row = grid.share(lon, latitude(y))[1];
+        }
+        Self { column: f64::from(x) / side, rows }
+    }
+}
+
+/// The tiles of one zoom of each grid as they fill.
 struct Tiles {
-    /// Bytes taken, by column and row.
-    taken: FxHashMap<(i64, i64), u32>,
+    /// Bytes taken.
+    taken: FxHashMap<TileId, u32>,
     most: u32,
-    /// Side of a tile and its buffer, on the finest grid.
-    side: i64,
-    buffer: i64,
+    /// By grid, the first zoom drawn from the band: that of the largest tiles.
+    zooms: Vec<Option<(Grid, u8)>>,
+    /// How far a tile looks, in tiles.
+    buffer: f64,
+    /// The tiles that show a point, used again for the next.
+    seen: Vec<TileId>,
 }
 
 impl Tiles {
-    fn new(zoom: u8, room: Room) -> Self {
-        let unit = 1i64 << (MAX_GRID_ZOOM - zoom.min(MAX_GRID_ZOOM));
+    /// The tiles drawn from a band, which serves those levels.
+    fn new(levels: std::ops::RangeInclusive<u8>, room: Room) -> Self {
+        let zoom = |grid: Grid| {
+            let z = levels.start().saturating_sub(grid.ahead());
+            levels.contains(&(z + grid.ahead())).then_some((grid, z))
+        };
         Self {
             taken: FxHashMap::default(),
             most: room.bytes,
-            side: i64::from(EXTENT) * unit,
-            // One more: coordinates are rounded to the band's grid.
-            buffer: (i64::from(room.buffer) + 1) * unit,
+            zooms: Grid::all().map(zoom).collect(),
+            // More: coordinates are rounded to the band's grid, then perhaps to the tile's.
+            buffer: (f64::from(room.buffer) + 1.5) / f64::from(EXTENT),
+            seen: Vec::new(),
         }
     }
 
     /// Takes a point when all tiles that would show it have room.
-    fn take(&mut self, (x, y): (i32, i32), weight: u32) -> bool {
-        let tile = |v: i64| v.div_euclid(self.side);
-        let range = |v: i32| tile(i64::from(v) - self.buffer)..=tile(i64::from(v) + self.buffer);
-        let seen: Vec<(i64, i64)> =
-            range(y).flat_map(|row| range(x).map(move |column| (column, row))).collect();
-        let full = |at: &(i64, i64)| {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
+    fn take(&mut self, place: &Place, weight: u32) -> bool {
+        self.seen.clear();
+        for (zoom, share) in self.zooms.iter().zip(place.rows) {
+            let Some((grid, z)) = zoom else { continue };
+            let range = |share: f64, side: u32| {
+                let tile = |v: f64| v.floor().clamp(0.0, f64::from(side) - 1.0) as u32;
+                let at = share * f64::from(side);
+                tile(at - self.buffer)..=tile(at + self.buffer)
+            };
+            for y in range(share, grid.rows(*z)) {
+                let columns = range(place.column, grid.columns(*z));
+                self.seen.extend(columns.map(|x| TileId { grid: *grid, z: *z, x, y }));
+            }
+        }
+        let full = |at: &TileId| {
             let taken = self.taken.get(at).copied().unwrap_or_default();
             taken.saturating_add(weight) > self.most
         };
-        if seen.iter().any(full) {
+        if self.seen.iter().any(full) {
             return false;
         }
-        for at in seen {
-            *self.taken.entry(at).or_default() += weight;
+        for at in &self.seen {
+            *self.taken.entry(*at).or_default() += weight;
         }
         true
     }
@@ -130,18 +174,23 @@ mod tests {
             let weights: Vec<u32> = (0..points.len() as u32).map(|i| 20 + i % 60).collect();
             let order: Vec<u32> = (0..points.len() as u32).collect();
             let room = Room { bytes, buffer };
-            let bands = band_zooms(3, 12);
+            let bands = sparse_zooms(3, 12);
             // What tiles of a zoom weigh when the points of `shown` are in them.
-            let tiles = |zoom: u8, shown: &dyn Fn(usize) -> bool| {
-                let mut tiles: FxHashMap<(i64, i64), u32> = FxHashMap::default();
+            let tiles = |level: u8, shown: &dyn Fn(usize) -> bool| {
+                let mut tiles: FxHashMap<(Grid, i64, i64), u32> = FxHashMap::default();
                 for (i, (lon, lat)) in places.iter().enumerate().filter(|(i, _)| shown(*i)) {
-                    let (x, y) = project(*lon, *lat, zoom);
-                    let buffer = i64::from(buffer);
-                    let range = |v: i32| (i64::from(v) - buffer).div_euclid(4096)
-                        ..=(i64::from(v) + buffer).div_euclid(4096);
-                    for row in range(y) {
-                        for column in range(x) {
-                            *tiles.entry((column, row)).or_default() += weights[i];
+                    for grid in Grid::all() {
+                        let z = level - grid.ahead();
+                        let [x, y] = grid.share(*lon, *lat);
+                        let buffer = i64::from(buffer);
+                        let range = |share: f64, side: u32| {
+                            let v = (share * f64::from(side) * 4096.0).round() as i64;
+                            (v - buffer).div_euclid(4096)..=(v + buffer).div_euclid(4096)
+                        };
+                        for row in range(y, grid.rows(z)) {
+                            for column in range(x, grid.columns(z)) {
+                                *tiles.entry((grid, column, row)).or_default() += weights[i];
+                            }
                         }
                     }
                 }

@@ -3,7 +3,7 @@
 use crate::{
     catalog::{Layer, Snapshot},
     http::{collections::CRS84, items, tilesets, visit::Visit},
-    model::{Field, FieldKind},
+    model::{Field, FieldKind, Grid},
     query::is_sortable,
 };
 use serde_json::{Value, json};
@@ -115,7 +115,7 @@ impl Sample {
         Some(match name {
             "collectionId" | "styleId" => json!(self.id()?),
             "featureId" => self.feature.as_ref()?.get("id")?.clone(),
-            "tileMatrixSetId" => json!(tilesets::GRID_ID),
+            "tileMatrixSetId" => json!(Grid::WEB_MERCATOR.definition().id),
             "z" => json!(z),
             "tileMatrix" => json!(z.to_string()),
             "tileRow" | "y" => json!(row),
@@ -179,7 +179,7 @@ impl Sample {
 fn tile(layer: &Layer) -> Option<[u64; 3]> {
     let version = &layer.current.as_ref()?.version;
     let z = 9u8.clamp(version.min_zoom, version.max_zoom);
-    let limits = tilesets::limits(Some(version.bbox?), z, z);
+    let limits = tilesets::limits(Grid::WEB_MERCATOR, Some(version.bbox?), (z, z));
     let limits = limits.first()?;
     let middle = |least: &str, most: &str| {
         Some(u64::midpoint(limits.get(least)?.as_u64()?, limits.get(most)?.as_u64()?))

@@ -37,6 +37,7 @@ pub(in crate::store) fn version(id: &str) -> Version {
         report: Report::default(),
         temporal: None,
         thinning: None,
+        drawing: None,
         live: None,
     }
 }

@@ -149,7 +149,8 @@ impl Sidecar {
         selected: Option<&Selected>,
     ) -> Result<Option<TileFeatures>> {
         let Some(&finest) = self.bands.last() else { return Ok(None) };
-        let index = self.bands.iter().position(|b| *b >= tile.z).unwrap_or(self.bands.len() - 1);
+        let index =
+            self.bands.iter().position(|b| *b >= tile.level()).unwrap_or(self.bands.len() - 1);
         let window = window(tile, buffer, finest);
         let hits = tree::search(self.positions, window, |r| self.tree(r))?;
         let mut answer = TileFeatures {

@@ -312,6 +312,7 @@ pub(super) mod tests {
             report: Report::default(),
             temporal: None,
             thinning: None,
+            drawing: None,
             live: None,
         }
     }

@@ -137,7 +137,8 @@ pub(super) async fn tile(
     buffer: u16,
 ) -> Ran<Option<TileFeatures>> {
     let Some(&finest) = lookup.bands.last() else { return Ok(None) };
-    let index = lookup.bands.iter().position(|b| *b >= tile.z).unwrap_or(lookup.bands.len() - 1);
+    let index =
+        lookup.bands.iter().position(|b| *b >= tile.level()).unwrap_or(lookup.bands.len() - 1);
     let window = window(tile, buffer, finest);
     let sides = window.map(f64::from);
     let table = names.tiles(lookup.version);

@@ -166,7 +166,7 @@ impl Cover {
     fn insert(&mut self, block: Block) {
         for y in block.low[1]..=block.high[1] {
             for x in block.low[0]..=block.high[0] {
-                self.numbers.insert(pmtiles::number(TileId { z: block.z, x, y }));
+                self.numbers.insert(pmtiles::number(TileId::mercator(block.z, x, y)));
             }
         }
     }
@@ -208,7 +208,7 @@ impl Cover {
         for pair in self.crossings.as_chunks::<2>().0 {
             let [(y, enter), (_, leave)] = *pair;
             for x in from(enter)..from(leave) {
-                self.numbers.insert(pmtiles::number(TileId { z, x, y }));
+                self.numbers.insert(pmtiles::number(TileId::mercator(z, x, y)));
             }
         }
     }
@@ -248,10 +248,10 @@ mod tests {
         let two = geo_types::MultiPoint::from(vec![(2.3, 48.9), (55.4, -20.9)]);
         let tiles: Vec<TileId> = cover(&two.into(), 12).tiles().collect();
         assert!(tiles.is_sorted_by_key(|t| pmtiles::number(*t)));
-        assert_eq!(tiles.first(), Some(&TileId { z: 0, x: 0, y: 0 }));
+        assert_eq!(tiles.first(), Some(&TileId::mercator(0, 0, 0)));
         assert!(tiles.len() < 2 * 13 * 4, "{}", tiles.len());
         let parts = cover(&point!(x: -180.0, y: 89.9).into(), 3);
-        assert!(parts.tiles().any(|t| t == TileId { z: 3, x: 0, y: 0 }));
+        assert!(parts.tiles().any(|t| t == TileId::mercator(3, 0, 0)));
     }
 
     #[test]
@@ -296,7 +296,7 @@ mod tests {
             let rect = ring.bounding_rect().unwrap();
             for y in rect.min().y as u32..=rect.max().y as u32 {
                 for x in rect.min().x as u32..=rect.max().x as u32 {
-                    let tile = TileId { z, x, y };
+                    let tile = TileId::mercator(z, x, y);
                     let (x, y) = (f64::from(x), f64::from(y));
                     let sides = Rect::new((x, y), (x + 1.0, y + 1.0));
                     if sides.to_polygon().intersects(&ring) {

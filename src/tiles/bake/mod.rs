@@ -11,13 +11,13 @@ mod cover;
 mod survey;
 mod tally;
 
-use super::{MAX_LATITUDE, Part, buffer, render, tilejson, tilejson_together};
+use super::{MAX_LATITUDE, Part, buffer, render_as, tilejson, tilejson_together};
 use crate::{
     error::{Error, Result},
     formats::tile_archive::{About, ArchiveKind},
     model::{BBox, Progress, Text, TileId},
     store::{
-        Store,
+        At, Store,
         border::{Borders, Outline},
     },
     text,
@@ -182,12 +182,15 @@ async fn draw(
             None => store.tile_where(at, tile, buffer, filter).await?,
             Some(outline) => Box::pin(borders.tile(at, tile, buffer, filter, outline)).await?,
         };
-        seen.extend(features.map(|features| (at.layer.clone(), buffer, features)));
+        seen.extend(features.map(|features| (at.clone(), buffer, features)));
     }
     let drawing = tokio::task::spawn_blocking(move || {
         let mut plain = Vec::new();
-        for (name, buffer, features) in seen {
-            plain.extend(render(&features, tile, name.as_str(), buffer)?.unwrap_or_default());
+        for (At { layer, version, .. }, buffer, features) in seen {
+            let drawing = version.drawing.as_deref();
+            let key = version.key.as_deref();
+            let drawn = render_as(&features, tile, layer.as_str(), buffer, drawing, key)?;
+            plain.extend(drawn.unwrap_or_default());
         }
         if plain.is_empty() {
             return Ok(None);

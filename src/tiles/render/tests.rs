@@ -2,7 +2,7 @@ use super::*;
 use crate::{
     formats::mvt::{DecodedFeature, DecodedLayer, GeometryType, encode_tags, read},
     geometry::overview::{Overviews, build, tests::communes},
-    model::Value,
+    model::{Grid, Value},
 };
 use geo_types::{Geometry, LineString, Point, line_string, point, polygon};
 use std::{process::Command, sync::Arc};
@@ -35,7 +35,7 @@ impl Version {
     }
 
     fn tile(&self, tile: TileId, buffer: u16) -> TileFeatures {
-        let band = self.overviews.band(tile.z).unwrap();
+        let band = self.overviews.band(tile.level()).unwrap();
         let finest = self.overviews.bands.last().unwrap().zoom;
         let frame = Frame::new(finest, tile, buffer + 1);
         let mut found =
@@ -58,14 +58,29 @@ impl Version {
     }
 
     fn draw(&self, z: u8, x: u32, y: u32) -> Option<Vec<u8>> {
-        let tile = TileId::new(z, x, y).unwrap();
+        self.draw_in(TileId::new(z, x, y).unwrap())
+    }
+
+    fn draw_in(&self, tile: TileId) -> Option<Vec<u8>> {
         render(&self.tile(tile, 64), tile, "couche", 64).unwrap()
     }
 
     fn decoded(&self, z: u8, x: u32, y: u32) -> Option<DecodedLayer> {
-        let mut layers = read(&self.draw(z, x, y)?).unwrap();
+        self.decoded_in(TileId::new(z, x, y).unwrap())
+    }
+
+    fn decoded_in(&self, tile: TileId) -> Option<DecodedLayer> {
+        let mut layers = read(&self.draw_in(tile)?).unwrap();
         assert_eq!(layers.len(), 1);
         layers.pop()
+    }
+
+    /// The layers of a tile drawn with all that it may carry.
+    fn with_companions(&self, tile: TileId) -> Vec<DecodedLayer> {
+        let drawing = Drawing { labels: true, borders: true, ..Drawing::default() };
+        let features = self.tile(tile, 64);
+        let drawn = render_as(&features, tile, "couche", 64, Some(&drawing), Some("n")).unwrap();
+        drawn.map(|bytes| read(&bytes).unwrap()).unwrap_or_default()
     }
 }
 
@@ -120,6 +135,156 @@ fn a_square_is_where_it_should_be_at_every_zoom() {
     // In the buffer only, and beyond.
     assert_eq!(ring(7, 65, 45).map(sorted), Some(expect(-64, 0, 0, 4096)));
     assert_eq!(ring(7, 66, 45), None);
+}
+
+/// The tile of `WorldCRS84Quad` that holds a place.
+fn at_degrees(z: u8, lon: f64, lat: f64) -> TileId {
+    let grid = Grid::of("WorldCRS84Quad").unwrap();
+    let [x, y] = grid.share(lon, lat);
+    let (x, y) = (x * f64::from(grid.columns(z)), y * f64::from(grid.rows(z)));
+    TileId::within(grid, z, x as u32, y as u32).unwrap()
+}
+
+#[test]
+fn a_square_of_degrees_is_where_it_should_be_at_every_zoom() {
+    // A quarter of a tile of zoom 6, whose tiles are 2.8125° wide.
+    let tile = at_degrees(7, 2.9, 49.0);
+    let b = tile.bounds();
+    let square = polygon![(x: b.west, y: b.south), (x: b.east, y: b.south), (x: b.east, y: b.north), (x: b.west, y: b.north)];
+    let version = plain(&[square.into()]);
+    for z in 3..=18u8 {
+        let seen = at_degrees(z, f64::midpoint(b.west, b.east), f64::midpoint(b.south, b.north));
+        let layer = version.decoded_in(seen).unwrap();
+        let s = seen.bounds();
+        let unit = 4096.0 / (s.east - s.west);
+        let inside = |v: f64| v.clamp(-64.0, 4160.0);
+        let wanted = [
+            inside((b.west - s.west) * unit),
+            inside((s.north - b.north) * unit),
+            inside((b.east - s.west) * unit),
+            inside((s.north - b.south) * unit),
+        ];
+        let ring = &layer.features[0].paths[0];
+        assert!(area(ring) > 0 && ring.len() == 4, "{z}: {ring:?}");
+        let side = |i: usize| ring.iter().map(move |v| f64::from(v[i]));
+        let found = [
+            side(0).fold(f64::MAX, f64::min),
+            side(1).fold(f64::MAX, f64::min),
+            side(0).fold(f64::MIN, f64::max),
+            side(1).fold(f64::MIN, f64::max),
+        ];
+        // A unit of the deepest grid is magnified beyond it.
+        let off = f64::from(z.saturating_sub(13)).exp2() + 0.51;
+        for (found, wanted) in found.iter().zip(wanted) {
+            assert!((found - wanted).abs() <= off, "{z}: {found} for {wanted}");
+        }
+    }
+}
+
+/// Nine squares side by side, one with a hole that a tenth fills, and a triangle apart.
+fn neighbours() -> Version {
+    let square = |x: f64, y: f64, side: f64| polygon![(x: x, y: y), (x: x + side, y: y), (x: x + side, y: y + side), (x: x, y: y + side)];
+    let mut all: Vec<Geometry<f64>> = Vec::new();
+    for i in 0..9 {
+        let (x, y) = (3.0 + 0.1 * f64::from(i % 3), 50.0 + 0.1 * f64::from(i / 3));
+        let mut cell = square(x, y, 0.1);
+        if i == 4 {
+            let hole = square(x + 0.03, y + 0.03, 0.04);
+            all.push(hole.clone().into());
+            cell = geo_types::Polygon::new(cell.exterior().clone(), vec![hole.exterior().clone()]);
+        }
+        all.push(cell.into());
+    }
+    all.push(polygon![(x: 3.5, y: 50.0), (x: 3.6, y: 50.0), (x: 3.55, y: 50.1)].into());
+    plain(&all)
+}
+
+#[test]
+fn borders_are_drawn_once_and_name_both_sides() {
+    let version = neighbours();
+    // All of it in one tile.
+    let (z, x, y) = at(8, 3.2, 50.1);
+    let layers = version.with_companions(TileId::new(z, x, y).unwrap());
+    let [areas, labels, borders] = &layers[..] else { panic!("{layers:?}") };
+    assert_eq!((areas.name.as_str(), labels.name.as_str()), ("couche", "couche.labels"));
+    assert_eq!(borders.name, "couche.borders");
+    let edges = |layer: &DecodedLayer, closed: bool| {
+        let mut all = std::collections::BTreeMap::<_, u32>::new();
+        for path in layer.features.iter().flat_map(|f| &f.paths) {
+            let last = path.last().copied().zip(path.first().copied()).filter(|_| closed);
+            let pairs = path.windows(2).map(|p| (p[0], p[1]));
+            for (a, b) in pairs.chain(last) {
+                *all.entry((a.min(b), a.max(b))).or_default() += 1;
+            }
+        }
+        all
+    };
+    let (rings, lines) = (edges(areas, true), edges(borders, false));
+    assert!(lines.values().all(|n| *n == 1), "{lines:?}");
+    assert_eq!(rings.keys().collect::<Vec<_>>(), lines.keys().collect::<Vec<_>>());
+    // Two neighbours of a cell or more, eight outlines of cells, the hole, the triangle.
+    let sides: Vec<Vec<&str>> =
+        borders.features.iter().map(|f| borders.properties(f).map(|(k, _)| k).collect()).collect();
+    let both = sides.iter().filter(|s| s.len() == 2).count();
+    assert_eq!((both, sides.len() - both), (12 + 1, 8 + 1));
+    let mut ids: Vec<u64> = borders.features.iter().filter_map(|f| f.id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), borders.features.len());
+}
+
+#[test]
+fn every_polygon_has_one_label_inside_it_at_every_zoom() {
+    let version = neighbours();
+    for z in [8, 10, 12, 15] {
+        let (_, west, north) = at(z, 2.99, 50.31);
+        let (_, east, south) = at(z, 3.61, 49.99);
+        let mut seen = Vec::new();
+        for tile in
+            (north..=south).flat_map(|y| (west..=east).map(move |x| TileId::mercator(z, x, y)))
+        {
+            let layers = version.with_companions(tile);
+            let of = |name: &str| layers.iter().find(|l| l.name == name);
+            for label in of("couche.labels").iter().flat_map(|l| &l.features) {
+                let area =
+                    of("couche").unwrap().features.iter().find(|f| f.id == label.id).unwrap();
+                let at = label.paths[0][0].map(i64::from);
+                let within = |ring: &[[i32; 2]]| {
+                    super::super::clip::holds(
+                        &ring.iter().map(|v| v.map(i64::from)).collect::<Vec<_>>(),
+                        at,
+                    )
+                };
+                // In its exterior, in none of its holes.
+                assert_eq!(
+                    area.paths.iter().filter(|ring| within(ring)).count(),
+                    1,
+                    "{z}: {label:?}"
+                );
+                seen.push(label.id);
+            }
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, (0..11).map(Some).collect::<Vec<_>>(), "{z}");
+    }
+}
+
+#[test]
+fn fields_come_with_their_zoom() {
+    let version = plain(&[point!(x: 3.0, y: 50.0).into()]);
+    let drawing = Drawing { from: [("n".to_owned(), 9)].into(), ..Drawing::default() };
+    let keys = |z: u8| {
+        let (z, x, y) = at(z, 3.0, 50.0);
+        let tile = TileId::mercator(z, x, y);
+        let drawn =
+            render_as(&version.tile(tile, 64), tile, "c", 64, Some(&drawing), None).unwrap();
+        read(&drawn.unwrap()).unwrap()[0].keys.clone()
+    };
+    assert_eq!((keys(8), keys(9)), (Vec::<String>::new(), vec!["n".to_owned()]));
+    // Zooms are those of web mercator: this one's tiles are as wide as there at 9.
+    let tile = at_degrees(8, 3.0, 50.0);
+    let drawn = render_as(&version.tile(tile, 64), tile, "c", 64, Some(&drawing), None).unwrap();
+    assert_eq!(read(&drawn.unwrap()).unwrap()[0].keys, ["n"]);
 }
 
 #[test]
@@ -219,6 +384,11 @@ fn tiles_of_france_are_valid_and_without_holes() {
                 let covered = covered(&layer.features);
                 let missing = (whole - covered).abs();
                 assert!(missing < whole / 20_000, "{z}/{x}/{y}: {covered} of {whole}");
+                // Tiles of even degrees are higher: at the zooms before they reach abroad.
+                let tile = at_degrees(z.max(10) - 1, lon, lat);
+                let covered = self::covered(&version.decoded_in(tile).unwrap().features);
+                let missing = (whole - covered).abs();
+                assert!(missing < whole / 20_000, "{tile:?}: {covered} of {whole}");
             }
         }
     }

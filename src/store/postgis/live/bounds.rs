@@ -58,8 +58,11 @@ pub(super) async fn lowest(
             return Ok(zoom);
         }
         let next = loads.iter().take(FOLLOWED).flat_map(|(_, tile)| children(*tile));
-        tiles =
-            next.collect::<BTreeSet<_>>().into_iter().map(|(z, x, y)| TileId { z, x, y }).collect();
+        tiles = next
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .map(|(z, x, y)| TileId::mercator(z, x, y))
+            .collect();
     }
     Ok(def.tiles.max_zoom)
 }

@@ -40,8 +40,8 @@ use super::{
 use crate::{
     error::{Error, Result},
     model::{
-        BBox, Cells, Harvested, LayerDef, LayerId, Live, Report, SourceLocation, TableSource, Text,
-        Version, VersionId,
+        BBox, Cells, Drawing, GeometryKind, Harvested, LayerDef, LayerId, Live, Report,
+        SourceLocation, TableSource, Text, Version, VersionId,
     },
     store::At,
     text,
@@ -332,6 +332,7 @@ fn state(
         report,
         temporal: None,
         thinning: None,
+        drawing: drawing(def, figures.kind),
         live: Some(Box::new(Live {
             exact: figures.exact,
             title: form.title.clone(),
@@ -343,6 +344,18 @@ fn state(
         })),
     };
     Some(At { layer: layer.clone(), version: version.into(), reach })
+}
+
+/// What the tiles of a table leave out and add, as its declaration has it.
+fn drawing(def: &LayerDef, kind: GeometryKind) -> Option<Box<Drawing>> {
+    let (options, polygons) = (&def.tiles, kind.dimension() == Some(2));
+    let drawing = Drawing {
+        from: options.from.clone(),
+        labels: options.labels && polygons,
+        borders: options.borders && polygons,
+        ..Drawing::default()
+    };
+    (drawing != Drawing::default()).then(|| Box::new(drawing))
 }
 
 /// The state of a published table by its name: only the one in force is kept.

@@ -113,20 +113,9 @@ async fn read(
 
 /// The tile with its buffer, in degrees: two boxes where it reaches over the antimeridian.
 fn window(tile: TileId, buffer: u16) -> Vec<BBox> {
-    let mut b = tile.bounds();
     let reach = f64::from(buffer) / 4096.0;
-    let dx = reach * (b.east - b.west);
     // Degrees of latitude shrink towards the poles: twice the buffer is surely enough.
-    let dy = 2.0 * reach * (b.north - b.south);
-    (b.west, b.east) = (b.west - dx, b.east + dx);
-    (b.south, b.north) = ((b.south - dy).max(-90.0), (b.north + dy).min(90.0));
-    // The grid ends at 85.05°; what lies beyond is drawn on its edge.
-    if tile.y == 0 {
-        b.north = 90.0;
-    }
-    if tile.y == (1 << tile.z) - 1 {
-        b.south = -90.0;
-    }
+    let b = tile.looks(reach, 2.0 * reach);
     vec![BBox { west: b.west.max(-180.0), east: b.east.min(180.0), ..b }]
 }
 
@@ -138,7 +127,7 @@ fn in_metres(srid: i32) -> bool {
 
 /// A unit of the tile's grid in the table's CRS, at the latitude where it is smallest.
 fn step(tile: TileId, looked: &[BBox], metres: bool) -> f64 {
-    let unit = AROUND / (4096.0 * 2f64.powi(i32::from(tile.z)));
+    let unit = AROUND / (4096.0 * 2f64.powi(i32::from(tile.level())));
     let lat = looked.iter().map(|b| b.north.abs().max(b.south.abs())).fold(0.0, f64::max);
     let step = unit * lat.min(85.0).to_radians().cos() / 2.0;
     if metres { step } else { step / DEGREE }
@@ -158,7 +147,7 @@ fn encode(
         let shape = bytes.and_then(|b| wkb::read(b).ok());
         geometries.push(shape.filter(|g| g.coords_count() > 0));
     }
-    let zoom = tile.z.min(MAX_GRID_ZOOM);
+    let zoom = tile.level().min(MAX_GRID_ZOOM);
     let shapes: Vec<Option<&Geometry<f64>>> = geometries.iter().map(Option::as_ref).collect();
     let overviews = overview::build(&shapes, zoom, zoom);
     let Some(band) = overviews.bands.last() else { return Ok(None) };

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    model::{LayerDef, TileId, live::CELL_ZOOM},
+    model::{Grid, LayerDef, TileId, live::CELL_ZOOM},
 };
 use std::{
     collections::BTreeSet,
@@ -286,11 +286,9 @@ fn cells(edits: &[Edit], figures: &mut Figures) -> BTreeSet<(i32, i32)> {
 /// The cell of a place.
 fn cell_of(lon: f64, lat: f64) -> TileId {
     let n = f64::from(1u32 << CELL_ZOOM);
-    let lat = lat.clamp(-85.051_128, 85.051_128).to_radians();
-    let column = (lon + 180.0) / 360.0 * n;
-    let row = (1.0 - lat.tan().asinh() / std::f64::consts::PI) / 2.0 * n;
+    let [column, row] = Grid::WEB_MERCATOR.share(lon, lat).map(|share| share * n);
     let inside = |v: f64| (v.floor().max(0.0) as u32).min((1 << CELL_ZOOM) - 1);
-    TileId { z: CELL_ZOOM, x: inside(column), y: inside(row) }
+    TileId::mercator(CELL_ZOOM, inside(column), inside(row))
 }
 
 /// What a look found.
