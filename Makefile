@@ -108,6 +108,10 @@ test: web ## run the tests, on their own and against GDAL, QGIS, nginx and S3
 	  $(TOOLS)/bin/python -c 'import lxml' 2>/dev/null || $(TOOLS)/bin/pip install --quiet lxml ||
 	    echo "lxml could not be installed: WFS is not held against OGC's schemas, said by name" >&2
 	} || echo "python3-venv is missing: tests that need Python packages are skipped, each by name" >&2
+	$(NEED) node=nodejs npm=npm && {
+	  [[ -d $(TOOLS)/node_modules/@mapbox/mvt-fixtures ]] || npm install --prefix $(TOOLS) --ignore-scripts \
+	      --no-audit --no-fund --loglevel=error @mapbox/mvt-fixtures@4 @mapbox/vector-tile@3 pbf@5 >/dev/null
+	} || echo "npm could not install decoders of tiles: tests with them are skipped, each by name" >&2
 	$(MAKE) schemas
 	SOCLE_SCHEMAS=$$(realpath $(ETS))/schemas $(CARGO) test --locked --no-fail-fast
 

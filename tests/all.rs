@@ -31,6 +31,7 @@ mod conformance;
 mod crash;
 mod crs;
 mod dataset_tiles;
+mod decoders;
 mod definition;
 mod exports;
 mod figures;

@@ -17,16 +17,16 @@ fn bake(args: &[&str], file: &Path) -> Output {
     finish(&mut command(&[&["bake"], args, &ends[..]].concat()))
 }
 
-fn baked(args: &[&str], file: &Path) -> String {
+pub fn baked(args: &[&str], file: &Path) -> String {
     let output = bake(args, file);
     assert!(output.status.success(), "{}", said(&output));
     said(&output)
 }
 
-type Tiles = BTreeMap<(u8, u32, u32), Vec<u8>>;
+pub type Tiles = BTreeMap<(u8, u32, u32), Vec<u8>>;
 
 /// The tiles of an MBTiles file, unpacked, by z, x, y.
-fn tiles(file: &Path) -> Tiles {
+pub fn tiles(file: &Path) -> Tiles {
     let db = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
     let mut all = db.prepare("SELECT zoom_level, tile_column, tile_row, tile_data FROM tiles");
     let rows = all.as_mut().unwrap().query_map([], |row| {

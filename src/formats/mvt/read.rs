@@ -79,7 +79,7 @@ pub struct DecodedFeature {
 ///
 /// # Errors
 /// [`Error::Refused`], saying what is wrong, when the bytes are not a valid MVT 2.1 tile: broken
-/// encoding, missing or repeated names, another version, indices out of range, geometry whose
+/// encoding, missing or repeated names, another version, indices or coordinates out of range, geometry whose
 /// commands are not those of its type, rings without area or whose first is not an exterior.
 pub fn read(mut bytes: &[u8]) -> Result<Vec<DecodedLayer>> {
     let mut layers: Vec<DecodedLayer> = Vec::new();
@@ -114,7 +114,7 @@ fn layer(mut bytes: &[u8]) -> Part<DecodedLayer> {
     while !bytes.is_empty() {
         match take_field(&mut bytes).ok_or("layer")? {
             (1, Payload::Bytes(b)) => name = Some(utf8(b)?),
-            (2, Payload::Bytes(b)) => features.push(feature(b)?),
+            (2, Payload::Bytes(b)) => features.extend(feature(b)?),
             (3, Payload::Bytes(b)) => keys.push(utf8(b)?),
             (4, Payload::Bytes(b)) => values.push(value(b)?),
             (5, Payload::Varint(v)) => extent = u32::try_from(v).map_err(|_| "extent")?,
@@ -132,9 +132,6 @@ fn layer(mut bytes: &[u8]) -> Part<DecodedLayer> {
     let known = |(k, v): &(u32, u32)| (*k as usize) < keys.len() && (*v as usize) < values.len();
     if !features.iter().flat_map(|f: &DecodedFeature| &f.tags).all(known) {
         return Err("tag index");
-    }
-    if features.is_empty() {
-        return Err("empty layer");
     }
     let name: String = name.filter(|n: &String| !n.is_empty()).ok_or("layer name")?;
     Ok(DecodedLayer { name, extent, keys, values, features })
@@ -162,7 +159,8 @@ fn value(mut bytes: &[u8]) -> Part<DecodedValue> {
     })
 }
 
-fn feature(mut bytes: &[u8]) -> Part<DecodedFeature> {
+/// A feature; `None` when it is of the type `UNKNOWN`, which a decoder may leave aside (4.3.4).
+fn feature(mut bytes: &[u8]) -> Part<Option<DecodedFeature>> {
     let (mut id, mut kind, mut geometry, mut tags) = (None, None, None, Vec::new());
     while !bytes.is_empty() {
         match take_field(&mut bytes).ok_or("feature")? {
@@ -170,6 +168,7 @@ fn feature(mut bytes: &[u8]) -> Part<DecodedFeature> {
             (2, Payload::Bytes(b)) => tags = pairs(b)?,
             (3, Payload::Varint(v)) => {
                 kind = Some(match v {
+                    0 => return Ok(None),
                     1 => GeometryType::Point,
                     2 => GeometryType::Line,
                     3 => GeometryType::Polygon,
@@ -183,7 +182,7 @@ fn feature(mut bytes: &[u8]) -> Part<DecodedFeature> {
     }
     let kind = kind.ok_or("geometry type")?;
     let paths = Geometry { rest: geometry.ok_or("geometry")?, cursor: [0, 0] }.paths(kind)?;
-    Ok(DecodedFeature { id, kind, tags, paths })
+    Ok(Some(DecodedFeature { id, kind, tags, paths }))
 }
 
 fn pairs(mut bytes: &[u8]) -> Part<Vec<(u32, u32)>> {
