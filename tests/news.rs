@@ -3,6 +3,7 @@
 
 use crate::support::{Server, Site, StoreKind, said, store_kind, tool};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 over_both!(
     differences_are_counted_and_survive_the_versions_they_were_made_from,
@@ -11,6 +12,7 @@ over_both!(
     a_zero_says_which_zero_it_is,
     long_feeds_have_pages,
     a_copy_of_the_store_keeps_its_history,
+    a_copy_of_a_layer_follows_it_by_its_changes,
 );
 
 /// A place with a code of its commune.
@@ -252,4 +254,124 @@ fn a_copy_of_the_store_keeps_its_history() {
     assert!(said(&other.run(&["versions", "lieux"])).contains("+1 −1 ~2"));
     let server = other.serve();
     assert_eq!(entries(&server, "/t/dep-59/feed.atom").len(), 2);
+}
+
+/// Features by id, as pages of `items` or of `changes` give them.
+fn by_id(server: &Server, path: &str) -> BTreeMap<String, Value> {
+    let mut all = BTreeMap::new();
+    let mut next = Some(path.to_owned());
+    while let Some(path) = next {
+        let page = server.json(&path);
+        for feature in page["features"].as_array().unwrap() {
+            let id = feature["id"].as_str().unwrap().to_owned();
+            assert!(all.insert(id, feature.clone()).is_none(), "{path}: {feature}");
+        }
+        let links = page["links"].as_array().unwrap();
+        let link = links.iter().find(|l| l["rel"] == "next");
+        let of =
+            |l: &Value| l["href"].as_str().unwrap().replace(server.base.trim_end_matches('/'), "");
+        next = link.map(of);
+    }
+    all
+}
+
+fn version(server: &Server) -> String {
+    let versions = server.json("/collections/lieux/versions");
+    let mut versions = versions["versions"].as_array().unwrap().iter();
+    versions.find(|v| v["current"] == true).unwrap()["id"].as_str().unwrap().to_owned()
+}
+
+fn a_copy_of_a_layer_follows_it_by_its_changes() {
+    let site = Site::new();
+    site.layer("lieux", &format!("{LAYER}\n[hold]\nfewer_rows = 100\nmoved_extent = 100"));
+    let deliveries = [
+        // Stays, changes twice, moves out of the Nord and back, goes and comes back, goes.
+        [
+            ("a", "Reste", "59350"),
+            ("b", "1", "59350"),
+            ("c", "", "59009"),
+            ("d", "", "62041"),
+            ("e", "", "59350"),
+        ],
+        [
+            ("a", "Reste", "59350"),
+            ("b", "2", "59350"),
+            ("c", "", "62041"),
+            ("f", "", "59350"),
+            ("e", "", "59350"),
+        ],
+        // One that came and goes again leaves no trace; one moves into the Nord.
+        [
+            ("a", "Reste", "59350"),
+            ("b", "3", "59350"),
+            ("c", "", "62041"),
+            ("d", "autre", "62041"),
+            ("g", "", "59009"),
+        ],
+        [
+            ("a", "Reste", "59350"),
+            ("b", "3", "59350"),
+            ("h", "", "62041"),
+            ("d", "autre", "59350"),
+            ("g", "", "59009"),
+        ],
+    ];
+    let deliver = |places: &[(&str, &str, &str)]| {
+        write(
+            &site,
+            &places.iter().map(|(id, name, at)| place(id, name, at, 3.0)).collect::<Vec<_>>(),
+        );
+        site.harvest();
+    };
+    let scopes = ["", "/t/dep-59", "/t/dep-62+com-59009"];
+    let mut copies = Vec::new();
+    for places in &deliveries {
+        deliver(places);
+        let server = site.serve();
+        let of = |scope: &&str| by_id(&server, &format!("{scope}/collections/lieux/items"));
+        copies.push((version(&server), scopes.iter().map(of).collect::<Vec<_>>()));
+    }
+    let server = site.serve();
+    let (_, now) = copies.last().unwrap();
+    for (since, kept) in &copies {
+        for ((scope, copy), now) in scopes.iter().zip(kept).zip(now) {
+            let mut copy = copy.clone();
+            let path = format!("{scope}/collections/lieux/changes?since={since}&limit=2");
+            for (id, mut feature) in by_id(&server, &path) {
+                let kind = feature["properties"].as_object_mut().unwrap().remove("socle_change");
+                match kind.unwrap().as_str().unwrap() {
+                    "added" => assert!(copy.insert(id, feature).is_none(), "{path}"),
+                    "changed" => assert!(copy.insert(id, feature).is_some(), "{path}"),
+                    "removed" => assert!(copy.remove(&id).is_some(), "{path}"),
+                    other => panic!("{other}"),
+                }
+            }
+            assert_eq!(&copy, now, "{path}");
+        }
+    }
+    let first = &copies[0].0;
+    let all = server.json(&format!("/collections/lieux/changes?since={first}"));
+    let counts = |key: &str| all[key].as_u64().unwrap();
+    assert_eq!((counts("added"), counts("changed"), counts("removed")), (2, 2, 2), "{all}");
+    assert_eq!(all["since"], first.as_str());
+    assert_eq!(all["version"], version(&server));
+    // By day and by moment, and what cannot be answered.
+    let status = |query: &str| server.get(&format!("/collections/lieux/changes{query}")).status;
+    let none = server.json("/collections/lieux/changes?since=2999-01-01");
+    assert_eq!(
+        (none["numberMatched"].as_u64(), none["since"] == version(&server)),
+        (Some(0), true)
+    );
+    assert_eq!(status("?since=2001-01-01T00:00:00Z"), 410, "before there was anything");
+    assert_eq!(status("?since=20010101T000000Z-00000000"), 404);
+    assert_eq!(status(""), 400);
+    assert_eq!(status("?since=hier%20soir"), 400);
+    assert_eq!(status(&format!("?since={first}&until={first}")), 410);
+    assert_eq!(status(&format!("?since={first}&territory=dep:59&territory-mode=clip")), 400);
+    assert!(
+        server.page(&format!("/collections/lieux/changes?since={first}")).text().contains("<html")
+    );
+    // Unknown, it is gone: the layer is to be loaded again, and the answer says from where.
+    let gone = server.get("/collections/lieux/changes?since=2001-01-01");
+    assert!(gone.text().contains("collections/lieux/items"), "{}", gone.text());
 }

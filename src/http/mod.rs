@@ -10,6 +10,7 @@ mod access_log;
 mod admin;
 mod assets;
 mod body;
+mod changes;
 mod collections;
 mod dataset_tiles;
 mod exports;

@@ -4,9 +4,9 @@
 //! before it gets here.
 
 use super::{
-    Site, access, admin, assets, collections, dataset_tiles, exports, feed, filter, harvest,
-    health, history, items, landing, openapi, orders, problem::Failure, resolve, schema, stats,
-    styles, table, territories, tiles, tilesets, versions, wfs,
+    Site, access, admin, assets, changes, collections, dataset_tiles, exports, feed, filter,
+    harvest, health, history, items, landing, openapi, orders, problem::Failure, resolve, schema,
+    stats, styles, table, territories, tiles, tilesets, versions, wfs,
 };
 use crate::app::App;
 use axum::{
@@ -64,6 +64,8 @@ pub mod path {
     pub const DATASET_TILEJSON: &str = "/tilejson.json";
     /// Versions of a layer.
     pub const VERSIONS: &str = "/collections/{id}/versions";
+    /// What changed in a layer since a version or a moment.
+    pub const CHANGES: &str = "/collections/{id}/changes";
     /// Report of a version.
     pub const REPORT: &str = "/collections/{id}/versions/{v}/report";
     /// A layer as a file.
@@ -122,7 +124,7 @@ pub mod path {
     pub const ASSET: &str = "/assets/{file}";
 
     /// All of them.
-    pub const ALL: [&str; 51] = [
+    pub const ALL: [&str; 52] = [
         LANDING,
         CONFORMANCE,
         FUNCTIONS,
@@ -146,6 +148,7 @@ pub mod path {
         DATASET_TILE_XYZ,
         DATASET_TILEJSON,
         VERSIONS,
+        CHANGES,
         REPORT,
         EXPORT,
         EXPORT_ESTIMATE,
@@ -247,6 +250,7 @@ fn routes() -> Router<Arc<Site>> {
         // Where data comes from
         .route(path::FEED, get(feed::feed))
         .route(path::VERSIONS, get(versions::list))
+        .route(path::CHANGES, get(changes::changes))
         .route(path::REPORT, get(versions::report))
         // Older tools
         .route(path::WFS, get(wfs::get).post(wfs::post))

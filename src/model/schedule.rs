@@ -13,6 +13,11 @@ use std::{cmp::Ordering, time::Duration};
 /// The zone that schedules speak of. Where the machine's own does not matter, neither do its files.
 static PARIS: TimeZone = jiff::tz::get!("Europe/Paris");
 
+/// When a day begins in Paris.
+pub fn midnight(day: civil::Date) -> Timestamp {
+    PARIS.to_timestamp(day.at(0, 0, 0, 0)).unwrap_or(Timestamp::MIN)
+}
+
 /// When a layer is harvested by a server, and what happens when its source fails.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schedule {

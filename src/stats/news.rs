@@ -4,7 +4,7 @@ use super::Stats;
 use crate::{
     catalog::{Layer, Snapshot},
     error::{Error, Result},
-    model::{ChangeKind, Changes, ChangesHead, Place, RankSet, Selection},
+    model::{Change, ChangeKind, Changes, ChangesHead, Place, RankSet, Selection},
     query::Filter,
     territory::{Carry, Reference},
 };
@@ -162,28 +162,51 @@ impl Stats {
     }
 }
 
-/// Counts and names what a territory sees of a difference.
-fn seen(changes: Changes, selection: Option<&Selection>, reference: &Reference) -> News {
-    let ranks: Vec<Option<u32>> = changes
-        .communes
-        .iter()
-        .map(|code| match reference.carry(code) {
+/// A difference as a territory sees it.
+pub(super) struct Seen<'a> {
+    changes: &'a Changes,
+    selection: Option<&'a Selection>,
+    /// Today's communes, by the position of their codes in the difference.
+    ranks: Vec<Option<u32>>,
+}
+
+impl<'a> Seen<'a> {
+    pub(super) fn new(
+        changes: &'a Changes,
+        selection: Option<&'a Selection>,
+        reference: &Reference,
+    ) -> Self {
+        let rank = |code: &String| match reference.carry(code) {
             Carry::Current(rank) | Carry::Carried(rank) => Some(rank),
             Carry::Shared(_) | Carry::Unknown => None,
-        })
-        .collect();
-    let communes = |place: &Place| {
+        };
+        Self { changes, selection, ranks: changes.communes.iter().map(rank).collect() }
+    }
+
+    fn communes(&self, place: &Place) -> RankSet {
         let positions = place.communes.iter().flat_map(|[from, to]| *from..*to);
-        RankSet::from_ranks(positions.filter_map(|p| ranks.get(p as usize).copied().flatten()))
-    };
+        let rank = |position: u32| self.ranks.get(position as usize).copied().flatten();
+        RankSet::from_ranks(positions.filter_map(rank))
+    }
+
+    /// What a change is there; `None` when it does not concern it.
+    pub(super) fn kind(&self, change: &Change) -> Option<ChangeKind> {
+        match self.selection {
+            Some(selection) => {
+                self.changes.seen_from(change, selection, |place| self.communes(place))
+            }
+            None => Some(change.kind),
+        }
+    }
+}
+
+/// Counts and names what a territory sees of a difference.
+fn seen(changes: Changes, selection: Option<&Selection>, reference: &Reference) -> News {
+    let seen = Seen::new(&changes, selection, reference);
     let head = changes.head.clone();
     let mut news = News { head, added: 0, changed: 0, removed: 0, named: Vec::new() };
     for change in &changes.list {
-        let kind = match selection {
-            Some(selection) => changes.seen_from(change, selection, communes),
-            None => Some(change.kind),
-        };
-        let Some(kind) = kind else { continue };
+        let Some(kind) = seen.kind(change) else { continue };
         let count = match kind {
             ChangeKind::Added => &mut news.added,
             ChangeKind::Changed => &mut news.changed,

@@ -2,8 +2,8 @@
 
 use super::{
     super::{
-        collections::CRS84, items::form, links::media, params::name, problem::KINDS, router::path,
-        scope, territories, tiles, visit::Visit,
+        changes, collections::CRS84, items::form, links::media, params::name, problem::KINDS,
+        router::path, scope, territories, tiles, visit::Visit,
     },
     examples::Sample,
 };
@@ -54,6 +54,12 @@ pub(super) fn query_parameter(name: &str, description: &str, schema: Value) -> V
     })
 }
 
+/// The same of one without which there is no answer.
+fn required(mut parameter: Value) -> Value {
+    parameter["required"] = json!(true);
+    parameter
+}
+
 fn parameters(visit: &Visit) -> Value {
     let p = |name: &str, fr: &'static str, en: &'static str, schema: Value| {
         query_parameter(name, visit.words(fr, en), schema)
@@ -90,7 +96,7 @@ fn parameters(visit: &Visit) -> Value {
         "show": p("show", "Oui ou non, ou le nombre d'entités", "Yes or no, or the number of features", json!({ "type": "string", "enum": ["presence", "count"], "default": "presence" })),
         "table-f": p(name::F, "Format de la réponse", "Format of the answer", json!({ "type": "string", "enum": ["json", "csv", "xlsx", "html"] })),
         "page": p("page", "Page du flux", "Page of the feed", json!({ "type": "integer", "minimum": 1, "default": 1 })),
-        "by": p("by", "Niveau de territoire des lignes", "Territory level of the rows", json!({ "type": "string", "enum": levels })),
+        "by": required(p("by", "Niveau de territoire des lignes", "Territory level of the rows", json!({ "type": "string", "enum": levels }))),
         "metric": p("metric", "Mesures : count, sum:propriété, avg:, min:, max:, distinct:", "Measures: count, sum:property, avg:, min:, max:, distinct:", json!({ "type": "string", "default": "count" })),
         "share": p("share", "Valeurs des entités sur plusieurs territoires : au principal, au prorata de la surface, entières dans chacun", "Values of features on several territories: to the main one, by area, whole in each", json!({ "type": "string", "enum": ["main", "area", "none"] })),
         "sort": p("sort", "Colonne de tri, précédée de « - » pour l'ordre décroissant", "Column to sort by, after \"-\" from the largest", json!({ "type": "string", "default": "code" })),
@@ -111,6 +117,8 @@ fn of_views(visit: &Visit) -> Value {
         query_parameter(name, visit.words(fr, en), schema)
     };
     json!({
+        "since": required(p(changes::SINCE, "Où en est la copie : version, jour ou instant", "Where the copy stands: a version, a day or a moment", json!({ "type": "string" }))),
+        "until": p(changes::UNTIL, "Version à laquelle mènent les pages, donnée par le lien « next »", "Version that pages lead to, from the \"next\" link", json!({ "type": "string" })),
         "items-f": p(name::F, "Format de la page ; GeoJSON sans lui, ou celui que « Accept » préfère", "Format of the page; GeoJSON without it, or the one that \"Accept\" prefers", json!({ "type": "string", "enum": form::names() })),
         "properties": p(name::PROPERTIES, "Champs montrés, séparés par des virgules ; tous sans ce paramètre", "Properties shown, separated by commas; all without it", json!({ "type": "array", "items": { "type": "string" } })),
         "zoom-level": p(name::ZOOM_LEVEL, "Géométrie généralisée pour ce zoom (WebMercatorQuad)", "Geometry generalised for this zoom (WebMercatorQuad)", json!({ "type": "integer", "minimum": 0, "maximum": MAX_ZOOM })),

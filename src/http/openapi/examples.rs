@@ -92,6 +92,7 @@ impl Sample {
             "geometry" => json!("wkt"),
             "collections" | "columns" if !self.several.is_empty() => json!(self.several),
             "show" => json!("count"),
+            "since" => json!(self.layer.as_ref()?.at().ok()?.version.id.as_str()),
             "page" => json!(1),
             "by" | "level" => json!("epci"),
             "metric" => json!("count"),

@@ -92,7 +92,7 @@ pub(super) const TAGS: [Tag; 6] = [
 const HEALTH: &[&str] = &[media::HEALTH];
 
 #[rustfmt::skip] // a table: one line per operation
-pub(super) const OPERATIONS: [Operation; 45] = [
+pub(super) const OPERATIONS: [Operation; 46] = [
     Operation { path: path::LANDING, id: "getLandingPage", fr: "Page d'accueil", en: "Landing page", refs: &[&["f"]], types: JSON_HTML },
     Operation { path: path::CONFORMANCE, id: "getConformance", fr: "Classes de conformité", en: "Conformance classes", refs: &[&["f"]], types: JSON_HTML },
     Operation { path: path::API, id: "getApi", fr: "Cette définition", en: "This definition", refs: &[&["f"]], types: &[media::OPENAPI, media::HTML] },
@@ -116,6 +116,7 @@ pub(super) const OPERATIONS: [Operation; 45] = [
     Operation { path: path::DATASET_TILE_XYZ, id: "xyz.dataset.vector.getTile", fr: "Une tuile de plusieurs couches (z, x, y)", en: "A tile of several layers (z, x, y)", refs: DATASET_TILE, types: TILES },
     Operation { path: path::DATASET_TILEJSON, id: "getDatasetTileJson", fr: "TileJSON de plusieurs couches", en: "TileJSON of several layers", refs: &[&["collections"], FILTER], types: &[media::JSON] },
     Operation { path: path::VERSIONS, id: "getVersions", fr: "Versions d'une couche", en: "Versions of a layer", refs: &[&["f"]], types: JSON_HTML },
+    Operation { path: path::CHANGES, id: "getChanges", fr: "Ce qui a changé dans une couche", en: "What changed in a layer", refs: &[&["since", "until", "limit", "offset", "f"], TERRITORY], types: GEO },
     Operation { path: path::REPORT, id: "getReport", fr: "Rapport d'une version", en: "Report of a version", refs: &[&["f"]], types: JSON_HTML },
     Operation { path: path::EXPORT, id: "getExport", fr: "Une couche en un fichier", en: "A layer as a file", refs: EXPORT, types: FILES },
     Operation { path: path::EXPORT_ESTIMATE, id: "estimateExport", fr: "Taille d'un export", en: "Size of an export", refs: EXPORT, types: &[media::JSON] },
