@@ -54,6 +54,7 @@ mod operations;
 mod own_levels;
 mod pages;
 mod postgis;
+mod proxied;
 mod proxy;
 mod qgis;
 mod replica;

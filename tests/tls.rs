@@ -3,27 +3,8 @@
 
 use crate::{
     crash::delivery,
-    support::{Site, command, finish, has, postgres::Postgres, said, tool},
+    support::{Site, authority, command, finish, has, postgres::Postgres, said},
 };
-use std::{fs, path::Path};
-
-/// Makes an authority `<name>-ca.pem` and a certificate `<name>.pem` of it for `localhost`.
-fn authority(dir: &Path, name: &str) {
-    let at = |suffix: &str| dir.join(format!("{name}{suffix}")).to_str().unwrap().to_owned();
-    let subject = format!("/CN={name}");
-    let new = ["req", "-newkey", "rsa:2048", "-nodes", "-subj"];
-    let (ca, ca_key) = (at("-ca.pem"), at("-ca.key"));
-    let own = [subject.as_str(), "-x509", "-days", "2", "-keyout", &ca_key, "-out", &ca];
-    tool("openssl", &[&new[..], &own].concat());
-    let (request, key, certificate) = (at(".csr"), at(".key"), at(".pem"));
-    tool("openssl", &[&new[..], &["/CN=localhost", "-keyout", &key, "-out", &request]].concat());
-    let names = at(".ext");
-    fs::write(&names, "subjectAltName = DNS:localhost\n").unwrap();
-    let signed = ["-CA", &ca, "-CAkey", &ca_key, "-CAcreateserial", "-days", "2", "-out"];
-    let sign = ["x509", "-req", "-in", &request, "-extfile", &names];
-    tool("openssl", &[&sign[..], &signed, &[certificate.as_str()]].concat());
-}
-
 #[test]
 fn the_database_is_who_its_certificate_says_or_is_refused_in_words() {
     if !has("openssl") {
@@ -34,8 +15,8 @@ fn the_database_is_who_its_certificate_says_or_is_refused_in_words() {
         return;
     };
     let dir = tempfile::tempdir().unwrap();
-    authority(dir.path(), "ours");
-    authority(dir.path(), "other");
+    authority(dir.path(), "ours", "localhost");
+    authority(dir.path(), "other", "localhost");
     server.offer_tls(&dir.path().join("ours.pem"), &dir.path().join("ours.key"));
     let database = server.database();
     let at = |host: &str| {

@@ -1,6 +1,6 @@
 //! `[harvest]`: how sources are fetched.
 
-use super::{relative, table::Table};
+use super::{network::Allowed, relative, table::Table};
 use crate::{model::Text, text};
 use std::{
     path::{Path, PathBuf},
@@ -22,10 +22,26 @@ pub struct HarvestSettings {
     pub workers: usize,
     /// Longest silence of a source before a fetch is given up. Default 30 s.
     pub stall: Duration,
+    /// Places of private networks that sources may lie at. None by default.
+    pub allow: Vec<Allowed>,
+    /// PEM file of authorities that certificates may come from, besides those of the machine.
+    pub ca_file: Option<PathBuf>,
+    /// Whether names that only the proxy can resolve may be asked for. Default false: what cannot
+    /// be resolved here cannot be checked here.
+    pub proxy_resolves: bool,
 }
 
-pub(super) const KEYS: &[&str] =
-    &["cache", "user_agent", "max_unpacked_mb", "stall_s", "schedule", "workers"];
+pub(super) const KEYS: &[&str] = &[
+    "cache",
+    "user_agent",
+    "max_unpacked_mb",
+    "stall_s",
+    "schedule",
+    "workers",
+    "allow",
+    "ca_file",
+    "proxy_resolves",
+];
 
 impl HarvestSettings {
     /// The defaults, for a configuration in `base`.
@@ -37,6 +53,9 @@ impl HarvestSettings {
             schedule: true,
             workers: 2,
             stall: Duration::from_secs(30),
+            allow: Vec::new(),
+            ca_file: None,
+            proxy_resolves: false,
         }
     }
 
@@ -55,6 +74,9 @@ impl HarvestSettings {
                 .and_then(|n| n.try_into().ok())
                 .unwrap_or(d.workers),
             stall: table.seconds("stall_s", 0.1..=3600.0).unwrap_or(d.stall),
+            allow: table.all_parsed("allow"),
+            ca_file: relative(table, "ca_file", base),
+            proxy_resolves: table.boolean("proxy_resolves").unwrap_or(d.proxy_resolves),
         }
     }
 }

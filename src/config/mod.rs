@@ -38,7 +38,7 @@ pub use blobs::{BlobSettings, S3Settings};
 pub use cog::CogSettings;
 pub use exports::ExportSettings;
 pub use harvest::HarvestSettings;
-pub use network::Network;
+pub use network::{Allowed, Network};
 pub use server::ServerSettings;
 pub use store::{PostgisSettings, Secret, StoreKind, StoreSettings};
 pub use tiles::TileServiceSettings;

@@ -1,4 +1,4 @@
-//! Networks, as `trusted_proxies` names them.
+//! Networks, as `trusted_proxies` names them, and the places inside them that sources may lie at.
 
 use crate::{model::Text, text};
 use std::{net::IpAddr, str::FromStr};
@@ -47,6 +47,63 @@ impl FromStr for Network {
     }
 }
 
+/// A place that sources may be asked at although it lies in a private network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Allowed {
+    /// Any address of a network.
+    Network(Network),
+    /// A host by its name, in lower case, wherever it lies.
+    Host(String),
+    /// All hosts below a domain (`*.example.fr`).
+    Below(String),
+}
+
+impl Allowed {
+    /// Whether it names a host.
+    pub fn names(&self, host: &str) -> bool {
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        match self {
+            Self::Network(_) => false,
+            Self::Host(name) => host == *name,
+            Self::Below(domain) => {
+                host.strip_suffix(domain.as_str()).is_some_and(|rest| rest.ends_with('.'))
+            }
+        }
+    }
+
+    /// Whether it holds an address.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        matches!(self, Self::Network(network) if network.contains(address))
+    }
+}
+
+impl FromStr for Allowed {
+    type Err = Text;
+
+    fn from_str(words: &str) -> Result<Self, Text> {
+        if let Ok(network) = words.parse() {
+            return Ok(Self::Network(network));
+        }
+        let lower = words.to_ascii_lowercase();
+        let (below, name) = match lower.strip_prefix("*.") {
+            Some(domain) => (true, domain),
+            None => (false, lower.as_str()),
+        };
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+        // What looks like an address and is none is a slip, not a name.
+        let named = name.bytes().any(|b| b.is_ascii_alphabetic());
+        if !named || name.len() > 253 || !name.bytes().all(plain) {
+            let words = super::document::clip(words);
+            return Err(text!(
+                "« {words} » n'est ni un réseau, ni un nom d'hôte, comme 10.0.0.0/8, sig.exemple.fr ou *.exemple.fr",
+                "\"{words}\" is neither a network nor the name of a host such as 10.0.0.0/8, sig.example.fr or *.example.fr"
+            ));
+        }
+        let name = name.to_owned();
+        Ok(if below { Self::Below(name) } else { Self::Host(name) })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,6 +120,19 @@ mod tests {
         assert!(holds("0.0.0.0/0", "192.0.2.1") && !holds("0.0.0.0/0", "::1"));
         for bad in ["", "10.0.0.0/33", "10.0.0/8", "::1/129", "nginx", "10.0.0.0/-1", "10.0.0.0/"] {
             assert!(bad.parse::<Network>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn places_are_named_by_network_or_host() {
+        let names = |allowed: &str, host: &str| allowed.parse::<Allowed>().unwrap().names(host);
+        assert!(names("SIG.example.fr", "sig.Example.fr.") && !names("sig.example.fr", "fr"));
+        assert!(names("*.example.fr", "a.b.example.fr") && !names("*.example.fr", "example.fr"));
+        assert!(!names("*.example.fr", "badexample.fr") && !names("10.0.0.0/8", "10.0.0.1"));
+        let network: Allowed = "10.0.0.0/8".parse().unwrap();
+        assert!(network.contains("10.1.2.3".parse().unwrap()));
+        for bad in ["", "*", "10.0.0.0/33", "http://x.fr", "a b", "::1/200", "1.2.3"] {
+            assert!(bad.parse::<Allowed>().is_err(), "{bad}");
         }
     }
 }

@@ -107,7 +107,7 @@ impl ServerSettings {
             admin_listen: table.parsed("admin_listen", admin_address).unwrap_or(d.admin_listen),
             admin_token: table.parsed("admin_token_env", variable).map(Secret::Variable),
             public_url: table.parsed("public_url", public_url),
-            trusted_proxies: networks(table, "trusted_proxies"),
+            trusted_proxies: table.all_parsed("trusted_proxies"),
             title: bilingual(table, "title", "title_en", d.title),
             description: bilingual(table, "description", "description_en", d.description),
             max_connections: size("max_connections", 1..=1_000_000, d.max_connections),
@@ -131,18 +131,6 @@ pub(super) fn bilingual(table: &Table<'_>, fr: &str, en: &str, default: Text) ->
         Some(fr) => Text { en: english.unwrap_or_else(|| fr.clone()), fr },
         None => Text { en: english.unwrap_or(default.en), fr: default.fr },
     }
-}
-
-/// A list of networks; those that are none are reported, each.
-fn networks(table: &Table<'_>, key: &str) -> Vec<Network> {
-    let mut all = Vec::new();
-    for words in table.strings(key).unwrap_or_default() {
-        match words.parse() {
-            Ok(network) => all.push(network),
-            Err(what) => table.report(key, what),
-        }
-    }
-    all
 }
 
 fn address(words: &str) -> Result<SocketAddr, Text> {

@@ -3,7 +3,7 @@
 
 use super::document::{Document, clip, hint};
 use crate::{model::Text, text};
-use std::{ops::RangeInclusive, time::Duration};
+use std::{ops::RangeInclusive, str::FromStr, time::Duration};
 use toml::{
     Spanned,
     de::{DeInteger, DeTable, DeValue},
@@ -181,6 +181,12 @@ impl<'a> Table<'a> {
             return self.wrong(key, &STRINGS, value);
         }
         Some(words)
+    }
+
+    /// A list of texts, each understood; those that are not are reported.
+    pub(super) fn all_parsed<T: FromStr<Err = Text>>(&self, key: &str) -> Vec<T> {
+        let words = self.strings(key).unwrap_or_default();
+        words.iter().filter_map(|w| w.parse().map_err(|why| self.report(key, why)).ok()).collect()
     }
 
     /// Whether the key holds a table.

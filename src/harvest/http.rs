@@ -10,17 +10,17 @@ use super::{
 };
 use crate::{
     blobs::Blobs,
-    config::{HarvestSettings, secrets},
+    config::secrets,
     error::{Error, Result},
     model::{Fault, Harvested, Progress, SourceDef, SourceFailure, Text},
     text,
 };
 use jiff::Timestamp;
-use reqwest::{Client, Response, StatusCode, Url, header, redirect};
+use reqwest::{
+    Response, StatusCode, Url,
+    header::{self, HeaderMap, HeaderValue},
+};
 use std::path::PathBuf;
-
-/// Redirects followed; catalogues use one or two.
-const MAX_REDIRECTS: usize = 5;
 
 /// Fetches an address into the shared files.
 pub(super) async fn fetch(
@@ -30,8 +30,8 @@ pub(super) async fn fetch(
     previous: Option<&Harvested>,
     progress: &dyn Progress,
 ) -> Result<Fetch> {
-    let Harvester { settings, blobs, hosts } = harvester;
     let origin = redact(address);
+    let Harvester { settings, blobs, hosts, web } = harvester;
     let url = resolve(address)?;
     // Held to the end: as long as bytes come, the host is being asked.
     let _turn = hosts.turn(url.host_str().unwrap_or_default()).await;
@@ -41,7 +41,8 @@ pub(super) async fn fetch(
         Some(p) => held(blobs, p).await?.map(|path| (p, path)),
         None => None,
     };
-    let response = ask(&url, settings, held.as_ref().map(|(p, _)| *p)).await?;
+    let conditions = conditions(held.as_ref().map(|(p, _)| *p));
+    let response = web.ask(&url, &conditions, settings).await?;
     match response.status() {
         StatusCode::OK => {}
         StatusCode::NOT_MODIFIED => return not_modified(&response, held),
@@ -87,111 +88,22 @@ fn resolve(address: &str) -> Result<Url> {
     })
 }
 
-/// Sends the request and waits for the head of the answer.
-async fn ask(url: &Url, settings: &HarvestSettings, held: Option<&Harvested>) -> Result<Response> {
-    let mut request = client(url, settings)?
-        .get(url.clone())
-        // Sizes and checksums are those of the file itself.
-        .header(header::ACCEPT_ENCODING, "identity")
-        .header(header::ACCEPT, "*/*");
-    if let Some(etag) = held.and_then(|p| p.etag.as_deref()) {
-        request = request.header(header::IF_NONE_MATCH, etag);
-    }
-    if let Some(date) = held.and_then(|p| p.modified).and_then(headers::http_date) {
-        request = request.header(header::IF_MODIFIED_SINCE, date);
-    }
-    let answer = tokio::time::timeout(settings.stall, request.send()).await;
-    let host = url.host_str().unwrap_or_default();
-    answer
-        .map_err(|_| {
-            let stall = settings.stall.as_secs_f64();
-            failed(
-                Fault::Stalled,
-                text!(
-                    "{host} ne répond pas depuis {stall} s (stall_s)",
-                    "{host} has not answered for {stall} s (stall_s)"
-                ),
-            )
-        })?
-        .map_err(|e| unreachable_source(host, &e))
-}
-
-fn client(url: &Url, settings: &HarvestSettings) -> Result<Client> {
-    // The first caller of the process installs it; later ones find it there.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let build = |roots: bool| {
-        let policy = redirect::Policy::custom(|attempt| {
-            if attempt.previous().len() > MAX_REDIRECTS {
-                attempt.error(TooManyRedirects)
-            } else {
-                attempt.follow()
-            }
-        });
-        let mut builder = Client::builder()
-            .user_agent(&settings.user_agent)
-            .connect_timeout(settings.stall)
-            .redirect(policy)
-            // A `Referer` would hand the key of one host to the next.
-            .referer(false);
-        if is_loopback(url) {
-            builder = builder.no_proxy();
+/// What is asked with: the bytes themselves, and conditions when its last bytes are at hand.
+fn conditions(held: Option<&Harvested>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    // Sizes and checksums are those of the file itself.
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+    let etag = held.and_then(|p| p.etag.as_deref());
+    let date = held.and_then(|p| p.modified).and_then(headers::http_date);
+    for (name, value) in
+        [(header::IF_NONE_MATCH, etag), (header::IF_MODIFIED_SINCE, date.as_deref())]
+    {
+        if let Some(value) = value.and_then(|v| HeaderValue::from_str(v).ok()) {
+            headers.insert(name, value);
         }
-        if !roots {
-            builder = builder.tls_certs_only([]);
-        }
-        builder.build()
-    };
-    // A machine without root certificates can still fetch over http; https is then refused by
-    // the handshake.
-    build(true).or_else(|_| build(false)).map_err(|e| Error::fault("building the HTTP client", e))
-}
-
-/// A proxy never stands before the machine itself.
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("too many redirects")]
-struct TooManyRedirects;
-
-/// Says what failed before an answer came, without the address.
-fn unreachable_source(host: &str, error: &reqwest::Error) -> Error {
-    if error.is_redirect() {
-        return failed(
-            Fault::Redirects,
-            text!(
-                "{host} redirige plus de {MAX_REDIRECTS} fois",
-                "{host} redirects more than {MAX_REDIRECTS} times"
-            ),
-        );
     }
-    // The first address was checked: only a redirect can lead to another scheme.
-    if error.is_builder() {
-        return off_the_web(host);
-    }
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    // Only reqwest's own error shows the address; a cause below it does not.
-    let detail =
-        if std::ptr::addr_eq(cause, error) { String::new() } else { format!(" ({cause})") };
-    failed(
-        Fault::Unreachable,
-        text!("{host} est injoignable{detail}", "{host} cannot be reached{detail}"),
-    )
-}
-
-fn off_the_web(host: &str) -> Error {
-    failed(
-        Fault::Forbidden,
-        text!(
-            "{host} redirige vers une adresse qui n'est ni http ni https",
-            "{host} redirects to an address that is neither http nor https"
-        ),
-    )
+    headers
 }
 
 fn not_modified(response: &Response, held: Option<(&Harvested, PathBuf)>) -> Result<Fetch> {
@@ -222,31 +134,43 @@ fn validators(response: &Response) -> (Option<String>, Option<Timestamp>) {
     (etag.map(str::to_owned), modified.as_deref().and_then(headers::date))
 }
 
-/// What the head of an answer says of the file; refuses what is known not to be one.
-fn describe(response: &Response, origin: String, asked: &Url) -> Result<Harvested> {
+/// Refuses an answer whose head says that it is a page.
+fn refuse_html(response: &Response) -> Result<()> {
     let kind = headers::text(response.headers(), header::CONTENT_TYPE).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if matches!(kind.as_str(), "text/html" | "application/xhtml+xml") {
         return Err(page());
     }
+    Ok(())
+}
+
+fn coding(response: &Response) -> String {
+    let coding = headers::text(response.headers(), header::CONTENT_ENCODING).unwrap_or_default();
+    coding.trim().to_ascii_lowercase()
+}
+
+fn unknown_coding() -> Error {
+    failed(
+        Fault::Status,
+        text!(
+            "la source a compressé sa réponse d'une façon qui n'est pas acceptée",
+            "the source compressed its answer in a way that is not accepted"
+        ),
+    )
+}
+
+/// What the head of an answer says of the file; refuses what is known not to be one.
+fn describe(response: &Response, origin: String, asked: &Url) -> Result<Harvested> {
+    refuse_html(response)?;
     let disposition = headers::text(response.headers(), header::CONTENT_DISPOSITION);
     let paths = [response.url().path(), asked.path()];
     let mut name = headers::file_name(disposition.as_deref(), &paths);
-    let coding = headers::text(response.headers(), header::CONTENT_ENCODING).unwrap_or_default();
-    match coding.trim().to_ascii_lowercase().as_str() {
+    match coding(response).as_str() {
         "" | "identity" => {}
         // Stored compressed and sent so without being asked: the bytes are a gzip file.
         "gzip" | "x-gzip" if name.ends_with(".gz") => {}
         "gzip" | "x-gzip" => name.push_str(".gz"),
-        _ => {
-            return Err(failed(
-                Fault::Status,
-                text!(
-                    "la source a compressé sa réponse d'une façon qui n'est pas acceptée",
-                    "the source compressed its answer in a way that is not accepted"
-                ),
-            ));
-        }
+        _ => return Err(unknown_coding()),
     }
     let (etag, modified) = validators(response);
     let now = Timestamp::now();
@@ -266,10 +190,6 @@ fn describe(response: &Response, origin: String, asked: &Url) -> Result<Harveste
 
 fn refused_status(response: &Response, now: Timestamp) -> Error {
     let (status, host) = (response.status().as_u16(), response.url().host_str().unwrap_or("?"));
-    // What could be followed was: such an address is none of the web's (`file:///…`).
-    if response.status().is_redirection() && response.headers().contains_key(header::LOCATION) {
-        return off_the_web(host);
-    }
     let retry_at = headers::text(response.headers(), header::RETRY_AFTER)
         .filter(|_| matches!(status, 429 | 503))
         .and_then(|words| headers::retry_at(&words, now));

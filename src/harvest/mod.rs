@@ -8,12 +8,14 @@
 
 mod body;
 mod file;
+mod guard;
 mod headers;
 mod hosts;
 mod http;
 mod redact;
 #[cfg(test)]
 mod tests;
+mod web;
 
 use crate::{
     blobs::{Blobs, Key, Stat, Sweep},
@@ -46,12 +48,14 @@ pub struct Harvester {
     pub blobs: Blobs,
     /// Who is being asked.
     hosts: hosts::Hosts,
+    /// How they are asked.
+    web: web::Web,
 }
 
 impl Harvester {
     /// A harvester with its limits and the place of what it fetches.
     pub fn new(settings: HarvestSettings, blobs: Blobs) -> Self {
-        Self { settings, blobs, hosts: hosts::Hosts::default() }
+        Self { settings, blobs, hosts: hosts::Hosts::default(), web: web::Web::default() }
     }
 
     /// Fetches a layer's source. `previous` is what the current version was made from; `force`

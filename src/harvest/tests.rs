@@ -62,6 +62,7 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         let mut settings = HarvestSettings::default_in(folder.path());
         settings.stall = Duration::from_secs(30);
+        settings.allow = vec!["127.0.0.0/8".parse().unwrap()];
         let blobs = Blobs::open(&BlobSettings::default_in(folder.path())).unwrap();
         Self { folder, harvester: Harvester::new(settings, blobs) }
     }
@@ -363,6 +364,41 @@ async fn what_is_no_file_is_refused() {
             std::os::unix::net::UnixListener::bind(bench.folder.path().join("s")).unwrap();
         assert!(refused("s").await.contains("ordinaire"));
     }
+}
+
+#[tokio::test]
+async fn no_source_leads_inside() {
+    let bench = Bench::new();
+    let to = |place: &str| answer("302 Found", &format!("Location: {place}\r\n"), "");
+    for place in
+        ["http://169.254.169.254/latest/meta-data/", "http://[::1]:{port}/", "//10.0.0.1/x"]
+    {
+        let text = bench.refusal([to(place)]).await;
+        assert!(text.contains("is a private or reserved address"), "{place}: {text}");
+    }
+    // Without being allowed, not even the first address is asked; a name is what it leads to.
+    let mut strict = Bench::new();
+    strict.harvester.settings.allow.clear();
+    let source = Source::start([answer("200 OK", "", DATA)]).await;
+    for url in [source.url("/"), format!("http://localhost:{}/", source.port)] {
+        let Err(Error::Source(failure)) = strict.get(&url, None).await else { panic!("{url}") };
+        assert_eq!(failure.fault, Fault::Forbidden);
+    }
+    assert!(source.asked().is_empty());
+    // Allowed by name is not allowed by number.
+    strict.harvester = Harvester::new(
+        HarvestSettings {
+            allow: vec!["localhost".parse().unwrap()],
+            ..strict.harvester.settings.clone()
+        },
+        strict.harvester.blobs.clone(),
+    );
+    let named = format!("http://localhost:{}/", source.port);
+    new(strict.get(&named, None).await);
+    let source = Source::start([to("http://127.0.0.1:{port}/")]).await;
+    let named = format!("http://localhost:{}/", source.port);
+    let refused = strict.get(&named, None).await.unwrap_err();
+    assert!(refused.to_string().starts_with("127.0.0.1 est une adresse privée"), "{refused}");
 }
 
 #[tokio::test]

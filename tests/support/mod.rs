@@ -100,6 +100,24 @@ pub fn command(args: &[&str]) -> Command {
     command
 }
 
+/// Makes an authority `<name>-ca.pem` and a certificate `<name>.pem` of it for a host, by openssl.
+pub fn authority(dir: &Path, name: &str, host: &str) {
+    let at = |suffix: &str| dir.join(format!("{name}{suffix}")).to_str().unwrap().to_owned();
+    let subject = format!("/CN={name}");
+    let new = ["req", "-newkey", "rsa:2048", "-nodes", "-subj"];
+    let (ca, ca_key) = (at("-ca.pem"), at("-ca.key"));
+    let own = [subject.as_str(), "-x509", "-days", "2", "-keyout", &ca_key, "-out", &ca];
+    tool("openssl", &[&new[..], &own].concat());
+    let common = format!("/CN={host}");
+    let (request, key, certificate) = (at(".csr"), at(".key"), at(".pem"));
+    tool("openssl", &[&new[..], &[&common, "-keyout", &key, "-out", &request]].concat());
+    let names = at(".ext");
+    fs::write(&names, format!("subjectAltName = DNS:{host}\n")).unwrap();
+    let signed = ["-CA", &ca, "-CAkey", &ca_key, "-CAcreateserial", "-days", "2", "-out"];
+    let sign = ["x509", "-req", "-in", &request, "-extfile", &names];
+    tool("openssl", &[&sign[..], &signed, &[certificate.as_str()]].concat());
+}
+
 /// Which store the sites of a test use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum StoreKind {
@@ -182,7 +200,7 @@ impl Site {
     fn configure(&self, server: &str, store: &str) {
         let styles = root().join("styles");
         let text = format!(
-            "styles = {styles:?}\n{NO_LEVELS}[server]\nadmin_listen = \"off\"\n{server}\n[store]\n{store}\n[harvest]\ncache = \"cache\"\n"
+            "styles = {styles:?}\n{NO_LEVELS}[server]\nadmin_listen = \"off\"\n{server}\n[store]\n{store}\n[harvest]\ncache = \"cache\"\nallow = [\"127.0.0.0/8\"]\n"
         );
         fs::write(self.path("socle.toml"), text).expect("socle.toml");
     }
