@@ -15,7 +15,7 @@ use crate::{
 use socle::{
     config::Settings,
     import::{Borders, Importer},
-    model::TileId,
+    model::{SourceLimits, TileId},
     territory::Reference,
     tiles::render,
 };
@@ -258,7 +258,7 @@ fn attachment(site: &Site, report: &mut Report) {
     let (store, layer) = runtime.block_on(items::open(site));
     let at = layer.at().expect("a version").clone();
     let mut current = runtime.block_on(store.current()).expect("versions");
-    let importer = Importer::new(Reference::builtin(), u64::MAX);
+    let importer = Importer::new(Reference::builtin(), SourceLimits::default());
     let seconds = best(2, || {
         // The borders are read again too: their polygons are a part of the work.
         let layers = settings.layers.iter();

@@ -36,6 +36,7 @@ mod definition;
 mod exports;
 mod figures;
 mod filters;
+mod formats_read;
 mod formats_written;
 mod fuzz;
 mod gdal;

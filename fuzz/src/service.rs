@@ -132,7 +132,7 @@ async fn harvest(settings: &Settings, store: Arc<dyn Store>) {
         layers: settings.layers.clone(),
         harvest: Harvester::new(settings.harvest.clone(), blobs),
         store,
-        importer: Importer::new(reference, settings.harvest.max_unpacked).into(),
+        importer: Importer::new(reference, settings.harvest.limits).into(),
         troubles: Default::default(),
         unwritten: Default::default(),
     };

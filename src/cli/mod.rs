@@ -150,7 +150,7 @@ fn jobs_over(
         layers: settings.layers.clone(),
         harvest: Harvester::new(settings.harvest.clone(), blobs),
         store,
-        importer: Importer::new(reference, settings.harvest.max_unpacked)
+        importer: Importer::new(reference, settings.harvest.limits)
             .with_levels(settings.levels.clone())
             .into(),
         troubles: std::sync::Mutex::default(),

@@ -1,7 +1,10 @@
 //! `[harvest]`: how sources are fetched.
 
 use super::{network::Allowed, relative, table::Table};
-use crate::{model::Text, text};
+use crate::{
+    model::{SourceLimits, Text},
+    text,
+};
 use std::{
     path::{Path, PathBuf},
     time::Duration,
@@ -14,8 +17,8 @@ pub struct HarvestSettings {
     pub cache: PathBuf,
     /// `User-Agent`, with a contact. Default `socle/<version>`, with `public_url` where it is set.
     pub user_agent: String,
-    /// Most bytes a source may hold when unpacked. Default 4 GiB.
-    pub max_unpacked: u64,
+    /// What one source may hold at most.
+    pub limits: SourceLimits,
     /// Whether a server harvests on schedule. Default true; false for replicas that only serve.
     pub schedule: bool,
     /// How many layers a server harvests at once. Default 2.
@@ -35,6 +38,14 @@ pub(super) const KEYS: &[&str] = &[
     "cache",
     "user_agent",
     "max_unpacked_mb",
+    "max_ratio",
+    "max_entries",
+    "max_rows",
+    "max_columns",
+    "max_vertices",
+    "max_total_vertices",
+    "max_value_kb",
+    "max_values_mb",
     "stall_s",
     "schedule",
     "workers",
@@ -49,7 +60,7 @@ impl HarvestSettings {
         Self {
             cache: base.join("data/sources"),
             user_agent: concat!("socle/", env!("CARGO_PKG_VERSION")).into(),
-            max_unpacked: 4096 << 20,
+            limits: SourceLimits::default(),
             schedule: true,
             workers: 2,
             stall: Duration::from_secs(30),
@@ -65,9 +76,7 @@ impl HarvestSettings {
         Self {
             cache: relative(table, "cache", base).unwrap_or(d.cache),
             user_agent: table.parsed("user_agent", user_agent).unwrap_or(d.user_agent),
-            max_unpacked: table
-                .integer("max_unpacked_mb", 1..=1 << 24)
-                .map_or(d.max_unpacked, |n| n << 20),
+            limits: limits(table),
             schedule: table.boolean("schedule").unwrap_or(d.schedule),
             workers: table
                 .integer("workers", 1..=64)
@@ -78,6 +87,26 @@ impl HarvestSettings {
             ca_file: relative(table, "ca_file", base),
             proxy_resolves: table.boolean("proxy_resolves").unwrap_or(d.proxy_resolves),
         }
+    }
+}
+
+/// What one source may hold at most; each is left at its default where the table does not say.
+fn limits(table: &Table<'_>) -> SourceLimits {
+    let d = SourceLimits::default();
+    let mib = |key, default| table.integer(key, 1..=1 << 24).map_or(default, |n| n << 20);
+    let count = |key, default| table.integer(key, 1..=1 << 40).unwrap_or(default);
+    let columns = table.integer("max_columns", 1..=60_000);
+    SourceLimits {
+        max_unpacked: mib("max_unpacked_mb", d.max_unpacked),
+        max_ratio: table.integer("max_ratio", 10..=1032).unwrap_or(d.max_ratio),
+        max_entries: table.integer("max_entries", 1..=1_000_000).unwrap_or(d.max_entries),
+        // Rows are counted with 32 bits.
+        max_rows: table.integer("max_rows", 1..=u64::from(u32::MAX)).unwrap_or(d.max_rows),
+        max_columns: columns.and_then(|n| n.try_into().ok()).unwrap_or(d.max_columns),
+        max_vertices: count("max_vertices", d.max_vertices),
+        max_total_vertices: count("max_total_vertices", d.max_total_vertices),
+        max_value: table.integer("max_value_kb", 1..=1 << 20).map_or(d.max_value, |n| n << 10),
+        max_values: mib("max_values_mb", d.max_values),
     }
 }
 

@@ -15,16 +15,33 @@ use std::{path::Path, time::Duration};
 
 pub(super) const KEYS: &[&str] =
     &["path", "url", "format", "crs", "encoding", "member", "max_mb", "timeout_s", "csv"];
-pub(super) const CSV_KEYS: &[&str] = &["x", "y", "separator", "decimal", "header", "text"];
+pub(super) const CSV_KEYS: &[&str] =
+    &["x", "y", "geometry", "separator", "decimal", "header", "text"];
 
 const FORMATS: &[(&str, Format)] = &[
     ("geojson", Format::Geojson),
     ("csv", Format::Csv),
     ("shapefile", Format::Shapefile),
     ("geopackage", Format::Geopackage),
+    ("geojsonseq", Format::Geojsonseq),
+    ("flatgeobuf", Format::Flatgeobuf),
+    ("parquet", Format::Parquet),
+    ("kml", Format::Kml),
+    ("gml", Format::Gml),
+    ("json", Format::Json),
+    ("xlsx", Format::Xlsx),
+    ("ods", Format::Ods),
+    // Other names of these.
     ("shp", Format::Shapefile),
     ("gpkg", Format::Geopackage),
+    ("tsv", Format::Csv),
+    ("ndjson", Format::Geojsonseq),
+    ("fgb", Format::Flatgeobuf),
+    ("geoparquet", Format::Parquet),
+    ("kmz", Format::Kml),
 ];
+/// How many of them are the names that are told.
+const TOLD: usize = 12;
 
 /// Reads the table of a layer file in `base`; `None` when there is no usable location.
 pub(super) fn read(table: &Table<'_>, base: &Path) -> Option<SourceDef> {
@@ -37,14 +54,18 @@ pub(super) fn read(table: &Table<'_>, base: &Path) -> Option<SourceDef> {
         let lower = words.to_lowercase();
         let known = FORMATS.iter().find(|(name, _)| *name == lower);
         known.map(|(_, f)| *f).ok_or_else(|| {
-            let names: Vec<&str> = FORMATS.iter().take(4).map(|(n, _)| *n).collect();
+            let names: Vec<&str> = FORMATS.iter().take(TOLD).map(|(n, _)| *n).collect();
             let words = clip(words);
             let Text { fr, en } = hint(&words, &names);
             text!("format inconnu « {words} » ; {fr}", "unknown format \"{words}\"; {en}")
         })
     });
-    if table.has("csv") && format.is_some_and(|f| f != Format::Csv) {
-        let what = text!("ne sert qu'au format csv", "only serves the csv format");
+    let of_tables = |f| matches!(f, Format::Csv | Format::Json | Format::Xlsx | Format::Ods);
+    if table.has("csv") && format.is_some_and(|f| !of_tables(f)) {
+        let what = text!(
+            "ne sert qu'aux formats csv, json, xlsx et ods",
+            "only serves the csv, json, xlsx and ods formats"
+        );
         table.report("csv", what);
     }
     Some(SourceDef {
@@ -102,7 +123,15 @@ fn csv_options(table: &Table<'_>) -> CsvOptions {
         }),
         header: table.boolean("header"),
         text: table.strings("text").unwrap_or_default(),
+        geometry: table.string("geometry"),
     };
+    if table.has("geometry") && table.has("x") {
+        let what = text!(
+            "« x » et « y » sont déjà donnés : l'un ou l'autre",
+            "\"x\" and \"y\" are given: either"
+        );
+        table.report("geometry", what);
+    }
     if table.has("x") != table.has("y") {
         let what = text!("« x » et « y » vont ensemble", "\"x\" and \"y\" go together");
         table.report(if table.has("x") { "x" } else { "y" }, what);

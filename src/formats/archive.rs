@@ -2,10 +2,10 @@
 //! as a stream, under a name of our own; what it gives is counted, and a bomb is refused as soon
 //! as it shows. Archives within archives are refused.
 
-use super::{open::OpenLimits, refused, shapefile};
+use super::{refused, shapefile};
 use crate::{
     error::{Error, Result},
-    model::Text,
+    model::{SourceLimits, Text},
     text,
 };
 use std::{
@@ -14,13 +14,6 @@ use std::{
     path::{Path, PathBuf},
 };
 use zip::{ZipArchive, result::ZipError};
-
-/// Most entries of a zip.
-const MAX_ENTRIES: usize = 10_000;
-
-/// How many bytes one packed byte may give. Deflate tops out at 1,032; real data, even a `.dbf`
-/// padded with spaces, stays far below this.
-const MAX_RATIO: u64 = 250;
 
 /// Below this the ratio does not matter: small files may be very regular.
 const RATIO_FROM: u64 = 32 << 20;
@@ -47,11 +40,11 @@ pub enum Unpacked {
 }
 
 /// Unpacks a gzip file to `to`.
-pub fn gunzip(path: &Path, to: &Path, limits: &OpenLimits) -> Result<()> {
+pub fn gunzip(path: &Path, to: &Path, limits: &SourceLimits) -> Result<()> {
     let file = File::open(path).map_err(|e| Error::io(path, e))?;
     let packed = file.metadata().map_err(|e| Error::io(path, e))?.len();
     let mut input = flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(1 << 17, file));
-    let mut guard = Guard { packed, given: 0, max: limits.max_unpacked };
+    let mut guard = Guard { packed, given: 0, max: limits.max_unpacked, limits };
     copy(&mut input, to, &mut guard, || {
         text!("fichier gzip tronqué ou corrompu", "truncated or corrupt gzip file")
     })
@@ -63,14 +56,14 @@ pub fn unzip(
     path: &Path,
     workdir: &Path,
     member: Option<&str>,
-    limits: &OpenLimits,
+    limits: &SourceLimits,
 ) -> Result<Unpacked> {
     let file = File::open(path).map_err(|e| Error::io(path, e))?;
     let mut zip = ZipArchive::new(BufReader::new(file)).map_err(unreadable)?;
-    let entries = entries(&mut zip)?;
+    let entries = entries(&mut zip, limits)?;
     let (chosen, table) = choose(&entries, member)?;
     let name = chosen.name.clone();
-    let mut unpacker = Unpacker { zip, workdir, given: 0, max: limits.max_unpacked };
+    let mut unpacker = Unpacker { zip, workdir, given: 0, limits };
     if chosen.extension() != "shp" {
         let path = unpacker.unpack(chosen)?;
         return Ok(Unpacked::File { path, name, table });
@@ -122,20 +115,21 @@ impl Entry {
     /// How surely it is data: 0 a data format, 1 perhaps, 2 not.
     fn rank(&self) -> u8 {
         match self.extension().as_str() {
-            "geojson" | "csv" | "tsv" | "shp" | "gpkg" | "geojsonl" | "ndjson" => 0,
-            "json" | "txt" => 1,
+            "geojson" | "csv" | "tsv" | "shp" | "gpkg" | "geojsonl" | "geojsons" | "ndjson"
+            | "jsonl" | "fgb" | "parquet" | "kml" | "gml" | "xlsx" | "ods" => 0,
+            "json" | "txt" | "xml" | "dat" => 1,
             _ => 2,
         }
     }
 }
 
 /// The entries of a zip, but folders and what operating systems leave; refuses hostile ones.
-fn entries(zip: &mut ZipArchive<BufReader<File>>) -> Result<Vec<Entry>> {
-    let count = zip.len();
-    if count > MAX_ENTRIES {
+fn entries(zip: &mut ZipArchive<BufReader<File>>, limits: &SourceLimits) -> Result<Vec<Entry>> {
+    let (count, most) = (zip.len(), limits.max_entries);
+    if count as u64 > most {
         return Err(refused(text!(
-            "archive zip refusée : {count} entrées, plus que les {MAX_ENTRIES} admises",
-            "zip archive refused: {count} entries, more than the {MAX_ENTRIES} allowed"
+            "archive zip refusée : {count} entrées, {most} au plus (max_entries)",
+            "zip archive refused: {count} entries, at most {most} (max_entries)"
         )));
     }
     let mut entries = Vec::with_capacity(count);
@@ -249,12 +243,14 @@ struct Unpacker<'a> {
     workdir: &'a Path,
     /// Bytes given by the members before.
     given: u64,
-    max: u64,
+    limits: &'a SourceLimits,
 }
 
 impl Unpacker<'_> {
     fn unpack(&mut self, entry: &Entry) -> Result<PathBuf> {
-        let mut guard = Guard { packed: entry.packed, given: 0, max: self.max - self.given };
+        let limits = self.limits;
+        let max = limits.max_unpacked.saturating_sub(self.given);
+        let mut guard = Guard { packed: entry.packed, given: 0, max, limits };
         // What the entry declares is refused before a byte is unpacked.
         guard.allow(entry.unpacked)?;
         // Our own name: nothing of the archive's decides where a file goes.
@@ -275,26 +271,29 @@ impl Unpacker<'_> {
 }
 
 /// Counts what an archive gives.
-struct Guard {
+struct Guard<'a> {
     packed: u64,
     given: u64,
+    /// What is left of what an archive may give.
     max: u64,
+    limits: &'a SourceLimits,
 }
 
-impl Guard {
+impl Guard<'_> {
     /// Whether `given` bytes in all are still bearable.
     fn allow(&self, given: u64) -> Result<()> {
         if given > self.max {
-            let max = self.max;
+            let max = self.limits.max_unpacked;
             return Err(refused(text!(
-                "archive refusée : elle dépasse {max} octets une fois décompressée",
-                "archive refused: it exceeds {max} bytes once unpacked"
+                "archive refusée : elle dépasse {max} octets une fois décompressée (max_unpacked_mb)",
+                "archive refused: it exceeds {max} bytes once unpacked (max_unpacked_mb)"
             )));
         }
-        if given > RATIO_FROM && given / MAX_RATIO > self.packed {
+        let most = self.limits.max_ratio;
+        if given > RATIO_FROM && given / most > self.packed {
             return Err(refused(text!(
-                "archive refusée : plus de {MAX_RATIO} octets par octet compressé (bombe de décompression)",
-                "archive refused: more than {MAX_RATIO} bytes per packed byte (decompression bomb)"
+                "archive refusée : plus de {most} octets par octet compressé, comme une bombe de décompression (max_ratio)",
+                "archive refused: more than {most} bytes per packed byte, as a decompression bomb (max_ratio)"
             )));
         }
         Ok(())
@@ -305,7 +304,7 @@ impl Guard {
 fn copy(
     input: &mut impl Read,
     to: &Path,
-    guard: &mut Guard,
+    guard: &mut Guard<'_>,
     corrupt: impl Fn() -> Text,
 ) -> Result<()> {
     let file = File::create(to).map_err(|e| Error::io(to, e))?;

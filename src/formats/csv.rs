@@ -8,21 +8,22 @@
 mod columns;
 mod dialect;
 mod rows;
+mod shape;
 mod survey;
 
 use super::{Next, Reader, encoding, quoted};
 use crate::{
     error::{Error, Result},
-    model::{Field, Record, Refusal, RefusalReason, SourceDef, Text},
+    model::{Field, Record, Refusal, RefusalReason, SourceDef, SourceLimits, Text},
     text,
 };
-use columns::Reading;
-use geo_types::Point;
+use geo_types::Geometry;
 use rows::{Cut, Row, Rows};
+use shape::Form;
 use std::path::{Path, PathBuf};
-use survey::{Axes, Survey};
+use survey::{Place, Survey};
 
-pub(super) use columns::find_xy;
+pub(super) use columns::{Looks, Reading, find_xy, names_codes};
 pub(super) use survey::coordinate;
 
 /// Bytes of text looked at for the dialect.
@@ -34,8 +35,12 @@ pub struct CsvReader {
     rows: Rows,
     header: bool,
     fields: Vec<Field>,
-    readings: Vec<Reading>,
-    axes: Option<Axes>,
+    names: Vec<String>,
+    /// How each column is read; `None`: it is the geometry.
+    readings: Vec<Option<Reading>>,
+    place: Place,
+    srid: Option<u32>,
+    crs: Option<String>,
     rows_expected: u64,
     trailing: u64,
     blank: u64,
@@ -44,7 +49,7 @@ pub struct CsvReader {
 
 impl CsvReader {
     /// Opens a file. Uses the source's `encoding` and `csv` options.
-    pub fn open(path: &Path, source: &SourceDef) -> Result<Self> {
+    pub fn open(path: &Path, source: &SourceDef, limits: &SourceLimits) -> Result<Self> {
         let detected = match &source.encoding {
             Some(label) => encoding::Detected {
                 charset: encoding::Charset::from_option(label)?,
@@ -60,17 +65,33 @@ impl CsvReader {
             let text = encoding::TextSource::open(path, detected.charset)?;
             Ok::<_, Error>(Rows::new(text, dialect.separator))
         };
-        let survey = Survey::of(&mut open()?, path, dialect.header, source)?;
+        let survey = Survey::of(&mut open()?, path, dialect.header, source, limits)?;
         notes.extend(survey.notes);
-        let fields = survey.names.into_iter().zip(&survey.readings);
-        let fields = fields.map(|(name, r)| Field { name, kind: r.kind() }).collect();
+        // Whole geometries are not attributes as well; two numbers are.
+        let whole = match survey.place {
+            Place::Shape(at, Form::Wkt | Form::GeoJson) => Some(at),
+            _ => None,
+        };
+        let readings: Vec<Option<Reading>> = survey
+            .readings
+            .iter()
+            .enumerate()
+            .map(|(i, r)| (whole != Some(i)).then_some(*r))
+            .collect();
+        let fields = survey.names.iter().zip(&readings);
+        let fields = fields
+            .filter_map(|(name, r)| Some(Field { name: name.clone(), kind: (*r)?.kind() }))
+            .collect();
         Ok(Self {
             path: path.to_owned(),
             rows: open()?,
             header: dialect.header,
             fields,
-            readings: survey.readings,
-            axes: survey.axes,
+            names: survey.names,
+            readings,
+            place: survey.place,
+            srid: survey.srid,
+            crs: survey.srid.map(|code| format!("EPSG:{code}")),
             rows_expected: survey.count,
             trailing: 0,
             blank: 0,
@@ -79,7 +100,7 @@ impl CsvReader {
     }
 
     fn read(&mut self, row: &Row) -> Next {
-        let expected = self.fields.len();
+        let expected = self.readings.len();
         let extra_blank = (expected..row.len()).all(|i| row.cell(i).trim().is_empty());
         if row.len() < expected || !extra_blank {
             let found = row.len();
@@ -95,30 +116,52 @@ impl CsvReader {
             });
         }
         self.trailing += u64::from(row.len() > expected);
-        let geometry = match self.axes.map(|axes| self.point(row, axes)) {
-            None | Some(Ok(None)) => None,
-            Some(Ok(Some(point))) => Some(point.into()),
-            Some(Err(refusal)) => return Next::Refused(*refusal),
+        let geometry = match self.geometry(row) {
+            Ok(geometry) => geometry,
+            Err(refusal) => return Next::Refused(*refusal),
         };
-        let values = self.readings.iter().enumerate().map(|(i, r)| r.value(row.cell(i))).collect();
+        let values = self.readings.iter().enumerate();
+        let values = values.filter_map(|(i, r)| Some(r.as_ref()?.value(row.cell(i)))).collect();
         Next::Record(Record { line: row.line, values, geometry })
     }
 
-    fn point(&self, row: &Row, axes: Axes) -> Result<Option<Point<f64>>, Box<Refusal>> {
-        axes.point(row).map_err(|column| {
-            let cell = row.cell(column).trim();
+    fn geometry(&self, row: &Row) -> Result<Option<Geometry<f64>>, Box<Refusal>> {
+        let refuse = |column: usize, reason, text| {
             Box::new(Refusal {
                 line: row.line,
-                column: self.fields.get(column).map(|f| f.name.clone()),
-                value: quoted(cell),
-                reason: RefusalReason::BadCoordinate,
-                text: if cell.is_empty() {
-                    text!("une coordonnée manque", "one coordinate is missing")
-                } else {
-                    text!("la coordonnée n'est pas un nombre", "the coordinate is not a number")
-                },
+                column: self.names.get(column).cloned(),
+                value: quoted(row.cell(column).trim()),
+                reason,
+                text,
             })
-        })
+        };
+        match self.place {
+            Place::None => Ok(None),
+            Place::Axes(axes) => match axes.point(row) {
+                Ok(point) => Ok(point.map(Geometry::from)),
+                Err(column) => {
+                    let text = if row.cell(column).trim().is_empty() {
+                        text!("une coordonnée manque", "one coordinate is missing")
+                    } else {
+                        text!("la coordonnée n'est pas un nombre", "the coordinate is not a number")
+                    };
+                    Err(refuse(column, RefusalReason::BadCoordinate, text))
+                }
+            },
+            Place::Shape(column, _) if row.cell(column).trim().is_empty() => Ok(None),
+            Place::Shape(column, form) => {
+                let (geometry, code) = shape::read(row.cell(column).trim(), form)
+                    .map_err(|text| refuse(column, RefusalReason::InvalidGeometry, text))?;
+                if form == Form::Wkt && code != self.srid {
+                    let text = text!(
+                        "la géométrie est dans un autre système que les premières",
+                        "the geometry is in another system than the first ones"
+                    );
+                    return Err(refuse(column, RefusalReason::BadCoordinate, text));
+                }
+                Ok(geometry)
+            }
+        }
     }
 }
 
@@ -161,7 +204,7 @@ impl Reader for CsvReader {
     }
 
     fn crs(&self) -> Option<&str> {
-        None
+        self.crs.as_deref()
     }
 
     fn notes(&self) -> Vec<Text> {

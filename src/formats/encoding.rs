@@ -113,6 +113,8 @@ pub enum Why {
     Declared,
     /// A byte order mark.
     Bom,
+    /// The file names it.
+    Named,
     /// Only ASCII: nothing to decide.
     Ascii,
     /// All of it is valid UTF-8.
@@ -131,6 +133,10 @@ impl Detected {
             Why::Bom => text!(
                 "encodage {name} (marque d'ordre des octets)",
                 "encoding {name} (byte order mark)"
+            ),
+            Why::Named => text!(
+                "encodage {name} (annoncé par le fichier)",
+                "encoding {name} (named by the file)"
             ),
             Why::Valid => text!(
                 "encodage {name} (détecté : tout le fichier est valide)",

@@ -11,6 +11,7 @@ mod feature;
 mod geometry;
 mod number;
 mod scan;
+mod sequence;
 
 use super::{Next, Reader, refused, types::FieldSet};
 use crate::{
@@ -20,8 +21,11 @@ use crate::{
 };
 use document::{Top, decode};
 use feature::Met;
+use geo_types::Geometry;
 pub(super) use scan::compact;
 use scan::{Fail, Scanner};
+pub use sequence::SequenceReader;
+pub(super) use sequence::is_sequence;
 use std::path::Path;
 
 /// Reads one GeoJSON file.
@@ -281,6 +285,36 @@ impl GeoJsonReader {
     }
 }
 
+/// The names of the members of the object that a text starts with, as far as the text goes.
+pub(super) fn members(text: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut scan = Scanner::at(text, 0);
+    // What is cut ends the names.
+    let _ = scan.object(|scan, name| {
+        names.push(name.into_owned());
+        scan.skip().map(drop)
+    });
+    names
+}
+
+/// A geometry alone, as a column of a table holds it; none when it is empty.
+pub(super) fn geometry_of(text: &str) -> std::result::Result<Option<Geometry<f64>>, Text> {
+    let broken = || text!("géométrie GeoJSON illisible", "unreadable GeoJSON geometry");
+    let mut scan = Scanner::at(text, 0);
+    scan.ws();
+    let found = match geometry::geometry(&mut scan, 0) {
+        Ok(geometry::Read::Some(found)) => Some(found),
+        Ok(_) => None,
+        Err(Fail::Content(content)) => return Err(content.text),
+        Err(Fail::Syntax { .. }) => return Err(broken()),
+    };
+    scan.ws();
+    match scan.peek() {
+        None => Ok(found),
+        Some(_) => Err(broken()),
+    }
+}
+
 fn not_geojson(kind: Option<&str>) -> Error {
     let Some(kind) = kind else {
         return refused(text!(
@@ -315,38 +349,7 @@ impl Reader for GeoJsonReader {
 
     fn notes(&self) -> Vec<Text> {
         let mut notes = self.notes.clone();
-        let Met { with_z, empty, repeated, other_id, foreign } = &self.met;
-        if *with_z > 0 {
-            notes.push(text!(
-                "troisième dimension (Z) non gardée : {with_z} entités",
-                "third dimension (Z) not kept: {with_z} features"
-            ));
-        }
-        if *empty > 0 {
-            notes.push(text!(
-                "géométries vides lues comme absentes : {empty}",
-                "empty geometries read as none: {empty}"
-            ));
-        }
-        if *repeated > 0 {
-            notes.push(text!(
-                "propriété répétée, la dernière valeur est gardée : {repeated} entités",
-                "repeated property, the last value is kept: {repeated} features"
-            ));
-        }
-        if *other_id > 0 {
-            notes.push(text!(
-                "le membre « id » diffère de la propriété « id », qui est gardée : {other_id} entités",
-                "the member \"id\" differs from the property \"id\", which is kept: {other_id} features"
-            ));
-        }
-        if !foreign.is_empty() {
-            let names = foreign.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-            notes.push(text!(
-                "membres hors de « properties » non gardés : {names}",
-                "members outside \"properties\" not kept: {names}"
-            ));
-        }
+        notes.extend(self.met.notes());
         notes
     }
 

@@ -5,7 +5,7 @@
 //! call. Writing is in [`write`](mod@write); [`form`] and [`rtree`] are what every file that is
 //! written here has, those of the embedded store included.
 
-mod blob;
+pub(super) mod blob;
 pub mod form;
 pub mod rtree;
 mod tables;
@@ -261,7 +261,7 @@ fn value(raw: Sql<'_>, kind: FieldKind) -> Value {
             let typed = match kind {
                 FieldKind::Date => text.parse().ok().map(Value::Date),
                 FieldKind::DateTime => instant(&text).map(Value::DateTime),
-                FieldKind::Json => json(&text),
+                FieldKind::Json => types::json(&text),
                 _ => None,
             };
             typed.unwrap_or(Value::Text(text))
@@ -275,16 +275,6 @@ fn instant(text: &str) -> Option<jiff::Timestamp> {
     let civil = || text.contains(['T', ' ']).then(|| text.parse::<jiff::civil::DateTime>().ok());
     let utc = |civil| jiff::tz::TimeZone::UTC.to_timestamp(civil).ok();
     text.parse().ok().or_else(|| civil().flatten().and_then(utc))
-}
-
-/// A JSON array or object, compact; scalars and broken JSON stay text.
-fn json(text: &str) -> Option<Value> {
-    match serde_json::from_str::<&serde_json::value::RawValue>(text) {
-        Ok(raw) if raw.get().starts_with(['{', '[']) => {
-            super::geojson_reader::compact(raw.get()).map(Value::Json)
-        }
-        _ => None,
-    }
 }
 
 impl Reader for GeoPackageReader {

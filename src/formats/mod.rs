@@ -12,10 +12,16 @@ pub mod archive;
 pub mod bundle;
 pub mod csv;
 pub mod encoding;
+pub mod flatgeobuf;
 pub mod geojson;
 pub mod geojson_reader;
 pub mod geopackage;
+pub mod geoparquet;
 pub mod gml;
+mod gml_reader;
+pub mod json_table;
+mod kml;
+mod markup;
 pub mod mbtiles;
 pub mod mvt;
 pub mod open;
@@ -26,14 +32,17 @@ pub mod sheet;
 pub mod tile_archive;
 pub mod types;
 pub mod wkb;
+mod wkt;
+pub mod workbook;
 pub mod write;
 pub mod xml;
 pub mod xml_reader;
+mod xml_stream;
 
 #[cfg(test)]
 mod tests;
 
-pub use open::{OpenLimits, open, open_within};
+pub use open::{open, open_within};
 pub use types::cast;
 
 use crate::{
@@ -66,6 +75,11 @@ pub trait Reader: Send {
     fn fields(&self) -> &[Field];
     /// The CRS the file names, as `EPSG:n` or WKT; `None`: it names none.
     fn crs(&self) -> Option<&str>;
+    /// Whether positions come in the order of axes of the system's authority: latitude first in
+    /// most geographic ones. They are easting or longitude first otherwise.
+    fn authority_axes(&self) -> bool {
+        false
+    }
     /// What was detected (encoding, separator, ignored Z…), for the report.
     fn notes(&self) -> Vec<Text>;
     /// Rows expected, when the file says; for progress.

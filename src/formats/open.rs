@@ -5,14 +5,19 @@ use super::{
     Next, Reader,
     archive::{self, Unpacked},
     csv, encoding,
-    geojson_reader::GeoJsonReader,
+    flatgeobuf::FlatGeobufReader,
+    geojson_reader::{self, GeoJsonReader},
     geopackage::GeoPackageReader,
-    refused,
+    geoparquet::ParquetReader,
+    gml_reader,
+    json_table::{self, JsonTableReader},
+    kml, refused,
     shapefile::{self, ShapefileReader},
+    workbook::{self, WorkbookReader},
 };
 use crate::{
     error::{Error, Result},
-    model::{Field, Format, SourceDef, SourceLocation, Text},
+    model::{Field, Format, SourceDef, SourceLimits, SourceLocation, Text},
     text,
 };
 use std::{
@@ -24,21 +29,7 @@ use std::{
 /// Bytes looked at to know a format.
 const HEAD: u64 = 1 << 16;
 
-/// Limits on what a source may become.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OpenLimits {
-    /// Most bytes that a compressed source may hold once unpacked.
-    pub max_unpacked: u64,
-}
-
-impl OpenLimits {
-    /// Eight times what may be fetched: text packs five to ten times smaller.
-    pub fn of(source: &SourceDef) -> Self {
-        Self { max_unpacked: source.max_bytes.saturating_mul(8) }
-    }
-}
-
-/// Opens a source's local file with the default limits ([`OpenLimits::of`]).
+/// Opens a source's local file with the default limits ([`SourceLimits::of`]).
 ///
 /// `name`: what the source calls the file. `workdir`: an existing folder for unpacked files; they
 /// stay until the caller removes it, which must be after the reader is dropped.
@@ -53,7 +44,7 @@ pub fn open(
     source: &SourceDef,
     workdir: &Path,
 ) -> Result<Box<dyn Reader>> {
-    open_within(path, name, source, workdir, &OpenLimits::of(source))
+    open_within(path, name, source, workdir, &SourceLimits::of(source))
 }
 
 /// [`open`] with limits of the caller's.
@@ -62,13 +53,15 @@ pub fn open_within(
     name: &str,
     source: &SourceDef,
     workdir: &Path,
-    limits: &OpenLimits,
+    limits: &SourceLimits,
 ) -> Result<Box<dyn Reader>> {
     let mut opening = Opening {
         path: path.to_owned(),
         name: name.to_owned(),
         member: source.member.clone(),
         source,
+        limits,
+        workdir,
         notes: Vec::new(),
     };
     let mut kind = opening.look()?;
@@ -110,6 +103,9 @@ struct Opening<'a> {
     name: String,
     member: Option<String>,
     source: &'a SourceDef,
+    limits: &'a SourceLimits,
+    /// Where it may unpack.
+    workdir: &'a Path,
     notes: Vec<Text>,
 }
 
@@ -136,7 +132,32 @@ impl Opening<'_> {
         let file = File::open(&self.path).map_err(|e| Error::io(&self.path, e))?;
         let mut head = Vec::new();
         file.take(HEAD).read_to_end(&mut head).map_err(|e| Error::io(&self.path, e))?;
-        Ok(sniff(&head))
+        Ok(match sniff(&head) {
+            Kind::Zip => match workbook::kind(&self.path) {
+                Some(workbook::Kind::Xlsx) => Kind::Data(Format::Xlsx),
+                Some(workbook::Kind::Ods) => Kind::Data(Format::Ods),
+                None => Kind::Zip,
+            },
+            Kind::Data(Format::Geojson) if self.is_table(&head) => Kind::Data(Format::Json),
+            Kind::Data(Format::Geojson) if self.is_sequence(&head) => {
+                Kind::Data(Format::Geojsonseq)
+            }
+            kind => kind,
+        })
+    }
+
+    /// Whether JSON is a table rather than GeoJSON.
+    fn is_table(&self, head: &[u8]) -> bool {
+        self.source.format == Some(Format::Json)
+            || self.source.format.is_none() && json_table::plausible(head)
+    }
+
+    /// Whether JSON is features one behind the other rather than one document.
+    fn is_sequence(&self, head: &[u8]) -> bool {
+        let named = ["geojsonl", "geojsons", "geojsonseq", "ndjson", "jsonl", "ldjson"];
+        self.source.format == Some(Format::Geojsonseq)
+            || named.contains(&self.extension().as_str())
+            || geojson_reader::is_sequence(head)
     }
 
     fn extension(&self) -> String {
@@ -169,12 +190,19 @@ impl Opening<'_> {
     /// A note when the name promises something else.
     fn note_lie(&mut self, found: Format) {
         let promised = match self.extension().as_str() {
-            "geojson" | "json" => Format::Geojson,
+            "geojson" => Format::Geojson,
             "csv" | "tsv" => Format::Csv,
             "gpkg" => Format::Geopackage,
+            "fgb" => Format::Flatgeobuf,
+            "parquet" | "geoparquet" => Format::Parquet,
+            "kml" | "kmz" => Format::Kml,
+            "gml" => Format::Gml,
+            "xlsx" => Format::Xlsx,
+            "ods" => Format::Ods,
             _ => return,
         };
-        if promised != found {
+        let same = promised == Format::Geojson && found == Format::Geojsonseq;
+        if promised != found && !same {
             let (name, found) = (self.name.clone(), name_of(found));
             self.notes.push(text!(
                 "le fichier se nomme « {name} », mais c'est du {found}",
@@ -190,17 +218,28 @@ impl Opening<'_> {
             other => return Err(unreadable(other)),
         };
         self.note_declared(format)?;
-        let reader: Box<dyn Reader> = match format {
-            Format::Geojson => Box::new(GeoJsonReader::open(&self.path, self.source)?),
-            Format::Csv => Box::new(csv::CsvReader::open(&self.path, self.source)?),
-            Format::Shapefile => {
-                Box::new(ShapefileReader::open(&self.shapefile_files(), self.source)?)
-            }
-            Format::Geopackage => {
-                Box::new(GeoPackageReader::open(&self.path, self.member.as_deref(), self.source)?)
-            }
-        };
+        let reader = self.reader_of(format)?;
         Ok(self.noted(reader))
+    }
+
+    fn reader_of(&self, format: Format) -> Result<Box<dyn Reader>> {
+        let Self { path, source, limits, workdir, .. } = self;
+        let member = self.member.as_deref();
+        let workbook = |kind| WorkbookReader::open(path, kind, member, source, workdir, limits);
+        Ok(match format {
+            Format::Geojson => Box::new(GeoJsonReader::open(path, source)?),
+            Format::Geojsonseq => Box::new(geojson_reader::SequenceReader::open(path, source)?),
+            Format::Csv => Box::new(csv::CsvReader::open(path, source, limits)?),
+            Format::Shapefile => Box::new(ShapefileReader::open(&self.shapefile_files(), source)?),
+            Format::Geopackage => Box::new(GeoPackageReader::open(path, member, source)?),
+            Format::Flatgeobuf => Box::new(FlatGeobufReader::open(path, source, limits)?),
+            Format::Parquet => Box::new(ParquetReader::open(path, source, limits)?),
+            Format::Kml => Box::new(kml::open(path, source, limits)?),
+            Format::Gml => Box::new(gml_reader::open(path, member, source, limits)?),
+            Format::Json => Box::new(JsonTableReader::open(path, member, source, workdir, limits)?),
+            Format::Xlsx => Box::new(workbook(workbook::Kind::Xlsx)?),
+            Format::Ods => Box::new(workbook(workbook::Kind::Ods)?),
+        })
     }
 
     /// Text that is no other format: CSV when something says so.
@@ -248,6 +287,14 @@ fn name_of(format: Format) -> &'static str {
         Format::Csv => "CSV",
         Format::Shapefile => "Shapefile",
         Format::Geopackage => "GeoPackage",
+        Format::Geojsonseq => "GeoJSON (une entité par ligne)",
+        Format::Flatgeobuf => "FlatGeobuf",
+        Format::Parquet => "Parquet",
+        Format::Kml => "KML",
+        Format::Gml => "GML",
+        Format::Json => "JSON (table)",
+        Format::Xlsx => "XLSX",
+        Format::Ods => "ODS",
     }
 }
 
@@ -258,8 +305,8 @@ fn sniff(head: &[u8]) -> Kind {
         [0x1f, 0x8b, ..] => return Kind::Gzip,
         [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => return Kind::Zip,
         [0, 0, 0x27, 0x0a, ..] => return Kind::Data(Format::Shapefile),
-        [b'f', b'g', b'b', 3, ..] => return Kind::Foreign("FlatGeobuf"),
-        [b'P', b'A', b'R', b'1', ..] => return Kind::Foreign("Parquet"),
+        [b'f', b'g', b'b', 3, ..] => return Kind::Data(Format::Flatgeobuf),
+        [b'P', b'A', b'R', b'1', ..] => return Kind::Data(Format::Parquet),
         [b'%', b'P', b'D', b'F', ..] => return Kind::Foreign("PDF"),
         [0xd0, 0xcf, 0x11, 0xe0, ..] => return Kind::Foreign("XLS"),
         [b'7', b'z', 0xbc, 0xaf, ..] => return Kind::Foreign("7z"),
@@ -288,11 +335,32 @@ fn sniff(head: &[u8]) -> Kind {
             let lower: String = start.chars().take(4096).collect::<String>().to_ascii_lowercase();
             let html =
                 ["<!doctype html", "<html", "<head", "<body"].iter().any(|t| lower.contains(t));
-            if html { Kind::Html } else { Kind::Xml }
+            if html { Kind::Html } else { xml(start) }
         }
         Some('{' | '[') => Kind::Data(Format::Geojson),
         Some(_) => Kind::Text,
     }
+}
+
+/// What an XML document is, by its root: KML, else GML, which has as many roots as there are
+/// services; reading tells.
+fn xml(text: &str) -> Kind {
+    let mut rest = text;
+    while let Some(at) = rest.find('<') {
+        rest = rest.get(at + 1..).unwrap_or_default();
+        if let Some(comment) = rest.strip_prefix("!--") {
+            rest = comment.split_once("-->").map_or("", |(_, rest)| rest);
+            continue;
+        }
+        if rest.starts_with(['?', '!']) {
+            continue;
+        }
+        let end = rest.find(|c: char| c.is_whitespace() || matches!(c, '>' | '/'));
+        let name = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+        let local = name.rsplit(':').next().unwrap_or_default();
+        return Kind::Data(if local == "kml" { Format::Kml } else { Format::Gml });
+    }
+    Kind::Xml
 }
 
 /// Whether bytes start like a dBASE table: version, a date that exists, a sane header.
@@ -309,10 +377,9 @@ fn unreadable(kind: Kind) -> Error {
             "la source a répondu une page HTML au lieu de données",
             "the source answered an HTML page instead of data"
         ),
-        Kind::Xml => text!(
-            "le fichier est du XML (GML, KML ou message d'erreur d'un service), format non lu",
-            "the file is XML (GML, KML or a service's error message), a format not read"
-        ),
+        Kind::Xml => {
+            text!("le fichier est du XML sans élément", "the file is XML without an element")
+        }
         Kind::Gzip | Kind::Zip => {
             text!("archive dans l'archive refusée", "archive within the archive refused")
         }
@@ -321,13 +388,13 @@ fn unreadable(kind: Kind) -> Error {
             "this is a Shapefile's .dbf without its .shp: provide a zip with .shp, .shx, .dbf and .prj"
         ),
         Kind::Foreign(name) => text!(
-            "format {name} non lu : fournir du GeoJSON, du CSV, un Shapefile ou un GeoPackage",
-            "format {name} not read: provide GeoJSON, CSV, a Shapefile or a GeoPackage"
+            "format {name} non lu : fournir du GeoJSON, du CSV, un Shapefile, un GeoPackage, du GML, du KML ou un classeur",
+            "format {name} not read: provide GeoJSON, CSV, a Shapefile, a GeoPackage, GML, KML or a spreadsheet"
         ),
         Kind::Empty => text!("le fichier est vide", "the file is empty"),
         Kind::Data(_) | Kind::Text | Kind::Binary => text!(
-            "format non reconnu : fournir du GeoJSON, du CSV, un Shapefile ou un GeoPackage",
-            "unknown format: provide GeoJSON, CSV, a Shapefile or a GeoPackage"
+            "format non reconnu : fournir du GeoJSON, du CSV, un Shapefile, un GeoPackage, du GML, du KML ou un classeur",
+            "unknown format: provide GeoJSON, CSV, a Shapefile, a GeoPackage, GML, KML or a spreadsheet"
         ),
     })
 }

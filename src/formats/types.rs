@@ -1,8 +1,10 @@
 //! The kinds of values that readers find, how kinds widen over a column, and how a value is cast
 //! to the kind its column ends with. No parsing of files here.
 
+use super::refused;
 use crate::{
-    model::{Field, FieldKind, Text, Value},
+    error::Result,
+    model::{Field, FieldKind, SourceLimits, Text, Value},
     text,
 };
 use rustc_hash::FxHashMap;
@@ -138,6 +140,29 @@ impl FieldSet {
         if state.long_int && field.kind == FieldKind::Float {
             field.kind = FieldKind::Text;
         }
+    }
+}
+
+/// Refuses what has more columns than a source may: a separator was mistaken, or the file is
+/// hostile.
+pub fn few_columns(columns: usize, limits: &SourceLimits) -> Result<()> {
+    let most = limits.max_columns;
+    if columns <= most {
+        return Ok(());
+    }
+    Err(refused(text!(
+        "{columns} colonnes, {most} au plus (max_columns)",
+        "{columns} columns, at most {most} (max_columns)"
+    )))
+}
+
+/// A JSON array or object, compact; scalars and broken JSON stay text.
+pub(super) fn json(text: &str) -> Option<Value> {
+    match serde_json::from_str::<&serde_json::value::RawValue>(text) {
+        Ok(raw) if raw.get().starts_with(['{', '[']) => {
+            super::geojson_reader::compact(raw.get()).map(Value::Json)
+        }
+        _ => None,
     }
 }
 

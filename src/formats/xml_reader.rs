@@ -129,7 +129,7 @@ impl Tree {
     }
 }
 
-fn element(space: String, start: &BytesStart<'_>, at: u64) -> Result<Element> {
+pub(super) fn element(space: String, start: &BytesStart<'_>, at: u64) -> Result<Element> {
     let local: &str = start.local_name().into_inner();
     one_colon(local, at)?;
     let mut element = Element { name: local.to_owned(), space, ..Element::default() };
@@ -168,14 +168,14 @@ fn one_colon(local: &str, at: u64) -> Result<()> {
 }
 
 /// Old clients leave declarations of prefixes out: such names are in no namespace.
-fn space_of(space: &ResolveResult<'_>) -> String {
+pub(super) fn space_of(space: &ResolveResult<'_>) -> String {
     match space {
         ResolveResult::Bound(space) => space.into_inner().to_owned(),
         ResolveResult::Unbound | ResolveResult::Unknown(_) => String::new(),
     }
 }
 
-fn predefined(name: &str) -> Option<char> {
+pub(super) fn predefined(name: &str) -> Option<char> {
     Some(match name {
         "amp" => '&',
         "lt" => '<',
@@ -195,14 +195,14 @@ fn unreadable(at: u64, e: &dyn std::fmt::Display) -> Error {
     wrong(text!("octet {at} : illisible ({why}).", "byte {at}: unreadable ({why})."))
 }
 
-fn no_document_type(at: u64) -> Error {
+pub(super) fn no_document_type(at: u64) -> Error {
     wrong(text!(
         "octet {at} : un type de document (DOCTYPE) n'est pas accepté.",
         "byte {at}: a document type (DOCTYPE) is not accepted."
     ))
 }
 
-fn no_entity(at: u64) -> Error {
+pub(super) fn no_entity(at: u64) -> Error {
     wrong(text!(
         "octet {at} : entité inconnue ; seules &amp;amp; &amp;lt; &amp;gt; &amp;quot; &amp;apos; et les numéros de caractère sont acceptés.",
         "byte {at}: unknown entity; only &amp;amp; &amp;lt; &amp;gt; &amp;quot; &amp;apos; and character numbers are accepted."

@@ -5,7 +5,8 @@ use crate::{
     model::{Record, Refusal, RefusalReason, Value},
     text,
 };
-use geo_types::Geometry;
+use geo::MapCoordsInPlace;
+use geo_types::{Coord, Geometry};
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 /// A row that passed.
@@ -17,13 +18,16 @@ pub(super) struct Checked {
     pub(super) repaired: bool,
 }
 
-/// Judges one row; `crs` is that of its coordinates.
-pub(super) fn check(record: Record, crs: &Crs) -> Result<Checked, Refusal> {
+/// Judges one row; `crs` is that of its coordinates, `turned`: northing or latitude comes first.
+pub(super) fn check(record: Record, crs: &Crs, turned: bool) -> Result<Checked, Refusal> {
     let Record { line, values, geometry } = record;
     let refuse = |reason, text| Refusal { line, column: None, value: None, reason, text };
     let Some(mut geometry) = geometry else {
         return Ok(Checked { line, values, geometry: None, repaired: false });
     };
+    if turned {
+        geometry.map_coords_in_place(|c| Coord { x: c.y, y: c.x });
+    }
     if let Err(e) = crs.to_crs84(&mut geometry) {
         return Err(refuse(RefusalReason::BadCoordinate, e.text(crs)));
     }

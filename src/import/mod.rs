@@ -13,6 +13,8 @@ mod derive;
 mod draw;
 mod identity;
 mod levels;
+mod meter;
+mod place;
 mod read;
 mod references;
 mod tell;
@@ -29,10 +31,9 @@ pub use workdir::Workdir;
 
 use crate::{
     error::{Error, Result},
-    formats::OpenLimits,
     model::{
         BBox, Feature, GeometryKind, Harvested, LayerDef, LevelDef, ReferenceState, Report, Schema,
-        Thinning, Version, VersionId, progress::Progress, thinning::POINT_BUFFER,
+        SourceLimits, Thinning, Version, VersionId, progress::Progress, thinning::POINT_BUFFER,
     },
     store::{At, NewVersion, Reach, Store, Touched, thinning},
     text,
@@ -47,8 +48,8 @@ pub struct Importer {
     reference: ArcSwap<Reference>,
     /// The levels of the configuration.
     levels: Vec<LevelDef>,
-    /// Most bytes a source may unpack to.
-    max_unpacked: u64,
+    /// What one source may hold at most.
+    limits: SourceLimits,
 }
 
 /// One file to import.
@@ -66,10 +67,10 @@ pub struct Job<'a> {
 }
 
 impl Importer {
-    /// An importer under `reference`; `max_unpacked` in bytes.
-    pub fn new(reference: Arc<Reference>, max_unpacked: u64) -> Self {
+    /// An importer under `reference`.
+    pub fn new(reference: Arc<Reference>, limits: SourceLimits) -> Self {
         let levels = Vec::new();
-        Self { reference: ArcSwap::new(reference), levels, max_unpacked }
+        Self { reference: ArcSwap::new(reference), levels, limits }
     }
 
     /// The same with the levels of the configuration, which any reference gets.
@@ -98,7 +99,7 @@ impl Importer {
 
     /// An importer like this one under another reference.
     pub fn under(&self, reference: Arc<Reference>) -> Self {
-        Self::new(reference, self.max_unpacked).with_levels(self.levels.clone())
+        Self::new(reference, self.limits).with_levels(self.levels.clone())
     }
 
     /// Attaches under a reference from now on.
@@ -133,8 +134,7 @@ impl Importer {
     /// Reads, checks and attaches a file. Called from a blocking thread of the runtime.
     pub fn import(&self, job: &Job<'_>) -> Result<NewVersion> {
         let mut report = Report::default();
-        let limits = OpenLimits { max_unpacked: self.max_unpacked };
-        let mut rows = read::read(job, &limits, &mut report)?;
+        let mut rows = read::read(job, &self.limits, &mut report)?;
         if let Some(schema) = &job.def.rows {
             conform::check(schema, &mut rows, &mut report)?;
         }
@@ -146,9 +146,8 @@ impl Importer {
     /// Names and attaches rows that were read and checked.
     fn version(&self, job: &Job<'_>, rows: read::Rows, mut report: Report) -> Result<NewVersion> {
         let key = job.def.key.clone();
-        let mut features = identity::name(rows.checked, &rows.schema, key.as_deref(), &mut report)?;
+        let features = identity::name(rows.checked, &rows.schema, key.as_deref(), &mut report)?;
         report.kept = features.len() as u64;
-        let extent = settle(&mut features, &mut report);
         let strangers: Vec<&str> = job.def.strangers(&rows.schema).collect();
         if !strangers.is_empty() {
             let names = strangers.join(", ");
@@ -157,6 +156,7 @@ impl Importer {
                 "[fields] speaks of fields that the layer does not have: {names}."
             ));
         }
+        let extent = settle(&features, &mut report);
         let schema = Schema { fields: rows.schema.fields, geometry: extent.kind };
         let reference = self.reference();
         let mut attacher = attach::Attacher::new(job.def, &schema, &reference, job.borders)?;
@@ -280,7 +280,7 @@ struct Extent {
     kind: GeometryKind,
 }
 
-fn settle(features: &mut [Feature], report: &mut Report) -> Extent {
+fn settle(features: &[Feature], report: &mut Report) -> Extent {
     use geo::CoordsIter;
     let mut extent = Extent { bbox: BBox::EMPTY, kind: GeometryKind::None };
     for feature in features.iter() {
@@ -302,7 +302,7 @@ fn settle(features: &mut [Feature], report: &mut Report) -> Extent {
 pub fn options_hash(def: &LayerDef) -> String {
     let mut shaping = serde_json::json!({
         // Raised when this program reads the same bytes differently.
-        "importer": 1,
+        "importer": 2,
         "format": def.source.format, "crs": def.source.crs, "encoding": def.source.encoding,
         "member": def.source.member, "csv": def.source.csv, "key": def.key,
         "territory": def.territory, "tiles": def.tiles,

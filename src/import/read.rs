@@ -3,12 +3,13 @@
 use super::{
     Job,
     check::{self, Checked},
+    meter::Meter,
+    place::{self, Placing},
 };
 use crate::{
     error::{Error, Result},
-    formats::{self, Next, OpenLimits},
-    geometry::crs::Crs,
-    model::{Record, Refusal, Report, Schema, Text},
+    formats::{self, Next},
+    model::{Record, Refusal, Report, Schema, SourceLimits, Text},
     text,
 };
 use rayon::prelude::*;
@@ -32,6 +33,8 @@ struct Batch {
     refusals: Vec<Refusal>,
     /// The CRS the file names, once it is known.
     crs: Option<String>,
+    /// Whether positions are in the order of axes of its authority.
+    authority: bool,
     position: u64,
 }
 
@@ -42,16 +45,17 @@ struct Finished {
     crs: Option<String>,
 }
 
-pub(super) fn read(job: &Job<'_>, limits: &OpenLimits, report: &mut Report) -> Result<Rows> {
+pub(super) fn read(job: &Job<'_>, limits: &SourceLimits, report: &mut Report) -> Result<Rows> {
     let def = job.def;
     let mut reader =
         formats::open_within(&job.source.path, &job.source.name, &def.source, job.workdir, limits)?;
-    let declared = def.source.crs.as_deref().map(known).transpose()?;
+    let declared = def.source.crs.as_deref().map(place::known).transpose()?;
+    let mut placing = Placing::new(declared);
     job.progress.stage(text!("Lecture", "Reading"), Some(job.source.bytes));
     let (sender, receiver) = sync_channel(WAITING);
     let (finished, checked) = std::thread::scope(|scope| {
-        let reading = scope.spawn(move || pump(reader.as_mut(), &sender));
-        let checked = receive(job, receiver, declared.as_ref(), report);
+        let reading = scope.spawn(move || pump(reader.as_mut(), Meter::new(limits), &sender));
+        let checked = receive(job, receiver, &mut placing, report);
         let finished = reading.join().unwrap_or_else(|_| Err(Error::broken("the reader stopped")));
         (finished, checked)
     });
@@ -59,15 +63,8 @@ pub(super) fn read(job: &Job<'_>, limits: &OpenLimits, report: &mut Report) -> R
     let finished = finished?;
     let mut checked = checked?;
     report.notes.extend(finished.notes);
-    if let (Some(declared), Some(found)) = (&declared, &finished.crs)
-        && Crs::parse(found).is_ok_and(|f| f != *declared)
-    {
-        let declared = declared.name();
-        report.notes.push(text!(
-            "Le fichier annonce un autre système de coordonnées que celui déclaré ; le déclaré ({declared}) a été suivi.",
-            "The file names another CRS than the declared one; the declared one ({declared}) was followed."
-        ));
-    }
+    placing.contradicted(finished.crs.as_deref());
+    report.notes.extend(placing.notes);
     checked.par_iter_mut().flatten().for_each(|row| {
         row.values.resize_with(finished.fields.len(), Default::default);
         for (value, field) in row.values.iter_mut().zip(&finished.fields) {
@@ -79,21 +76,27 @@ pub(super) fn read(job: &Job<'_>, limits: &OpenLimits, report: &mut Report) -> R
     Ok(Rows { checked, schema })
 }
 
-/// A CRS by its name, or the delivery is refused saying which are known.
-fn known(name: &str) -> Result<Crs> {
-    Crs::parse(name).map_err(|e| Error::Refused(e.text()))
-}
-
 /// Reads to the end, in batches.
-fn pump(reader: &mut dyn formats::Reader, out: &SyncSender<Batch>) -> Result<Finished> {
+fn pump(
+    reader: &mut dyn formats::Reader,
+    mut meter: Meter,
+    out: &SyncSender<Batch>,
+) -> Result<Finished> {
+    meter.columns(reader.fields().len())?;
     loop {
         let mut records = Vec::with_capacity(BATCH);
         let mut refusals = Vec::new();
         let mut end = false;
         while records.len() < BATCH && refusals.len() < BATCH {
             match reader.next()? {
-                Next::Record(record) => records.push(record),
-                Next::Refused(refusal) => refusals.push(refusal),
+                Next::Record(record) => match meter.row(&record, reader.fields())? {
+                    None => records.push(record),
+                    Some(refusal) => refusals.push(refusal),
+                },
+                Next::Refused(refusal) => {
+                    meter.refused()?;
+                    refusals.push(refusal);
+                }
                 Next::End => {
                     end = true;
                     break;
@@ -101,7 +104,8 @@ fn pump(reader: &mut dyn formats::Reader, out: &SyncSender<Batch>) -> Result<Fin
             }
         }
         let crs = reader.crs().map(str::to_owned);
-        let batch = Batch { records, refusals, crs: crs.clone(), position: reader.position() };
+        let (authority, position) = (reader.authority_axes(), reader.position());
+        let batch = Batch { records, refusals, crs: crs.clone(), authority, position };
         // The other side hangs up only when it failed; its error is the one to show.
         if out.send(batch).is_err() || end {
             return Ok(Finished { fields: reader.fields().to_vec(), notes: reader.notes(), crs });
@@ -112,23 +116,19 @@ fn pump(reader: &mut dyn formats::Reader, out: &SyncSender<Batch>) -> Result<Fin
 fn receive(
     job: &Job<'_>,
     batches: Receiver<Batch>,
-    declared: Option<&Crs>,
+    placing: &mut Placing,
     report: &mut Report,
 ) -> Result<Vec<Vec<Checked>>> {
     let mut all = Vec::new();
-    let mut named: Option<(String, Crs)> = None;
     for batch in batches {
-        let crs = match (declared, &batch.crs) {
-            (Some(declared), _) => declared.clone(),
-            (None, Some(name)) => match &named {
-                Some((known, crs)) if known == name => Crs::clone(crs),
-                _ => named.insert((name.clone(), self::known(name)?)).1.clone(),
-            },
-            (None, None) => Crs::crs84(),
-        };
+        let crs = placing.of(batch.crs.as_deref(), &batch.records)?;
+        let turned = batch.authority && crs.authority_is_lat_lon();
         report.read += (batch.records.len() + batch.refusals.len()) as u64;
-        let results: Vec<_> =
-            batch.records.into_par_iter().map(|record| check::check(record, &crs)).collect();
+        let results: Vec<_> = batch
+            .records
+            .into_par_iter()
+            .map(|record| check::check(record, &crs, turned))
+            .collect();
         let mut refusals = batch.refusals;
         let mut kept = Vec::with_capacity(results.len());
         for result in results {

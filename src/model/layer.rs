@@ -202,6 +202,22 @@ pub enum Format {
     Shapefile,
     /// GeoPackage.
     Geopackage,
+    /// GeoJSON features one a line, or one behind the other (RFC 8142).
+    Geojsonseq,
+    /// FlatGeobuf.
+    Flatgeobuf,
+    /// GeoParquet, or Parquet without geometry.
+    Parquet,
+    /// KML; KMZ is a KML zipped.
+    Kml,
+    /// GML 2 and 3, with features as the Simple Features profile has them.
+    Gml,
+    /// A table as JSON: an array of objects, or an object of objects.
+    Json,
+    /// A sheet of an Excel workbook.
+    Xlsx,
+    /// A sheet of an OpenDocument workbook.
+    Ods,
 }
 
 /// CSV options; whatever is `None` is detected and noted in the report.
@@ -219,6 +235,9 @@ pub struct CsvOptions {
     pub header: Option<bool>,
     /// Columns to keep as text whatever they look like (codes).
     pub text: Vec<String>,
+    /// Column of whole geometries: WKT, GeoJSON or the two numbers of a point.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub geometry: Option<String>,
 }
 
 /// How a layer's features are attached to territories (DESIGN §4).

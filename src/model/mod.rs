@@ -12,6 +12,7 @@ pub mod hash;
 pub mod hilbert;
 pub mod hold;
 pub mod layer;
+pub mod limits;
 pub mod live;
 pub mod perimeter;
 pub mod progress;
@@ -46,6 +47,7 @@ pub use layer::{
     CsvOptions, DerivedSource, Format, LayerDef, LayerId, Licence, SourceDef, SourceLocation,
     TerritoryBinding, TileOptions, TimeBinding,
 };
+pub use limits::SourceLimits;
 pub use live::{Cells, Live, TableSource};
 pub use perimeter::{Perimeter, PerimeterUnit};
 pub use progress::{Progress, Silent};

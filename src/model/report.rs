@@ -18,6 +18,8 @@ pub enum RefusalReason {
     InvalidGeometry,
     /// It does not follow the schema that its layer names.
     Schema,
+    /// A value or a geometry is larger than a source may bring.
+    TooLarge,
     /// The declared key is null.
     MissingKey,
     /// The declared key appears twice.

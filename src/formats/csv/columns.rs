@@ -19,38 +19,48 @@ enum Look {
     Instant = 64,
     Bool = 128,
     Text = 256,
+    /// Groups of three digits: `1 234`.
+    Grouped = 512,
+    /// The same with a decimal comma: `1 234,5`.
+    GroupedComma = 1024,
 }
 
 /// How the cells of a column become values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reading {
+pub(in crate::formats) enum Reading {
     Text,
     Int,
     /// Decimal mark `.`.
     Point,
     /// Decimal mark `,`.
     Comma,
+    /// Whole numbers in groups of three digits.
+    Grouped,
+    /// The same with a decimal comma.
+    GroupedComma,
     IsoDate,
     FrenchDate,
     Instant,
     Bool,
+    /// `0` and `1`, where the file says that they are no numbers.
+    Bit,
 }
 
 impl Reading {
     /// The field's kind.
-    pub(super) fn kind(self) -> FieldKind {
+    pub(in crate::formats) fn kind(self) -> FieldKind {
         match self {
             Self::Text => FieldKind::Text,
-            Self::Int => FieldKind::Int,
-            Self::Point | Self::Comma => FieldKind::Float,
+            Self::Int | Self::Grouped => FieldKind::Int,
+            Self::Point | Self::Comma | Self::GroupedComma => FieldKind::Float,
             Self::IsoDate | Self::FrenchDate => FieldKind::Date,
             Self::Instant => FieldKind::DateTime,
-            Self::Bool => FieldKind::Bool,
+            Self::Bool | Self::Bit => FieldKind::Bool,
         }
     }
 
     /// A cell's value. An empty cell is null; text stays as it stands.
-    pub(super) fn value(self, cell: &str) -> Value {
+    pub(in crate::formats) fn value(self, cell: &str) -> Value {
         if cell.is_empty() {
             return Value::Null;
         }
@@ -63,10 +73,13 @@ impl Reading {
             Self::Int => trimmed.parse().ok().map(Value::Int),
             Self::Point => number(trimmed, Some('.')).map(Value::Float),
             Self::Comma => number(trimmed, Some(',')).map(Value::Float),
+            Self::Grouped => joined(trimmed).parse().ok().map(Value::Int),
+            Self::GroupedComma => number(&joined(trimmed), Some(',')).map(Value::Float),
             Self::IsoDate => iso_date(trimmed).map(Value::Date),
             Self::FrenchDate => french_date(trimmed).map(Value::Date),
             Self::Instant => trimmed.parse().ok().map(Value::DateTime),
             Self::Bool => boolean(trimmed).map(Value::Bool),
+            Self::Bit => (trimmed.len() == 1).then_some(Value::Bool(trimmed == "1")),
         };
         // The inference saw every cell, so the fallback is never met; were it, nothing is lost.
         value.unwrap_or_else(|| Value::Text(nfc(cell.to_owned())))
@@ -75,43 +88,76 @@ impl Reading {
 
 /// The looks of one column's cells so far.
 #[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Looks(u16);
+pub(in crate::formats) struct Looks {
+    set: u16,
+    /// Fewest and most digits of its numbers in groups.
+    digits: Option<(u8, u8)>,
+    /// Whether some cell is neither `0` nor `1`.
+    beyond_bits: bool,
+}
 
 impl Looks {
     /// Looks at one more cell.
-    pub(super) fn see(&mut self, cell: &str) {
+    pub(in crate::formats) fn see(&mut self, cell: &str) {
         // A column that holds text, or codes, is settled.
-        if self.0 & (Look::Text as u16 | Look::Code as u16) != 0 {
+        if self.set & (Look::Text as u16 | Look::Code as u16) != 0 {
             return;
         }
         let cell = cell.trim();
-        if !cell.is_empty() {
-            self.0 |= look(cell) as u16;
+        if cell.is_empty() {
+            return;
+        }
+        let look = look(cell);
+        self.set |= look as u16;
+        self.beyond_bits |= !matches!(cell, "0" | "1");
+        if matches!(look, Look::Grouped | Look::GroupedComma) {
+            let whole = cell.split(',').next().unwrap_or_default();
+            let count = whole.bytes().filter(u8::is_ascii_digit).count().min(255) as u8;
+            let (least, most) = self.digits.unwrap_or((count, count));
+            self.digits = Some((least.min(count), most.max(count)));
         }
     }
 
     /// Whether no cell held anything.
-    pub(super) fn is_empty(self) -> bool {
-        self.0 == 0
+    pub(in crate::formats) fn is_empty(self) -> bool {
+        self.set == 0
+    }
+
+    /// Whether all cells are `0` or `1`.
+    pub(in crate::formats) fn are_bits(self) -> bool {
+        self.set == Look::Int as u16 && !self.beyond_bits
     }
 
     /// Whether some cells are decimals with a comma.
     pub(super) fn has_comma(self) -> bool {
-        self.0 & Look::Comma as u16 != 0
+        self.set & Look::Comma as u16 != 0
     }
 
     /// How to read the column; `decimal`: the only mark allowed, when declared.
-    pub(super) fn reading(self, decimal: Option<char>) -> Reading {
+    pub(in crate::formats) fn reading(self, decimal: Option<char>) -> Reading {
         const INT: u16 = Look::Int as u16;
         const POINT: u16 = Look::Point as u16;
         const COMMA: u16 = Look::Comma as u16;
-        let set = self.0;
+        const GROUPED: u16 = Look::Grouped as u16;
+        const BOTH: u16 = GROUPED | Look::GroupedComma as u16;
+        let set = self.set;
+        // Numbers that all have as many digits are codes in groups: a SIREN, a telephone number.
+        let varied = set & (INT | COMMA | Look::GroupedComma as u16) != 0
+            || self.digits.is_some_and(|(least, most)| least != most);
         let within = |allowed: u16| set & !allowed == 0;
         match set {
             0 => Reading::Text,
             _ if within(INT) => Reading::Int,
             _ if within(INT | POINT) && decimal != Some(',') => Reading::Point,
             _ if within(INT | COMMA) && decimal != Some('.') => Reading::Comma,
+            _ if varied && set & BOTH != 0 && within(INT | GROUPED) => Reading::Grouped,
+            _ if varied
+                && set & BOTH != 0
+                && within(INT | COMMA | BOTH)
+                && decimal != Some('.') =>
+            {
+                Reading::GroupedComma
+            }
             _ if within(Look::IsoDate as u16) => Reading::IsoDate,
             _ if within(Look::FrenchDate as u16) => Reading::FrenchDate,
             _ if within(Look::Instant as u16) => Reading::Instant,
@@ -133,6 +179,9 @@ fn look(cell: &str) -> Look {
     }
     if number(cell, Some(',')).is_some() {
         return Look::Comma;
+    }
+    if let Some(look) = grouped(cell) {
+        return look;
     }
     if iso_date(cell).is_some() {
         return Look::IsoDate;
@@ -187,18 +236,58 @@ pub(super) fn number(cell: &str, mark: Option<char>) -> Option<f64> {
 
 fn iso_date(cell: &str) -> Option<jiff::civil::Date> {
     let b = cell.as_bytes();
-    if b.len() != 10 || b.get(4) != Some(&b'-') || b.get(7) != Some(&b'-') {
+    // GDAL writes `2024/01/31` where a format has no dates.
+    let mark = b.get(4).filter(|b| matches!(b, b'-' | b'/'));
+    if b.len() != 10 || mark.is_none() || b.get(7) != mark {
         return None;
     }
     civil(cell.get(0..4)?, cell.get(5..7)?, cell.get(8..10)?)
 }
 
+/// `31/01/2024`, also `1/2/2024`, `31-01-2024` and `31.01.2024`.
 fn french_date(cell: &str) -> Option<jiff::civil::Date> {
-    let b = cell.as_bytes();
-    if b.len() != 10 || b.get(2) != Some(&b'/') || b.get(5) != Some(&b'/') {
+    if !(8..=10).contains(&cell.len()) {
         return None;
     }
-    civil(cell.get(6..10)?, cell.get(3..5)?, cell.get(0..2)?)
+    let mark = cell.chars().find(|c| !c.is_ascii_digit()).filter(|c| "/-.".contains(*c))?;
+    let mut parts = cell.split(mark);
+    let (day, month, year) = (parts.next()?, parts.next()?, parts.next()?);
+    let short = |part: &str| matches!(part.len(), 1 | 2);
+    if parts.next().is_some() || !short(day) || !short(month) || year.len() != 4 {
+        return None;
+    }
+    civil(year, month, day)
+}
+
+/// Spaces that stand between groups of digits.
+const SPACES: [char; 3] = [' ', '\u{a0}', '\u{202f}'];
+
+/// A number in groups of three digits without what is between them.
+fn joined(cell: &str) -> String {
+    cell.chars().filter(|c| !SPACES.contains(c)).collect()
+}
+
+/// `1 234 567` or `1 234,5`.
+fn grouped(cell: &str) -> Option<Look> {
+    let unsigned = cell.strip_prefix('-').unwrap_or(cell);
+    let (whole, fraction) = match unsigned.split_once(',') {
+        Some((whole, fraction)) => (whole, Some(fraction)),
+        None => (unsigned, None),
+    };
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    let mut groups = whole.split(SPACES);
+    let first = groups.next().filter(|g| digits(g) && g.len() <= 3 && !g.starts_with('0'))?;
+    let mut rest = groups.peekable();
+    rest.peek()?;
+    if first.is_empty() || !rest.all(|g| digits(g) && g.len() == 3) || whole.len() > 30 {
+        return None;
+    }
+    if fraction.is_some_and(|f| !digits(f)) {
+        return None;
+    }
+    // More digits than an integer holds are a code.
+    joined(whole).parse::<i64>().ok()?;
+    Some(if fraction.is_some() { Look::GroupedComma } else { Look::Grouped })
 }
 
 fn civil(year: &str, month: &str, day: &str) -> Option<jiff::civil::Date> {
@@ -221,7 +310,7 @@ fn boolean(cell: &str) -> Option<bool> {
 
 /// Whether a column's name says that it holds codes, which stay text even when all of them look
 /// like numbers.
-pub(super) fn names_codes(name: &str) -> bool {
+pub(in crate::formats) fn names_codes(name: &str) -> bool {
     let folded = fold(name);
     ["code", "insee", "siren", "siret", "postal"].iter().any(|w| folded.contains(w))
         || folded.split(' ').any(|w| matches!(w, "cp" | "cog" | "nic" | "rna" | "uai" | "finess"))
@@ -319,7 +408,15 @@ mod tests {
         assert_eq!(reading(&["true", "FALSE"]), Reading::Bool);
         assert_eq!(reading(&["oui", "non"]), Reading::Text);
         assert_eq!(reading(&["", ""]), Reading::Text);
+        // One way of writing alone may be a code in groups.
         assert_eq!(reading(&["1 234"]), Reading::Text);
+        assert_eq!(reading(&["552 100 554", "130 025 265"]), Reading::Text);
+        assert_eq!(reading(&["1 234", "12"]), Reading::Grouped);
+        assert_eq!(reading(&["1 234", "12 345"]), Reading::Grouped);
+        assert_eq!(reading(&["1\u{202f}234,5", "0,5"]), Reading::GroupedComma);
+        assert_eq!(reading(&["1 234,5"]), Reading::GroupedComma);
+        assert_eq!(reading(&["12 34", "1"]), Reading::Text);
+        assert_eq!(reading(&["1/2/2024", "31-01-2024"]), Reading::FrenchDate);
         assert_eq!(reading(&["NaN", "inf"]), Reading::Text);
     }
 

@@ -8,11 +8,11 @@ use crate::{formats::encoding::TextSource, model::Text, text};
 use std::io;
 
 /// Longest row, in bytes of UTF-8: beyond, a quote was left open.
-const MAX_ROW: usize = 1 << 20;
+const MAX_ROW: usize = 8 << 20;
 
 /// Bytes that may be looked through in vain for closing quotes, in a whole file: what keeps a
 /// hostile file, each line of which opens a quote, from taking hours.
-const MAX_VAIN: usize = 128 << 20;
+const MAX_VAIN: usize = 1 << 30;
 
 /// One row's cells, unquoted.
 #[derive(Debug, Default, Clone)]
@@ -142,7 +142,14 @@ impl Rows {
     fn fill(&mut self) -> io::Result<()> {
         self.buffer.drain(..self.start);
         self.start = 0;
-        self.ended = !self.source.fill(&mut self.buffer)?;
+        // A row that does not fit doubles what is looked at: long rows cost no more than short ones.
+        let wanted = 2 * self.buffer.len();
+        loop {
+            self.ended = !self.source.fill(&mut self.buffer)?;
+            if self.ended || self.buffer.len() >= wanted {
+                break;
+            }
+        }
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     formats::types::FieldSet,
-    model::{RefusalReason, Value},
+    model::{RefusalReason, Text, Value},
     text,
 };
 use geo_types::Geometry;
@@ -28,6 +28,46 @@ pub(super) struct Met {
     pub(super) other_id: u64,
     /// Members that GeoJSON does not know, at the level of the feature.
     pub(super) foreign: BTreeSet<String>,
+}
+
+impl Met {
+    /// What there is to say of it.
+    pub(super) fn notes(&self) -> Vec<Text> {
+        let mut notes = Vec::new();
+        let Self { with_z, empty, repeated, other_id, foreign } = self;
+        if *with_z > 0 {
+            notes.push(text!(
+                "troisième dimension (Z) non gardée : {with_z} entités",
+                "third dimension (Z) not kept: {with_z} features"
+            ));
+        }
+        if *empty > 0 {
+            notes.push(text!(
+                "géométries vides lues comme absentes : {empty}",
+                "empty geometries read as none: {empty}"
+            ));
+        }
+        if *repeated > 0 {
+            notes.push(text!(
+                "propriété répétée, la dernière valeur est gardée : {repeated} entités",
+                "repeated property, the last value is kept: {repeated} features"
+            ));
+        }
+        if *other_id > 0 {
+            notes.push(text!(
+                "le membre « id » diffère de la propriété « id », qui est gardée : {other_id} entités",
+                "the member \"id\" differs from the property \"id\", which is kept: {other_id} features"
+            ));
+        }
+        if !foreign.is_empty() {
+            let names = foreign.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+            notes.push(text!(
+                "membres hors de « properties » non gardés : {names}",
+                "members outside \"properties\" not kept: {names}"
+            ));
+        }
+        notes
+    }
 }
 
 /// A feature's content.

@@ -14,7 +14,7 @@ const MAX_DEPTH: u8 = 16;
 
 /// What a blob holds.
 #[derive(Debug, PartialEq)]
-pub(super) enum Blob {
+pub(in crate::formats) enum Blob {
     /// An empty geometry.
     Empty,
     /// A geometry; `z`: it had Z or M values, dropped.
@@ -23,9 +23,9 @@ pub(super) enum Blob {
 
 /// Why a blob gives no geometry.
 #[derive(Debug, PartialEq)]
-pub(super) struct BadBlob {
-    pub(super) reason: RefusalReason,
-    pub(super) text: Text,
+pub(in crate::formats) struct BadBlob {
+    pub(in crate::formats) reason: RefusalReason,
+    pub(in crate::formats) text: Text,
 }
 
 /// Reads a blob: its geometry and the SRS id of its header.
@@ -53,10 +53,20 @@ pub(super) fn read(blob: &[u8]) -> Result<(Blob, i32), BadBlob> {
         4 => 64,
         _ => return Err(broken()),
     };
-    let mut wkb = Wkb { bytes: rest.get(envelope..).ok_or_else(broken)?, dropped: false };
+    let bytes = rest.get(envelope..).ok_or_else(broken)?;
     if flags & 0x10 != 0 {
         return Ok((Blob::Empty, srs));
     }
+    Ok((wkb(bytes)?, srs))
+}
+
+/// Reads ISO or extended WKB.
+pub(in crate::formats) fn wkb(bytes: &[u8]) -> Result<Blob, BadBlob> {
+    let broken = || BadBlob {
+        reason: RefusalReason::BrokenRow,
+        text: text!("géométrie WKB illisible", "unreadable WKB geometry"),
+    };
+    let mut wkb = Wkb { bytes, dropped: false };
     let geometry = match wkb.geometry(0) {
         Ok(geometry) => geometry,
         Err(Fail::Broken) => return Err(broken()),
@@ -80,7 +90,7 @@ pub(super) fn read(blob: &[u8]) -> Result<(Blob, i32), BadBlob> {
         }
     };
     let z = wkb.dropped;
-    Ok((geometry.map_or(Blob::Empty, |geometry| Blob::Some { geometry, z }), srs))
+    Ok(geometry.map_or(Blob::Empty, |geometry| Blob::Some { geometry, z }))
 }
 
 #[derive(Debug)]

@@ -6,7 +6,7 @@ mod read;
 mod write;
 
 pub use names::{decode, encode, feature_id, feature_of};
-pub use read::{Shape, is_geometry, read};
+pub use read::{Shape, is_geometry, read, read_within};
 pub use write::{FeatureWriter, Gml, Part, property_type};
 
 /// The prefix of our own elements.

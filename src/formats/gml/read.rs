@@ -52,6 +52,14 @@ pub fn is_geometry(name: &str) -> bool {
 /// # Errors
 /// [`Error::Invalid`] saying what is wrong with which element.
 pub fn read(element: &Element) -> Result<Shape> {
+    read_within(element, MAX_POSITIONS)
+}
+
+/// The same with at most so many positions.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_within(element: &Element, most: usize) -> Result<Shape> {
     let srs = srs(element, 0);
     let dimension = dimension(element).unwrap_or(2);
     if matches!(element.name.as_str(), "Envelope" | "Box") {
@@ -70,11 +78,11 @@ pub fn read(element: &Element) -> Result<Shape> {
     }
     let found = geometry(element, dimension, 0)?;
     let positions = found.coords_count();
-    if positions > MAX_POSITIONS {
+    if positions > most {
         return Err(wrong(
             element,
-            &format!("{positions} positions, {MAX_POSITIONS} au plus"),
-            &format!("{positions} positions, at most {MAX_POSITIONS}"),
+            &format!("{positions} positions, {most} au plus"),
+            &format!("{positions} positions, at most {most}"),
         ));
     }
     Ok(Shape::Geometry(srs, found))

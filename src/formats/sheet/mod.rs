@@ -6,6 +6,8 @@ mod csv;
 mod json;
 mod xlsx;
 
+pub(super) use xlsx::{few_texts, value};
+
 use super::encoding::Charset;
 use crate::{
     error::{Error, Result},

@@ -92,10 +92,17 @@ fn weigh(bytes: &[u8], budget: &Budget) -> Result<()> {
         drop(entry);
         if name.ends_with("sharedstrings.xml") {
             let entry = archive.by_index(at).map_err(|e| unreadable(&e))?;
-            if announced(entry)? > size / SHORTEST {
-                return Err(unreadable(&"sharedStrings"));
-            }
+            few_texts(entry, size)?;
         }
+    }
+    Ok(())
+}
+
+/// Refuses the part of the texts that cells share, of so many bytes, when it says that it holds more
+/// of them than it can.
+pub(in crate::formats) fn few_texts(part: impl Read, size: u64) -> Result<()> {
+    if announced(part)? > size / SHORTEST {
+        return Err(unreadable(&"sharedStrings"));
     }
     Ok(())
 }
@@ -137,7 +144,8 @@ fn unreadable(cause: &dyn std::fmt::Display) -> Error {
     ))
 }
 
-fn value(cell: &DataRef<'_>, from_1904: bool) -> Cell {
+/// What a cell holds.
+pub(in crate::formats) fn value(cell: &DataRef<'_>, from_1904: bool) -> Cell {
     match cell {
         DataRef::Empty | DataRef::Error(_) => Cell::Empty,
         DataRef::Int(n) => Cell::Number(*n as f64),

@@ -1,7 +1,4 @@
-use super::{
-    super::{OpenLimits, open_within},
-    *,
-};
+use super::{super::open_within, *};
 use std::io::Write;
 use zip::{ZipWriter, write::SimpleFileOptions};
 
@@ -67,7 +64,7 @@ fn bombs_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.gz");
     std::fs::write(&path, gzip(GEOJSON)).unwrap();
-    let limits = OpenLimits { max_unpacked: 50 };
+    let limits = SourceLimits { max_unpacked: 50, ..SourceLimits::default() };
     let result = open_within(&path, "a.gz", &source(), dir.path(), &limits);
     let Err(Error::Refused(text)) = result else { panic!("not refused") };
     assert!(text.fr.contains("50 octets"));

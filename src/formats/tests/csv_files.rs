@@ -84,6 +84,7 @@ fn options_override_detection() {
         decimal: Some('.'),
         header: Some(true),
         text: vec!["n".into()],
+        geometry: None,
     };
     s.encoding = Some("latin1".into());
     let whole = read_bytes("a.csv", b"n,est,Nord\n1,700000.5,6600000\n2,\"7,5\",1\n", &s).unwrap();

@@ -4,13 +4,19 @@ mod archives;
 mod csv_files;
 mod geojson_files;
 mod geopackages;
+mod markups;
 mod shapefiles;
 mod shared;
+mod tables;
+mod written;
 
 use super::{Next, open};
 use crate::{
     error::{Error, Result},
-    model::{CsvOptions, Field, FieldKind, Record, Refusal, SourceDef, SourceLocation, Value},
+    model::{
+        CsvOptions, Field, FieldKind, Record, Refusal, SourceDef, SourceLimits, SourceLocation,
+        Value,
+    },
 };
 use std::path::Path;
 
@@ -112,16 +118,17 @@ fn what_is_no_data_is_said() {
     let html = b"\n<!DOCTYPE html>\n<html><body>404</body></html>";
     assert!(of(html).contains("page HTML"));
     assert!(of("\u{feff}<html>".as_bytes()).contains("page HTML"));
-    assert!(of(b"<?xml version=\"1.0\"?><ServiceException/>").contains("XML"));
+    assert!(of(b"<?xml version=\"1.0\"?><ServiceException/>").contains("ni du GML ni du KML"));
     assert!(of(b"").contains("vide"));
     assert!(of(b" \n ").contains("vide"));
     assert!(of(b"%PDF-1.7").contains("PDF"));
-    assert!(of(b"fgb\x03fgb\x00").contains("FlatGeobuf"));
-    assert!(of(b"PAR1").contains("Parquet"));
+    assert!(of(b"fgb\x03fgb\x00").contains("FlatGeobuf tronqué"));
+    assert!(of(b"PAR1").contains("Parquet tronqué"));
     assert!(of(&[0xd0, 0xcf, 0x11, 0xe0, 0, 0]).contains("XLS"));
     assert!(of(&[1, 2, 0, 3]).contains("non reconnu"));
     assert!(of(b"Service unavailable").contains("non reconnu"));
-    assert!(of(b"[{\"a\":1}]").contains("FeatureCollection"));
+    assert!(of(b"[1,2]").contains("FeatureCollection"));
+    assert!(of(b"{\"a\":1}").contains("FeatureCollection"));
     // An HTML page is one even when the source is declared to be CSV and named so.
     let csv = SourceDef { format: Some(crate::model::Format::Csv), ..source() };
     assert!(refusal(read_bytes("a.csv", html, &csv)).contains("page HTML"));

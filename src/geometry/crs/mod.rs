@@ -12,6 +12,7 @@
 mod datum;
 mod definition;
 mod envelope;
+mod guess;
 mod known;
 mod projection;
 mod wkt;
@@ -25,6 +26,7 @@ use crate::{
 };
 pub use definition::Definition;
 use geo_types::{Coord, Geometry};
+pub use guess::{candidates, in_france};
 use known::{Entry, Params};
 use projection::Projection;
 use std::fmt;
