@@ -164,6 +164,12 @@ long: web ## throw far more hostile and random input at parsers, algorithms and 
 	}
 	SOCLE_CASES=300 $(CARGO) test --locked --test all any_request -- --nocapture
 
+.PHONY: real-files
+real-files: web ## harvest all real files of ../shared/data, with a table of what each gave
+	@$(NEED) cc=build-essential
+	$(NEED) time || echo "memory is not told" >&2
+	SOCLE_REAL_FILES=1 $(CARGO) test --locked --release --test all real_files -- --nocapture
+
 .PHONY: lint
 lint: web ## check format, lints and styles
 	@$(NEED) cc=build-essential

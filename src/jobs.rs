@@ -7,6 +7,7 @@ mod cog;
 mod hold;
 mod journal;
 mod levels;
+mod redraw;
 mod reference;
 mod schedule;
 
@@ -406,10 +407,11 @@ impl Jobs {
         Borders::new(layers, &self.store)
     }
 
-    /// Makes anew the derived levels and the reach indexes whose inputs moved, and puts each in
-    /// force. Gives the levels that changed or failed, and the layers that could not be attached.
+    /// Makes anew the derived levels, the layers whose rows take the geometry of territories and the
+    /// reach indexes whose inputs moved, and puts each in force. Gives those that changed or failed, and the layers that could not be attached.
     async fn derive(&self, progress: &Arc<dyn Progress>) -> Result<Vec<Run>> {
         let mut runs = self.levels(progress).await?;
+        runs.extend(self.redraw(progress).await?);
         let harvested: Vec<_> = self.layers.iter().filter(|def| !def.is_live()).collect();
         runs.extend(self.attach(&harvested, progress).await?);
         runs.extend(self.attach_tables(progress).await?);

@@ -5,11 +5,23 @@ use super::{
     table::Table,
 };
 use crate::{
-    model::{Level, TerritoryBinding, Text, layer::CodeColumn},
+    model::{Level, TerritoryBinding, TerritoryGeometry, Text, layer::CodeColumn},
     text,
 };
 
 pub(super) const KEYS: &[&str] = &[
+    "level",
+    "column",
+    "columns",
+    "by_location",
+    "borders",
+    "borders_where",
+    "vintage",
+    "nearest",
+    "geometry",
+];
+/// Those of a published table, whose geometry is what the database holds.
+pub(super) const TABLE_KEYS: &[&str] = &[
     "level",
     "column",
     "columns",
@@ -71,8 +83,25 @@ pub(super) fn read(table: &Table<'_>) -> TerritoryBinding {
         let what = text!("ne sert qu'avec « borders »", "only serves with \"borders\"");
         table.report("borders_where", what);
     }
+    let geometry = table.parsed("geometry", geometry).unwrap_or_default();
+    if !geometry.is_none() && columns.is_empty() {
+        let what = text!(
+            "il faut une colonne de codes : « level » et « column »",
+            "a column of codes is needed: \"level\" and \"column\""
+        );
+        table.report("geometry", what);
+    }
+    if let Some(column) = columns.iter().find(|c| Some(c.level) == borders && !geometry.is_none()) {
+        let level = column.level;
+        let what = text!(
+            "cette couche dessine elle-même le niveau « {level} »",
+            "this layer itself draws the level \"{level}\""
+        );
+        table.report("geometry", what);
+    }
     TerritoryBinding {
         columns,
+        geometry,
         by_location: table.boolean("by_location").unwrap_or(true),
         borders,
         vintage: table.integer("vintage", 1943..=2100).and_then(|year| u16::try_from(year).ok()),
@@ -90,6 +119,22 @@ fn column(table: &Table<'_>) -> Option<CodeColumn> {
     let level = table.parsed("level", level);
     let column = table.string("column");
     Some(CodeColumn { level: level?, column: column? })
+}
+
+fn geometry(words: &str) -> Result<TerritoryGeometry, Text> {
+    match words {
+        "none" => Ok(TerritoryGeometry::None),
+        "territory" => Ok(TerritoryGeometry::Territory),
+        "centroid" => Ok(TerritoryGeometry::Centroid),
+        _ => {
+            let words = clip(words);
+            let Text { fr, en } = hint(&words, &["territory", "centroid", "none"]);
+            Err(text!(
+                "géométrie inconnue « {words} » ; {fr}",
+                "unknown geometry \"{words}\"; {en}"
+            ))
+        }
+    }
 }
 
 fn borders_where(table: &Table<'_>) -> Option<(String, String)> {

@@ -67,7 +67,7 @@ pub(super) fn read(table: &Table<'_>) -> Option<Read> {
         false => Some(unspecified()),
     };
     let territory = table
-        .table("territory", binding::KEYS)
+        .table("territory", binding::TABLE_KEYS)
         .map_or_else(TerritoryBinding::default, |inner| binding::read(&inner));
     let producer = table.string("producer").unwrap_or_else(|| "Producteur non précisé".into());
     let attribution = table.string("attribution").unwrap_or_else(|| producer.clone());

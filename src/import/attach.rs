@@ -34,6 +34,8 @@ pub(super) struct Attacher<'a> {
     pub(super) borders: Vec<&'a Border>,
     loaded: Vec<OnceLock<Arc<Loaded>>>,
     noise: NoiseRule,
+    /// Whether rows take the geometry of the territory that their code names.
+    pub(super) borrows: bool,
     /// How far the nearest commune may be, m.
     nearest_m: Option<u32>,
     pub(super) declared: Option<u16>,
@@ -75,6 +77,8 @@ pub(super) struct Attachment {
     pub(super) municipal: bool,
     /// Whether location decided the communes.
     pub(super) located: bool,
+    /// Levels other than the communal ones that a code of its own told.
+    pub(super) coded: Vec<Level>,
     /// Overlaps discarded as border noise.
     pub(super) discarded: Vec<(Overlap, TerritoryCode)>,
 }
@@ -117,6 +121,7 @@ impl<'a> Attacher<'a> {
             borders,
             loaded,
             noise,
+            borrows: !def.territory.geometry.is_none(),
             nearest_m,
             declared,
             detected,
@@ -218,7 +223,25 @@ impl<'a> Attacher<'a> {
             progress.advance(all.len() as u64);
         }
         self.tell(&all, features, report);
+        self.contradictions(&all, features, report)?;
         Ok(self.gather(all))
+    }
+
+    /// The polygons of communes, when a layer that serves this one has them.
+    pub(super) fn communes(&self) -> Result<Option<Arc<Loaded>>> {
+        let at = self.borders.iter().position(|border| border.level == Level::Com);
+        at.map(|at| self.loaded(at)).transpose()
+    }
+
+    fn loaded(&self, index: usize) -> Result<Arc<Loaded>> {
+        let (Some(place), Some(border)) = (self.loaded.get(index), self.borders.get(index)) else {
+            return Err(Error::broken("a border that is not there"));
+        };
+        if let Some(loaded) = place.get() {
+            return Ok(loaded.clone());
+        }
+        let loaded = border.load(self.reference)?;
+        Ok(place.get_or_init(|| loaded).clone())
     }
 
     fn subject<'f>(&self, feature: &'f Feature) -> Subject<'f> {
@@ -250,7 +273,10 @@ impl<'a> Attacher<'a> {
                 }
             }
         }
-        if let Some(geometry) = subject.geometry {
+        // The geometry of a row whose code named something may be that of the territory.
+        let coded = !a.communes.is_empty() || !a.others.is_empty();
+        let own = |_: &&Geometry<f64>| !(self.borrows && coded);
+        if let Some(geometry) = subject.geometry.filter(own) {
             for (i, border) in self.borders.iter().enumerate() {
                 let wanted = match border.level {
                     Level::Com => a.communes.is_empty(),
@@ -261,6 +287,7 @@ impl<'a> Attacher<'a> {
                 }
             }
         }
+        a.coded = by_code.into_iter().collect();
         a.communes.sort_unstable();
         a.communes.dedup();
         a.others.sort();
@@ -282,7 +309,7 @@ impl<'a> Attacher<'a> {
         }
     }
 
-    fn by_commune_code(&self, part: &str, a: &mut Attachment) {
+    pub(super) fn by_commune_code(&self, part: &str, a: &mut Attachment) {
         let mut fate = self.fate(part);
         if let (Verdict::Unknown, Some(whole)) = (fate.verdict, restored(part)) {
             fate = self.fate(&whole);
@@ -326,13 +353,7 @@ impl<'a> Attacher<'a> {
         geometry: &Geometry<f64>,
         a: &mut Attachment,
     ) -> Result<()> {
-        let loaded = match self.loaded[index].get() {
-            Some(loaded) => loaded,
-            None => {
-                let loaded = border.load(self.reference)?;
-                self.loaded[index].get_or_init(|| loaded)
-            }
-        };
+        let loaded = self.loaded(index)?;
         let mut found = loaded.index.attach(geometry, &self.noise);
         if let (Level::Com, true, Some(most)) =
             (border.level, found.payloads.is_empty(), self.nearest_m)
@@ -384,6 +405,6 @@ pub(super) fn restored(code: &str) -> Option<String> {
 }
 
 /// A cell may list several codes: `59350, 59009` or `59350;59009`.
-fn split(cell: &str) -> impl Iterator<Item = &str> {
+pub(super) fn split(cell: &str) -> impl Iterator<Item = &str> {
     cell.split([',', ';', '|', '/']).map(str::trim).filter(|p| !p.is_empty())
 }

@@ -11,6 +11,7 @@ use crate::{
 };
 use geo_types::Geometry;
 use std::{
+    collections::{BTreeMap, BTreeSet},
     ops::ControlFlow,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -49,7 +50,10 @@ type Polygon = (String, Vec<u8>);
 /// All border layers in force.
 #[derive(Default)]
 pub struct Borders {
+    /// Those that attach by location.
     list: Vec<Border>,
+    /// Those of levels made of communes, which attach nothing but have polygons to give.
+    made: Vec<Border>,
 }
 
 impl Borders {
@@ -60,12 +64,9 @@ impl Borders {
         layers: impl IntoIterator<Item = (&'a LayerDef, At)>,
         store: &Arc<dyn Store>,
     ) -> Result<Self> {
-        let mut list = Vec::new();
+        let (mut list, mut made) = (Vec::new(), Vec::new());
         for (def, at) in layers {
             let Some(level) = def.territory.borders else { continue };
-            if level.is_communal() && level != Level::Com {
-                continue;
-            }
             let schema = &at.version.schema;
             let column = def.territory.columns.iter().find(|c| c.level == level);
             let Some(code) = column.and_then(|c| schema.index(&c.column)) else { continue };
@@ -80,9 +81,11 @@ impl Borders {
                 Some(_) => at,
             };
             let (store, runtime, loaded) = (store.clone(), Handle::current(), Mutex::default());
-            list.push(Border { level, at, code, only, store, runtime, loaded });
+            let of_communes = level.is_communal() && level != Level::Com;
+            let place = if of_communes { &mut made } else { &mut list };
+            place.push(Border { level, at, code, only, store, runtime, loaded });
         }
-        Ok(Self { list })
+        Ok(Self { list, made })
     }
 
     /// The border that a layer of communes is.
@@ -93,6 +96,11 @@ impl Borders {
     /// The border of a level, when a layer gives it.
     pub fn of(&self, level: Level) -> Option<&Border> {
         self.list.iter().find(|border| border.level == level)
+    }
+
+    /// The layer that draws a level, whatever the level.
+    pub(super) fn drawing(&self, level: Level) -> Option<&Border> {
+        self.list.iter().chain(&self.made).find(|border| border.level == level)
     }
 
     /// The borders that serve a layer: all but its own.
@@ -116,6 +124,29 @@ impl Border {
             }
         }
         Ok(Communes { polygons })
+    }
+
+    /// The polygons of some territories, read each time. Never called on a thread of the runtime
+    /// itself.
+    pub(super) fn polygons(
+        &self,
+        reference: &Reference,
+        wanted: &BTreeSet<TerritoryCode>,
+    ) -> Result<BTreeMap<TerritoryCode, Geometry<f64>>> {
+        let mut found = BTreeMap::new();
+        for (text, bytes) in self.rows()? {
+            let code = match self.level {
+                Level::Com => match reference.carry(&text) {
+                    Carry::Current(rank) | Carry::Carried(rank) => reference.commune(rank),
+                    _ => None,
+                },
+                level => Code::new(level, &text).ok().map(|code| TerritoryCode { level, code }),
+            };
+            if let Some(code) = code.filter(|code| wanted.contains(code)) {
+                found.insert(code, polygon(&bytes)?);
+            }
+        }
+        Ok(found)
     }
 
     /// What the polygons come from, for reach indexes' names.

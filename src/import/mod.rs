@@ -4,11 +4,13 @@
 
 mod attach;
 mod borders;
+mod borrow;
 mod changes;
 mod check;
 mod cog_files;
 mod compare;
 mod conform;
+mod contradict;
 mod derive;
 mod draw;
 mod identity;
@@ -146,7 +148,7 @@ impl Importer {
     /// Names and attaches rows that were read and checked.
     fn version(&self, job: &Job<'_>, rows: read::Rows, mut report: Report) -> Result<NewVersion> {
         let key = job.def.key.clone();
-        let features = identity::name(rows.checked, &rows.schema, key.as_deref(), &mut report)?;
+        let mut features = identity::name(rows.checked, &rows.schema, key.as_deref(), &mut report)?;
         report.kept = features.len() as u64;
         let strangers: Vec<&str> = job.def.strangers(&rows.schema).collect();
         if !strangers.is_empty() {
@@ -156,17 +158,19 @@ impl Importer {
                 "[fields] speaks of fields that the layer does not have: {names}."
             ));
         }
-        let extent = settle(&features, &mut report);
-        let schema = Schema { fields: rows.schema.fields, geometry: extent.kind };
+        let mut schema = Schema { fields: rows.schema.fields, geometry: GeometryKind::None };
         let reference = self.reference();
         let mut attacher = attach::Attacher::new(job.def, &schema, &reference, job.borders)?;
         attacher.date(attacher.commune_codes(&features));
+        borrow::fill(&attacher, job, &self.limits, &mut features, &mut report)?;
+        let extent = settle(&features, &mut report);
+        schema.geometry = extent.kind;
         job.progress.stage(text!("Rattachement", "Attaching"), Some(features.len() as u64));
         let reach = attacher.attach_all(&features, &mut report, job.progress)?;
         let temporal = time::extent(job.def, &schema, &features)?;
         let id = VersionId::new(jiff::Timestamp::now(), &job.source.sha256);
         let mut version = Version {
-            options_hash: options_hash(job.def),
+            options_hash: reading_hash(job.def, job.borders),
             source: job.source.clone(),
             count: features.len() as u64,
             bbox: (!extent.bbox.is_empty()).then_some(extent.bbox),
@@ -315,6 +319,18 @@ pub fn options_hash(def: &LayerDef) -> String {
         shaping["rows"] = serde_json::json!(rows);
     }
     hex(&Sha256::digest(shaping.to_string()), 16)
+}
+
+/// A fingerprint of all that shapes a layer's data but its source: its options, and the layers that
+/// draw the territories whose geometry its rows take. When one of these moves, the source is read
+/// again.
+pub fn reading_hash(def: &LayerDef, borders: &Borders) -> String {
+    let options = options_hash(def);
+    if def.territory.geometry.is_none() {
+        return options;
+    }
+    let drawn = def.territory.columns.iter().filter_map(|c| Some(borders.drawing(c.level)?.key()));
+    hex(&Sha256::digest([options].into_iter().chain(drawn).collect::<Vec<_>>().join("\n")), 16)
 }
 
 /// The first `digits` hexadecimal digits of a digest.

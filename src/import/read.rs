@@ -47,8 +47,11 @@ struct Finished {
 
 pub(super) fn read(job: &Job<'_>, limits: &SourceLimits, report: &mut Report) -> Result<Rows> {
     let def = job.def;
+    let mut source = def.source.clone();
+    // Columns of codes are text whatever their values look like: `59350,59009` is no decimal.
+    source.csv.text.extend(def.territory.columns.iter().map(|column| column.column.clone()));
     let mut reader =
-        formats::open_within(&job.source.path, &job.source.name, &def.source, job.workdir, limits)?;
+        formats::open_within(&job.source.path, &job.source.name, &source, job.workdir, limits)?;
     let declared = def.source.crs.as_deref().map(place::known).transpose()?;
     let mut placing = Placing::new(declared);
     job.progress.stage(text!("Lecture", "Reading"), Some(job.source.bytes));

@@ -46,7 +46,7 @@ impl Jobs {
             return Ok(Seen::New(source));
         }
         // Other options read other things from the same bytes: then they are read anew.
-        let hash = import::options_hash(def);
+        let hash = import::reading_hash(def, &self.borders().await?);
         let same = |version: &Version| {
             let has = &version.source;
             version.options_hash == hash

@@ -260,6 +260,29 @@ pub struct TerritoryBinding {
     pub nearest_m: Option<u32>,
     /// The features of `borders`, when the layer holds others as well: column and value to keep.
     pub borders_where: Option<(String, String)>,
+    /// What rows without geometry take from the territory that their code names.
+    #[serde(default, skip_serializing_if = "TerritoryGeometry::is_none")]
+    pub geometry: TerritoryGeometry,
+}
+
+/// What a row without geometry takes from the territory that its code names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TerritoryGeometry {
+    /// Nothing: it has none.
+    #[default]
+    None,
+    /// The territory's polygon.
+    Territory,
+    /// A point: its centroid, or a point inside where that lies outside.
+    Centroid,
+}
+
+impl TerritoryGeometry {
+    /// Whether rows take nothing.
+    pub fn is_none(&self) -> bool {
+        *self == Self::None
+    }
 }
 
 /// A column that holds codes of one level.

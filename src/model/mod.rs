@@ -45,7 +45,7 @@ pub use hash::{push_hex, stable_hash};
 pub use hold::{Comparison, Held, Hold, HoldReason, HoldRule, HoldRules, Retyped};
 pub use layer::{
     CsvOptions, DerivedSource, Format, LayerDef, LayerId, Licence, SourceDef, SourceLocation,
-    TerritoryBinding, TileOptions, TimeBinding,
+    TerritoryBinding, TerritoryGeometry, TileOptions, TimeBinding,
 };
 pub use limits::SourceLimits;
 pub use live::{Cells, Live, TableSource};

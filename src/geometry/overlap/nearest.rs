@@ -75,3 +75,40 @@ fn from_origin(a: Coord<f64>, b: Coord<f64>) -> f64 {
     let along = along.clamp(0.0, 1.0);
     (a.x + along * dx).hypot(a.y + along * dy)
 }
+
+impl BorderIndex {
+    /// Whether a place is within `most` metres of the polygons with this payload.
+    pub fn is_near(&self, payload: u32, at: Coord<f64>, most: f64) -> bool {
+        if !(at.x.is_finite() && at.y.is_finite()) {
+            return false;
+        }
+        let shrink = at.y.to_radians().cos().max(1e-6);
+        let tall = most / METRES_PER_DEGREE;
+        let wide = (tall / shrink).min(360.0);
+        let near = self.near([at.x - wide, at.y - tall, at.x + wide, at.y + tall]);
+        let own = near.into_iter().filter_map(|i| self.polygons.get(i as usize));
+        own.filter(|(p, _)| *p == payload).any(|(_, polygon)| {
+            polygon.contains_point(at) || distance(at, shrink, &polygon.shape().0) <= most
+        })
+    }
+
+    /// Whether a geometry is the outline of the polygons with this payload, but for how finely the
+    /// two are drawn: area and box differ by no more than `slack` (a share).
+    pub fn is_outline(&self, payload: u32, geometry: &Geometry<f64>, slack: f64) -> bool {
+        let area = super::area::area_m2(geometry);
+        let mut parts = Parts::default();
+        parts.add(geometry);
+        let mut own = [f64::INFINITY, f64::INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY];
+        for ring in parts.polygons.iter().map(|p| p.exterior()) {
+            let [w, s, e, n] = super::bounds(&ring.0);
+            own = [own[0].min(w), own[1].min(s), own[2].max(e), own[3].max(n)];
+        }
+        let side = (own[2] - own[0]).max(own[3] - own[1]);
+        let near = self.near(own).into_iter().filter_map(|i| self.polygons.get(i as usize));
+        near.filter(|(p, _)| *p == payload).any(|(_, polygon)| {
+            let (theirs, bounds) = (polygon.area_m2(), polygon.bounds());
+            let alike = own.iter().zip(bounds).all(|(a, b)| (a - b).abs() <= slack * side);
+            alike && (area - theirs).abs() <= slack * area.max(theirs)
+        })
+    }
+}
