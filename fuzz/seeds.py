@@ -538,10 +538,28 @@ list_of(
         BOMB,
     ],
 )
+FEATURE = '{"type":"Feature","properties":{"code":"59350"},"geometry":{"type":"Point","coordinates":[3,50]}}'
+KML = """<kml xmlns="http://www.opengis.net/kml/2.2"><Document><Schema id="s"><SimpleField name="ok" type="bool"/></Schema>
+<Folder><name>A</name><Placemark><name>a &amp; b</name><ExtendedData><SchemaData schemaUrl="#s"><SimpleData name="ok">1</SimpleData></SchemaData>
+<Data name="code"><value>59350</value></Data></ExtendedData><MultiGeometry><Point><coordinates>3,50,1</coordinates></Point><LineString><coordinates>3,50 4,51</coordinates></LineString></MultiGeometry></Placemark></Folder>
+<Folder><name>B</name><Placemark><Polygon><outerBoundaryIs><LinearRing><coordinates>3,50 4,50 4,51 3,50</coordinates></LinearRing></outerBoundaryIs></Polygon></Placemark></Folder></Document></kml>"""
+GML = """<wfs:FeatureCollection xmlns:wfs="http://www.opengis.net/wfs/2.0" xmlns:gml="http://www.opengis.net/gml/3.2" xmlns:a="a">
+<wfs:member><a:b gml:id="b.1"><a:g><gml:MultiSurface srsName="urn:ogc:def:crs:EPSG::4326"><gml:surfaceMember><gml:Polygon><gml:exterior><gml:LinearRing><gml:posList srsDimension="2">50 3 50 4 51 4 50 3</gml:posList></gml:LinearRing></gml:exterior></gml:Polygon></gml:surfaceMember></gml:MultiSurface></a:g><a:code>59350</a:code><a:m>1</a:m><a:m>2</a:m></a:b></wfs:member>
+<wfs:member><a:b><a:g><gml:Point><gml:coordinates>3,50</gml:coordinates></gml:Point></a:g></a:b></wfs:member></wfs:FeatureCollection>"""
+ODS = archive(
+    {
+        "mimetype": "application/vnd.oasis.opendocument.spreadsheet",
+        "content.xml": """<o:document-content xmlns:o="o" xmlns:t="t" xmlns:x="x"><o:body><o:spreadsheet><t:table t:name="A"><t:table-row><t:table-cell o:value-type="string"><x:p>code</x:p></t:table-cell><t:table-cell o:value-type="string"><x:p>n<x:s/>é</x:p></t:table-cell></t:table-row>
+<t:table-row t:number-rows-repeated="2"><t:table-cell o:value-type="string"><x:p>59350</x:p></t:table-cell><t:table-cell t:number-columns-repeated="2" o:value-type="float" o:value="1.5"/></t:table-row></t:table></o:spreadsheet></o:body></o:document-content>""",
+    }
+)
 list_of("import", [GEOJSON, ODD, CSV, GPKG, archive(SHAPEFILE), gzip.compress(CSV, mtime=0),
                    "code;lon;lat;jour\n59350;3,06;50,63;2025-01-02\n59355;3;50;2025-01-03\n99999;;;\n",
                    '{"type":"FeatureCollection","features":[{"type":"Feature","properties":{"code":"59350","jour":"2025-01-01"},'
-                   '"geometry":{"type":"Polygon","coordinates":[[[0,0],[1,1],[1,0],[0,1],[0,0]]]}}]}'])
+                   '"geometry":{"type":"Polygon","coordinates":[[[0,0],[1,1],[1,0],[0,1],[0,0]]]}}]}',
+                   FEATURE + "\n\x1e" + FEATURE + "\n{oops}\n", '{"59350":{"jour":"2025-01-01","g":[1,null]},"59355":{"n":1e3}}',
+                   '{"total":2,"lignes":[{"code":"59350","geo_shape":{"type":"Point","coordinates":[3,50]}},{"code":1001}]}',
+                   KML, GML, ODS, WORKBOOK, "code;wkt\n59350;POINT(3 50)\n59355;\"SRID=2154;POLYGON((7e5 7e6,7.1e5 7e6,7.1e5 7.1e6,7e5 7e6))\"\n"])
 
 
 def varint(n):
