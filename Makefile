@@ -163,6 +163,9 @@ long: web ## throw far more hostile and random input at parsers, algorithms and 
 	  $(TOOLS)/bin/python -c 'import schemathesis' 2>/dev/null || $(TOOLS)/bin/pip install --quiet 'schemathesis==4.*'
 	}
 	SOCLE_CASES=300 $(CARGO) test --locked --test all any_request -- --nocapture
+	$(NEED) ogr2ogr=gdal-bin postgresql postgresql-postgis || echo "tests of what tipg gives are skipped" >&2
+	$(MAKE) peers
+	TIPG_BIN=$$PWD/target/peers/bin $(CARGO) test --locked --test all sources::peers -- --nocapture
 
 .PHONY: real-files
 real-files: web ## harvest all real files of ../shared/data, with a table of what each gave
@@ -188,18 +191,23 @@ bench: ## measure the ratios of DESIGN and write target/bench.json
 	  echo "ratios over what is missing are left out" >&2
 	$(CARGO) bench --locked
 
+# Servers in Python that Socle is measured beside, and harvests.
+.PHONY: peers
+peers:
+	@if [[ ! -x target/peers/bin/uvicorn ]]; then
+	  python3 -m venv target/peers
+	  target/peers/bin/pip install -q 'tipg==$(TIPG)' 'uvicorn[standard]' ||
+	    echo "tipg could not be installed: what needs it is left out" >&2
+	fi
+	[[ -x target/peers/bin/pygeoapi ]] ||
+	  target/peers/bin/pip install -q 'pygeoapi==$(PYGEOAPI)' sqlalchemy geoalchemy2 psycopg2-binary starlette ||
+	  echo "pygeoapi could not be installed: what needs it is left out" >&2
+
 .PHONY: bench-peers
 bench-peers: ## measure Socle beside raw ST_AsMVT, tipg, pygeoapi and (where installed) martin
 	@$(NEED) cc=build-essential
 	$(NEED) pgbench=postgresql postgresql-postgis python3-venv ||
 	  echo "what is missing is left out" >&2
-	if [[ ! -x target/peers/bin/uvicorn ]]; then
-	  python3 -m venv target/peers
-	  target/peers/bin/pip install -q 'tipg==$(TIPG)' 'uvicorn[standard]' ||
-	    echo "tipg could not be installed: its rows are left out" >&2
-	fi
-	[[ -x target/peers/bin/pygeoapi ]] ||
-	  target/peers/bin/pip install -q 'pygeoapi==$(PYGEOAPI)' sqlalchemy geoalchemy2 psycopg2-binary starlette ||
-	  echo "pygeoapi could not be installed: its rows are left out" >&2
+	$(MAKE) peers
 	if [[ -x target/peers/bin/uvicorn ]]; then export TIPG_BIN=$$PWD/target/peers/bin; fi
 	$(CARGO) bench --locked -- peers

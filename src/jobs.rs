@@ -386,7 +386,8 @@ impl Jobs {
         progress: &Arc<dyn Progress>,
     ) -> Result<crate::store::NewVersion> {
         let borders = self.borders().await?;
-        let (def, importer, progress) = (def.clone(), self.importer.clone(), progress.clone());
+        let (mut def, importer, progress) = (def.clone(), self.importer.clone(), progress.clone());
+        def.complete(source.dataset.as_deref());
         let workdir = Workdir::create(&self.harvest.settings.cache)?;
         blocking(move || {
             importer.import(&Job {

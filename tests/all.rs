@@ -66,6 +66,7 @@ mod resolve;
 mod row_schemas;
 mod schedule;
 mod serve;
+mod sources;
 mod store_contract;
 mod support;
 mod tables;

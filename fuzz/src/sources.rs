@@ -165,6 +165,7 @@ fn harvested(path: &Path, bytes: &[u8]) -> Harvested {
         modified: None,
         fetched_at: time,
         checked_at: time,
+        dataset: None,
     }
 }
 

@@ -210,6 +210,12 @@ fn join(
 ) -> BTreeMap<LayerId, Arc<Layer>> {
     let known = current.is_some();
     let mut current = current.unwrap_or_default();
+    // What is made from another layer says what that one does.
+    let of_base = |def: &LayerDef| {
+        let base = current.get(&def.derived()?.from)?;
+        Some((def.id.clone(), base.version.source.dataset.clone()?))
+    };
+    let told: BTreeMap<_, _> = defs.iter().filter_map(of_base).collect();
     let layer = |def: &LayerDef| {
         let mut def = def.clone();
         let current = current.remove(&def.id);
@@ -218,6 +224,8 @@ fn join(
             None if def.is_live() => describe(&mut def, &Live::default()),
             None => {}
         }
+        let of_source = current.as_ref().and_then(|at| at.version.source.dataset.as_deref());
+        def.complete(told.get(&def.id).map(|dataset| &**dataset).or(of_source));
         let refused = refused(&def.id).filter(|_| current.is_none());
         let layer = Layer { def, current, known, refused };
         (layer.def.id.clone(), Arc::new(layer))

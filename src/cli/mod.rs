@@ -7,6 +7,7 @@ mod carry;
 mod check;
 mod cog;
 mod cut;
+mod discover;
 mod harvest;
 mod import;
 mod layers;
@@ -54,6 +55,8 @@ enum Command {
     Serve(serve::Args),
     /// Fetch the sources now and publish what changed; prints the report.
     Harvest(harvest::Args),
+    /// List what a catalogue or a service offers, with the source each takes.
+    Discover(discover::Args),
     /// Load a local file as a new version of a layer.
     Import(import::Args),
     /// Write layers, selected for a territory, into a file.
@@ -109,6 +112,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Serve(args) => serve::run(settings, args).await,
         Command::Harvest(args) => harvest::run(&settings, args).await,
+        Command::Discover(args) => discover::run(&settings, args).await,
         Command::Import(args) => import::run(&settings, args).await,
         Command::Cut(args) => cut::run(&settings, args).await,
         Command::Bake(args) => bake::run(&settings, args).await,

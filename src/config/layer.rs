@@ -10,7 +10,7 @@ use super::{
     time,
 };
 use crate::{
-    model::{LayerDef, LayerId, Text, TileOptions, tile_id::MAX_ZOOM},
+    model::{LayerDef, LayerId, Licence, Text, TileOptions, tile_id::MAX_ZOOM},
     text,
 };
 use std::{path::Path, time::Duration};
@@ -67,18 +67,32 @@ pub(super) struct Read {
     pub(super) style_line: usize,
 }
 
+/// Whether a portal says it: who produces its datasets, and under which licence.
+fn left_to_portal(table: &Table<'_>, key: &str) -> bool {
+    matches!(key, "producer" | "licence") && !table.has(key) && table.tells("source", "datagouv")
+}
+
+fn producer_of(table: &Table<'_>) -> Option<String> {
+    let left = left_to_portal(table, "producer");
+    if left { Some(String::new()) } else { table.string("producer") }
+}
+
+fn licence_of(table: &Table<'_>) -> Option<Licence> {
+    let none = || Licence { id: String::new(), title: String::new(), url: None };
+    if left_to_portal(table, "licence") { Some(none()) } else { licence::read(table) }
+}
+
 /// Reads a layer file; `None` when it cannot make a layer, which its problems explain.
 pub(super) fn read(doc: &Document, base: &Path) -> Option<Read> {
     doc.read(KEYS, |table| {
         for key in ["id", "title", "producer", "licence", "source"] {
-            if !table.has(key) {
+            if !table.has(key) && !left_to_portal(table, key) {
                 table.missing(key);
             }
         }
         // Everything is read before anything is given up, so that all problems are known.
         let id = table.parsed("id", layer_id);
-        let producer = table.string("producer");
-        let licence = licence::read(table);
+        let (producer, licence) = (producer_of(table), licence_of(table));
         let source =
             table.table("source", source::KEYS).and_then(|inner| source::read(&inner, base));
         let territory = table

@@ -88,6 +88,11 @@ pub(super) fn read(table: &Table<'_>) -> Option<Licence> {
     Some(Licence { id, title: title?, url })
 }
 
+/// A licence by the id that a portal gives it; one that is not known is called by its id.
+pub fn licence(id: &str) -> Licence {
+    by_id(id).unwrap_or_else(|_| Licence { id: id.into(), title: id.into(), url: None })
+}
+
 fn by_id(words: &str) -> Result<Licence, Text> {
     let lower = words.to_lowercase();
     let id = ALIASES.iter().find(|(a, _)| *a == lower).map_or(lower.as_str(), |(_, id)| id);

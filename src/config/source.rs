@@ -2,9 +2,7 @@
 
 use super::{
     document::{clip, hint},
-    relative,
-    secrets::{environment, expand},
-    server::web_address,
+    relative, services,
     table::Table,
 };
 use crate::{
@@ -13,8 +11,21 @@ use crate::{
 };
 use std::{path::Path, time::Duration};
 
-pub(super) const KEYS: &[&str] =
-    &["path", "url", "format", "crs", "encoding", "member", "max_mb", "timeout_s", "csv"];
+pub(super) const KEYS: &[&str] = &[
+    "path",
+    "url",
+    "datagouv",
+    "ogc_features",
+    "wfs",
+    "arcgis",
+    "format",
+    "crs",
+    "encoding",
+    "member",
+    "max_mb",
+    "timeout_s",
+    "csv",
+];
 pub(super) const CSV_KEYS: &[&str] =
     &["x", "y", "geometry", "separator", "decimal", "header", "text"];
 
@@ -81,23 +92,21 @@ pub(super) fn read(table: &Table<'_>, base: &Path) -> Option<SourceDef> {
 }
 
 fn location(table: &Table<'_>, base: &Path) -> Option<SourceLocation> {
-    match (table.has("path"), table.has("url")) {
-        (true, true) => {
-            let what =
-                text!("« path » est déjà donné : l'un ou l'autre", "\"path\" is given: either");
-            table.report("url", what);
-            None
-        }
-        (true, false) => Some(SourceLocation::File(relative(table, "path", base)?)),
-        // The definition keeps the text with its `${NAME}`: values are read when fetching.
-        (false, true) => table.parsed("url", |template| {
-            web_address(&expand(template, environment)?)?;
-            Ok(SourceLocation::Http(template.to_owned()))
-        }),
-        (false, false) => {
-            table.missing("path");
-            None
-        }
+    let mut given = ["path", "url"].iter().chain(services::KINDS).filter(|key| table.has(key));
+    let Some(first) = given.next() else {
+        table.missing("path");
+        return None;
+    };
+    if let Some(second) = given.next() {
+        let what =
+            text!("« {first} » est déjà donné : l'un ou l'autre", "\"{first}\" is given: either");
+        table.report(second, what);
+        return None;
+    }
+    match *first {
+        "path" => Some(SourceLocation::File(relative(table, "path", base)?)),
+        "url" => services::address(table, "url").map(SourceLocation::Http),
+        kind => services::read(table, kind),
     }
 }
 

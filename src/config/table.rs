@@ -53,6 +53,12 @@ impl<'a> Table<'a> {
         self.entry(key).is_some()
     }
 
+    /// Whether a table inside has a key.
+    pub(super) fn tells(&self, key: &str, inner: &str) -> bool {
+        let entries = self.entry(key).and_then(|v| v.get_ref().as_table());
+        entries.is_some_and(|entries| entries.keys().any(|k| k.get_ref().as_ref() == inner))
+    }
+
     /// Line of a key's value, or of the table when it is not there.
     pub(super) fn line_of(&self, key: &str) -> usize {
         self.entry(key).map_or(self.line, |v| self.doc.line(v.span().start))

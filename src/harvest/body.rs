@@ -31,10 +31,29 @@ pub(super) struct Received {
     pub(super) sha256: String,
 }
 
-/// Writes an answer's bytes to a draft.
+/// Where bytes go: a file under way, or memory for a page of a service.
+pub(super) trait Sink {
+    /// Takes the next bytes.
+    fn take(&mut self, bytes: &[u8]) -> impl Future<Output = Result<()>> + Send;
+}
+
+impl Sink for Draft {
+    async fn take(&mut self, bytes: &[u8]) -> Result<()> {
+        self.write(bytes).await
+    }
+}
+
+impl Sink for Vec<u8> {
+    async fn take(&mut self, bytes: &[u8]) -> Result<()> {
+        self.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// Writes an answer's bytes to where they go.
 pub(super) async fn receive<B: AsRef<[u8]>>(
     stream: impl Stream<Item = reqwest::Result<B>>,
-    part: &mut Draft,
+    part: &mut impl Sink,
     limits: &Limits,
     progress: &dyn Progress,
 ) -> Result<Received> {
@@ -56,7 +75,7 @@ pub(super) async fn receive<B: AsRef<[u8]>>(
         check_size(bytes, limits.max_bytes)?;
         head.extend(chunk.iter().take(HEAD - head.len()));
         hasher.update(chunk);
-        part.write(chunk).await?;
+        part.take(chunk).await?;
         progress.advance(bytes);
     }
     if limits.announced.is_some_and(|n| n != bytes) {

@@ -41,6 +41,7 @@ pub(super) async fn fetch(
         modified: stamp(&after).1,
         fetched_at: now,
         checked_at: now,
+        dataset: None,
     };
     Ok(match previous.filter(|p| p.sha256 == found.sha256 && p.origin == found.origin) {
         Some(p) => Fetch::Unchanged(Harvested { fetched_at: p.fetched_at, ..found }),

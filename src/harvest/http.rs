@@ -30,7 +30,18 @@ pub(super) async fn fetch(
     previous: Option<&Harvested>,
     progress: &dyn Progress,
 ) -> Result<Fetch> {
-    let origin = redact(address);
+    get(address, redact(address), source, harvester, previous, progress).await
+}
+
+/// [`fetch`] under another name than the address: one that stays when the file moves.
+pub(super) async fn get(
+    address: &str,
+    origin: String,
+    source: &SourceDef,
+    harvester: &Harvester,
+    previous: Option<&Harvested>,
+    progress: &dyn Progress,
+) -> Result<Fetch> {
     let Harvester { settings, blobs, hosts, web } = harvester;
     let url = resolve(address)?;
     // Held to the end: as long as bytes come, the host is being asked.
@@ -67,14 +78,14 @@ pub(super) async fn fetch(
 }
 
 /// The local file of a source fetched before, by this replica or another.
-async fn held(blobs: &Blobs, source: &Harvested) -> Result<Option<PathBuf>> {
+pub(super) async fn held(blobs: &Blobs, source: &Harvested) -> Result<Option<PathBuf>> {
     let Some(key) = kept_as(&source.sha256) else { return Ok(None) };
     let whole = blobs.stat(&key).await?.is_some_and(|stat| stat.bytes == source.bytes);
     if whole { blobs.local(&key).await } else { Ok(None) }
 }
 
 /// The address with the values of its variables.
-fn resolve(address: &str) -> Result<Url> {
+pub(super) fn resolve(address: &str) -> Result<Url> {
     let full = secrets::expand(address, secrets::environment).map_err(Error::Refused)?;
     let url = Url::parse(&full).ok().filter(|u| matches!(u.scheme(), "http" | "https"));
     url.ok_or_else(|| {
@@ -144,6 +155,15 @@ fn refuse_html(response: &Response) -> Result<()> {
     Ok(())
 }
 
+/// Refuses an answer that cannot be a page of data as it is: nothing here unpacks it.
+pub(super) fn check_head(response: &Response) -> Result<()> {
+    refuse_html(response)?;
+    match coding(response).as_str() {
+        "" | "identity" => Ok(()),
+        _ => Err(unknown_coding()),
+    }
+}
+
 fn coding(response: &Response) -> String {
     let coding = headers::text(response.headers(), header::CONTENT_ENCODING).unwrap_or_default();
     coding.trim().to_ascii_lowercase()
@@ -185,10 +205,11 @@ fn describe(response: &Response, origin: String, asked: &Url) -> Result<Harveste
         modified,
         fetched_at: now,
         checked_at: now,
+        dataset: None,
     })
 }
 
-fn refused_status(response: &Response, now: Timestamp) -> Error {
+pub(super) fn refused_status(response: &Response, now: Timestamp) -> Error {
     let (status, host) = (response.status().as_u16(), response.url().host_str().unwrap_or("?"));
     let retry_at = headers::text(response.headers(), header::RETRY_AFTER)
         .filter(|_| matches!(status, 429 | 503))

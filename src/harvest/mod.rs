@@ -6,16 +6,25 @@
 //! the shared files ([`crate::blobs`]) until it is whole, and only then takes its name, which is
 //! its checksum.
 
+mod arcgis;
 mod body;
+mod datagouv;
+mod discover;
+mod esri;
 mod file;
 mod guard;
 mod headers;
 mod hosts;
 mod http;
+mod ogc_features;
+mod pages;
 mod redact;
+mod services;
 #[cfg(test)]
 mod tests;
 mod web;
+mod wfs;
+mod xml;
 
 use crate::{
     blobs::{Blobs, Key, Stat, Sweep},
@@ -27,6 +36,7 @@ use crate::{
     },
     text,
 };
+pub use discover::{Discovery, Offer, Way};
 use std::{path::Path, time::Duration};
 
 /// What a fetch found.
@@ -95,6 +105,12 @@ impl Harvester {
                 SourceLocation::Http(address) => {
                     http::fetch(address, source, self, previous, progress).await
                 }
+                SourceLocation::Datagouv(wanted) => {
+                    datagouv::fetch(wanted, source, self, previous, progress).await
+                }
+                SourceLocation::Service(service) => {
+                    services::fetch(service, source, self, previous, progress).await
+                }
                 SourceLocation::Table(_) => Err(Error::Refused(text!(
                     "c'est une table publiée telle quelle : rien à moissonner",
                     "it is a table published as it is: there is nothing to harvest"
@@ -141,6 +157,8 @@ pub fn shown(location: &SourceLocation) -> String {
     match location {
         SourceLocation::File(path) => file::name(path),
         SourceLocation::Http(address) => redact::redact(address),
+        SourceLocation::Datagouv(source) => datagouv::shown(source),
+        SourceLocation::Service(service) => services::shown(service),
         SourceLocation::Table(table) => format!("{}.{}", table.schema, table.table),
         SourceLocation::Derived(made) => made.from.to_string(),
     }

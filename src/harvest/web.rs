@@ -86,13 +86,7 @@ impl Web {
         let answer = answer.map_err(|_| silent(host(url), settings.stall))?;
         let answer = answer.map_err(|e| unreachable_source(host(url), &e))?;
         if answer.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
-            return Err(failed(
-                Fault::Unreachable,
-                text!(
-                    "le mandataire (proxy) demande à s'identifier : HTTPS_PROXY=http://compte:mot-de-passe@…",
-                    "the proxy wants credentials: HTTPS_PROXY=http://user:password@…"
-                ),
-            ));
+            return Err(no_way_through());
         }
         Ok(answer)
     }
@@ -198,6 +192,10 @@ fn unreachable_source(host: &str, error: &reqwest::Error) -> Error {
         if cause.is::<Inside>() {
             return inside(host);
         }
+        // The tunnel of https says it in words only.
+        if cause.to_string().ends_with("proxy authorization required") {
+            return no_way_through();
+        }
         let Some(deeper) = cause.source() else { break };
         cause = deeper;
     }
@@ -207,6 +205,16 @@ fn unreachable_source(host: &str, error: &reqwest::Error) -> Error {
     failed(
         Fault::Unreachable,
         text!("{host} est injoignable{detail}", "{host} cannot be reached{detail}"),
+    )
+}
+
+fn no_way_through() -> Error {
+    failed(
+        Fault::Unreachable,
+        text!(
+            "le mandataire (proxy) demande à s'identifier : HTTPS_PROXY=http://compte:mot-de-passe@…",
+            "the proxy wants credentials: HTTPS_PROXY=http://user:password@…"
+        ),
     )
 }
 

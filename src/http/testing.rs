@@ -111,6 +111,7 @@ impl Memory {
                 modified: Some(time),
                 fetched_at: time,
                 checked_at: time,
+                dataset: None,
             },
             options_hash: "0".into(),
             schema: schema(),

@@ -133,12 +133,16 @@ fn hold(visit: &Visit, hold: &Hold) -> Value {
 /// The proof of where a version comes from.
 fn source(version: &Version) -> Value {
     let source = &version.source;
-    json!({
+    let mut value = json!({
         "name": source.name,
         "origin": source.origin,
         "status": source.status,
         "bytes": source.bytes,
         "sha256": source.sha256,
         "modified": source.modified.map(|m| m.to_string()),
-    })
+    });
+    if let Some(dataset) = &source.dataset {
+        value["dataset"] = json!(dataset);
+    }
+    value
 }

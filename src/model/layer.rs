@@ -1,6 +1,9 @@
 //! The definition of a layer, as its TOML file declares it and `config` checks it.
 
-use super::{FieldDef, HoldRules, Level, RowSchema, Schedule, TableSource, Text};
+use super::{
+    DatagouvSource, Dataset, FieldDef, HoldRules, Level, RowSchema, Schedule, ServiceSource,
+    TableSource, Text,
+};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr, time::Duration};
 
@@ -53,6 +56,38 @@ impl LayerDef {
         match &self.source.location {
             SourceLocation::Derived(source) => Some(source),
             _ => None,
+        }
+    }
+}
+
+impl LayerDef {
+    /// What the portal that it comes from says where its own file does not.
+    pub fn complete(&mut self, dataset: Option<&Dataset>) {
+        if self.producer.is_empty() {
+            let told = dataset.and_then(|d| d.producer.clone());
+            self.producer = told.unwrap_or_else(|| "?".into());
+        }
+        if self.licence.id.is_empty() {
+            let told = dataset.and_then(|d| d.licence.clone());
+            self.licence = told.unwrap_or_else(|| Licence {
+                id: "notspecified".into(),
+                title: "Licence non précisée".into(),
+                url: None,
+            });
+        }
+        if self.attribution.is_empty() {
+            self.attribution = self.producer.clone();
+        }
+        let Some(dataset) = dataset else { return };
+        if self.page.is_none() {
+            self.page = dataset.page.clone();
+        }
+        // What tells of days that are over tells of the last of them.
+        if let (None, Some((start, end))) = (self.described_at, dataset.temporal) {
+            let end = end.unwrap_or(start);
+            let made =
+                dataset.modified.and_then(|at| at.strftime("%Y-%m-%d").to_string().parse().ok());
+            self.described_at = Some(end).filter(|end| made.is_none_or(|made| *end <= made));
         }
     }
 }
@@ -175,6 +210,10 @@ pub enum SourceLocation {
     File(PathBuf),
     /// An `http` or `https` address.
     Http(String),
+    /// A dataset of data.gouv.fr, or of a portal with its API.
+    Datagouv(Box<DatagouvSource>),
+    /// A service that gives its features page by page.
+    Service(Box<ServiceSource>),
     /// A table of the store's database, published as it is: a live layer.
     Table(TableSource),
     /// Another layer, of communes, whose polygons are joined.

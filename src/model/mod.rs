@@ -14,6 +14,7 @@ pub mod hold;
 pub mod layer;
 pub mod limits;
 pub mod live;
+pub mod origin;
 pub mod perimeter;
 pub mod progress;
 pub mod record;
@@ -49,6 +50,7 @@ pub use layer::{
 };
 pub use limits::SourceLimits;
 pub use live::{Cells, Live, TableSource};
+pub use origin::{DatagouvSource, Dataset, ServiceKind, ServiceSource, Wanted};
 pub use perimeter::{Perimeter, PerimeterUnit};
 pub use progress::{Progress, Silent};
 pub use record::{Feature, Record};

@@ -1,6 +1,6 @@
 //! Versions of a layer and where their data came from.
 
-use super::{BBox, Drawing, LayerDef, Live, Report, Schema, Thinning};
+use super::{BBox, Dataset, Drawing, LayerDef, Live, Report, Schema, Thinning};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::{fmt, path::PathBuf, str::FromStr};
@@ -91,6 +91,9 @@ pub struct Harvested {
     pub fetched_at: Timestamp,
     /// When it was last seen unchanged (*vérifié le*).
     pub checked_at: Timestamp,
+    /// What the portal says of the dataset, for those that come from one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dataset: Option<Box<Dataset>>,
 }
 
 /// An immutable snapshot of a layer's features, as the store describes it.
@@ -135,7 +138,9 @@ impl Version {
     /// When the producer published (*publié le*): declared, else what its server says; the date of
     /// a local file tells only when somebody copied it.
     pub fn published(&self, def: &LayerDef) -> Option<String> {
-        def.published_at.map(|d| d.to_string()).or_else(|| {
+        let told = self.source.dataset.as_ref().and_then(|dataset| dataset.modified);
+        let told = told.map(|at| at.strftime("%Y-%m-%d").to_string());
+        def.published_at.map(|d| d.to_string()).or(told).or_else(|| {
             let served = self.source.modified.filter(|_| self.source.status.is_some());
             served.map(|m| m.strftime("%Y-%m-%d").to_string())
         })

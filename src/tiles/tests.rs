@@ -166,6 +166,7 @@ fn layer(id: &str, reach: &str) -> Layer {
             modified: None,
             fetched_at: second,
             checked_at: second,
+            dataset: None,
         },
         options_hash: String::new(),
         schema: Schema {

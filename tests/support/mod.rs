@@ -5,6 +5,7 @@
 
 mod finish;
 pub mod postgres;
+pub mod upstream;
 
 pub use finish::{finish, finish_within, said};
 

@@ -26,6 +26,7 @@ pub(in crate::store) fn version(id: &str) -> Version {
             modified: None,
             fetched_at: when,
             checked_at: when,
+            dataset: None,
         },
         options_hash: String::new(),
         schema: Schema::default(),

@@ -294,6 +294,7 @@ pub(super) mod tests {
             modified: None,
             fetched_at: now,
             checked_at: now,
+            dataset: None,
         };
         let field = |n: &String| Field { name: n.clone(), kind: FieldKind::Text };
         Version {

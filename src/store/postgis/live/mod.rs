@@ -321,6 +321,7 @@ fn state(
             modified: Some(changed),
             fetched_at: changed,
             checked_at: changed,
+            dataset: None,
         },
         options_hash: form.hash.clone(),
         schema,
