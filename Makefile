@@ -109,9 +109,9 @@ test: web ## run the tests, on their own and against GDAL, QGIS, nginx and S3
 	    echo "lxml could not be installed: WFS is not held against OGC's schemas, said by name" >&2
 	} || echo "python3-venv is missing: tests that need Python packages are skipped, each by name" >&2
 	$(NEED) node=nodejs npm=npm && {
-	  [[ -d $(TOOLS)/node_modules/@mapbox/mvt-fixtures ]] || npm install --prefix $(TOOLS) --ignore-scripts \
-	      --no-audit --no-fund --loglevel=error @mapbox/mvt-fixtures@4 @mapbox/vector-tile@3 pbf@5 >/dev/null
-	} || echo "npm could not install decoders of tiles: tests with them are skipped, each by name" >&2
+	  [[ -d $(TOOLS)/node_modules/@mapbox/mvt-fixtures && -d $(TOOLS)/node_modules/pmtiles ]] || npm install --prefix $(TOOLS) --ignore-scripts \
+	      --no-audit --no-fund --loglevel=error @mapbox/mvt-fixtures@4 @mapbox/vector-tile@3 pbf@5 pmtiles@4 >/dev/null
+	} || echo "npm could not install readers of tiles: tests with them are skipped, each by name" >&2
 	$(MAKE) schemas
 	SOCLE_SCHEMAS=$$(realpath $(ETS))/schemas $(CARGO) test --locked --no-fail-fast
 

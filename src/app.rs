@@ -14,10 +14,13 @@ use crate::{
     stats::Stats,
     store::{Store, border::Borders},
     territory::Reference,
-    tiles::{TileSettings, Tiles},
+    tiles::{TileSettings, Tiles, archives::Archives},
 };
 use arc_swap::ArcSwap;
 use std::{collections::BTreeSet, sync::Arc};
+
+/// The part of the tile cache, one in so many, that tiles of archives may fill.
+const ARCHIVED: u64 = 4;
 
 /// Everything a request may need.
 pub struct App {
@@ -33,6 +36,8 @@ pub struct App {
     pub borders: Arc<Borders>,
     /// Tiles.
     pub tiles: Tiles,
+    /// Tiles that others made.
+    pub archives: Archives,
     /// Layers as files.
     pub exports: Exports,
     /// Tables put on today's territories.
@@ -53,10 +58,16 @@ impl App {
         let reference = reference(&settings)?;
         let catalog = Catalog::open(settings.layers.clone(), store.clone()).await?;
         let borders = Arc::new(Borders::new(store.clone()));
+        // One cache in the configuration, shared where there are archives.
+        let archived = match settings.archives.is_empty() {
+            true => 0,
+            false => settings.tiles.cache_bytes / ARCHIVED,
+        };
+        let archives = Archives::new(&settings.archives, archived, &settings.harvest.user_agent)?;
         let tiles = Tiles::new(
             store.clone(),
             TileSettings {
-                cache_bytes: settings.tiles.cache_bytes,
+                cache_bytes: settings.tiles.cache_bytes - archived,
                 renderers: settings.tiles.renderers,
                 waiting: settings.tiles.waiting,
                 wait: settings.tiles.wait,
@@ -74,6 +85,7 @@ impl App {
         );
         Ok(Self {
             catalog,
+            archives,
             blobs,
             exports,
             items: Items::new(store.clone())

@@ -23,6 +23,7 @@ mod agree;
 mod announced;
 mod any_request;
 mod architecture;
+mod archives;
 mod bake;
 mod blobs;
 mod borders;

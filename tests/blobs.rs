@@ -22,14 +22,14 @@ use std::{
 };
 
 /// An S3 server of its own, gone with the test.
-struct Moto {
+pub struct Moto {
     child: Child,
-    endpoint: String,
+    pub endpoint: String,
 }
 
 impl Moto {
     /// Starts it with a bucket `socle`; says so and gives `None` where it is not installed.
-    fn start() -> Option<Self> {
+    pub fn start() -> Option<Self> {
         let tools = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../tools/bin/moto_server");
         let path = std::env::var_os("PATH").unwrap_or_default();
         let mut places = std::env::split_paths(&path).map(|p| p.join("moto_server"));
@@ -58,22 +58,34 @@ impl Moto {
     }
 
     fn make_bucket(&self, port: u16) -> bool {
-        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };
-        let request = format!(
-            "PUT /socle HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 0\r\n\
-             Authorization: AWS4-HMAC-SHA256 Credential=k/20260101/us-east-1/s3/aws4_request, \
-             SignedHeaders=host, Signature=x\r\nConnection: close\r\n\r\n"
-        );
-        let mut answer = String::new();
-        let sent = stream.write_all(request.as_bytes());
-        sent.and_then(|()| stream.read_to_string(&mut answer)).is_ok()
-            && answer.starts_with("HTTP/1.1 200")
+        put(port, "/socle", b"")
     }
 
-    fn stop(&mut self) {
+    /// Puts an object into the bucket, in the place of an older one.
+    pub fn put(&self, key: &str, bytes: &[u8]) {
+        let port = self.endpoint.rsplit(':').next().and_then(|p| p.parse().ok()).expect("a port");
+        assert!(put(port, &format!("/socle/{key}"), bytes), "moto takes {key}");
+    }
+
+    pub fn stop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// moto believes any signature.
+fn put(port: u16, path: &str, bytes: &[u8]) -> bool {
+    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };
+    let head = format!(
+        "PUT {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: {}\r\n\
+         Authorization: AWS4-HMAC-SHA256 Credential=k/20260101/us-east-1/s3/aws4_request, \
+         SignedHeaders=host, Signature=x\r\nConnection: close\r\n\r\n",
+        bytes.len()
+    );
+    let mut answer = String::new();
+    let sent = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(bytes));
+    sent.and_then(|()| stream.read_to_string(&mut answer)).is_ok()
+        && answer.starts_with("HTTP/1.1 200")
 }
 
 impl Drop for Moto {
@@ -86,7 +98,7 @@ impl Drop for Moto {
 /// itself again with them.
 const ENDPOINT: &str = "SOCLE_TEST_S3";
 
-fn credentials(command: &mut Command) -> &mut Command {
+pub fn credentials(command: &mut Command) -> &mut Command {
     command.env("AWS_ACCESS_KEY_ID", "key").env("AWS_SECRET_ACCESS_KEY", "s3cret")
 }
 

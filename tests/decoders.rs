@@ -3,34 +3,22 @@
 
 use crate::{
     bake,
-    support::{has, installed, root, tool},
+    support::{has, installed, node_package, root, tool},
 };
 use serde_json::Value;
 use socle::formats::mvt::{self, DecodedLayer, DecodedValue};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::{Path, PathBuf},
+    path::Path,
 };
-
-/// A package for Node.js that `make test` installs; says so without it.
-fn node_module(name: &str) -> Option<PathBuf> {
-    let made = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../tools");
-    let set = std::env::var_os("SOCLE_NODE_MODULES").map(PathBuf::from);
-    let places = set.into_iter().chain([made.join("node_modules")]);
-    let found = places.map(|place| place.join(name)).find(|place| place.exists());
-    if found.is_none() {
-        println!("skipped: {name} for Node.js is not installed");
-    }
-    found.filter(|_| has("node"))
-}
 
 /// Valid fixtures that our reader refuses all the same: their coordinates leave 32 bits.
 const OVERFLOWING: [&str; 2] = ["049", "050"];
 
 #[test]
 fn the_reader_takes_mapboxs_fixtures_for_what_they_are() {
-    let Some(module) = node_module("@mapbox/mvt-fixtures") else { return };
+    let Some(module) = node_package("@mapbox/mvt-fixtures") else { return };
     let mut count = (0, 0);
     for entry in fs::read_dir(module.join("fixtures")).unwrap() {
         let folder = entry.unwrap().path();
@@ -152,7 +140,7 @@ fn sound(layer: &DecodedLayer, place: &str) {
 
 /// `@mapbox/vector-tile`, which map clients read with.
 fn by_vector_tile(tiles: &Path, counts: &Counts) {
-    let Some(module) = node_module("@mapbox/vector-tile") else { return };
+    let Some(module) = node_package("@mapbox/vector-tile") else { return };
     let script = root().join("tests/decoders/vector-tile.mjs");
     let modules = module.parent().and_then(Path::parent).unwrap();
     let [script, modules, tiles] = [&script, modules, tiles].map(|path| path.to_str().unwrap());

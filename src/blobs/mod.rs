@@ -5,7 +5,8 @@
 //! has its name: no reader ever sees half of a blob. What leaves is a stream ([`Blobs::read`]) or,
 //! for what must be a file (SQLite, archives), a local path ([`Blobs::local`]). It knows nothing of
 //! what the bytes mean. Nothing here is the only copy of anything: what may be removed is said by
-//! its owner, prefix by prefix ([`Blobs::sweep`]).
+//! its owner, prefix by prefix ([`Blobs::sweep`]). Beside them, [`Ranged`] reads parts of a file that
+//! others keep.
 //!
 //! | prefix | what | owner |
 //! |---|---|---|
@@ -14,12 +15,14 @@
 mod draft;
 mod folder;
 mod key;
+mod ranged;
 mod s3;
 #[cfg(test)]
 mod tests;
 
 pub use draft::Draft;
 pub use key::Key;
+pub use ranged::{Ranged, Sight};
 
 use crate::{
     config::BlobSettings,

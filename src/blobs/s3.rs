@@ -156,6 +156,37 @@ impl Bucket {
         Ok(Some(Reader { bytes, range, pieces }))
     }
 
+    /// The size and state of any object, a blob or not; `None` when it is not there.
+    pub(super) async fn see(&self, key: &str) -> Result<Option<(u64, String)>> {
+        match self.store.head(&self.object(key)).await {
+            Ok(meta) => Ok(Some((meta.size, state(&meta)))),
+            Err(Failure::NotFound { .. }) => Ok(None),
+            Err(e) => Err(out_of_reach(e)),
+        }
+    }
+
+    /// A range of any object, as long as it is in that state; `None` when it no longer is.
+    pub(super) async fn read_as(
+        &self,
+        key: &str,
+        range: Range<u64>,
+        bytes: u64,
+        seen: &str,
+    ) -> Result<Option<Bytes>> {
+        let options = GetOptions::new().with_range(Some(range.clone()));
+        let answer = match self.store.get_opts(&self.object(key), options).await {
+            Ok(answer) => answer,
+            // Gone, or shorter than it was.
+            Err(Failure::NotFound { .. }) => return Ok(None),
+            Err(e) => return Err(out_of_reach(e)),
+        };
+        let same = answer.meta.size == bytes && state(&answer.meta) == seen;
+        if !same || answer.range != range {
+            return Ok(None);
+        }
+        answer.bytes().await.map(Some).map_err(out_of_reach)
+    }
+
     /// All blobs whose key begins with these whole segments, by key.
     pub(super) async fn list(&self, prefix: &str) -> Result<Vec<Stat>> {
         let below = self.object(prefix.trim_matches('/'));
@@ -190,6 +221,12 @@ async fn send_parts(upload: &mut dyn MultipartUpload, path: &Path, bytes: u64) -
     }
     upload.complete().await.map_err(out_of_reach)?;
     Ok(())
+}
+
+/// What names a state of an object.
+fn state(meta: &ObjectMeta) -> String {
+    let tag = meta.e_tag.as_deref().unwrap_or_default();
+    format!("{}-{tag}-{}", meta.size, meta.last_modified.timestamp_millis())
 }
 
 fn out_of_reach(e: Failure) -> Error {

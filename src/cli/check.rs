@@ -9,6 +9,7 @@ use crate::{
     store::{Store, embedded, postgis::PostgisStore},
     territory::{LevelReport, Reference},
     text,
+    tiles::archives::Archives,
 };
 use std::process::ExitCode;
 
@@ -48,8 +49,34 @@ pub(super) async fn run(settings: &Settings) -> Result<ExitCode> {
             }
         }
     }
+    failed |= !archives(settings).await?;
     failed |= !tables(settings).await?;
     Ok(if failed { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+/// Says which archives of tiles can be read.
+async fn archives(settings: &Settings) -> Result<bool> {
+    let (archives, lang) =
+        (Archives::new(&settings.archives, 0, &settings.harvest.user_agent)?, out::lang());
+    let mut all = true;
+    for archive in archives.iter() {
+        let id = &archive.def.id;
+        match archive.opened().await {
+            Ok(opened) => {
+                let (min, max) = opened.zooms();
+                let words = text!(
+                    "✓ {id} : archive de tuiles, zooms {min} à {max}",
+                    "✓ {id}: an archive of tiles, zooms {min} to {max}"
+                );
+                out::line(words.get(lang));
+            }
+            Err(e) => {
+                all = false;
+                out::line(&format!("✗ {id} : {}", e.chain()));
+            }
+        }
+    }
+    Ok(all)
 }
 
 /// Says which tables of the COG are whole, where any was loaded.

@@ -82,7 +82,7 @@ impl S3Settings {
     }
 }
 
-fn endpoint(words: &str) -> Result<String, Text> {
+pub(super) fn endpoint(words: &str) -> Result<String, Text> {
     let url = web_address(words)?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(text!(

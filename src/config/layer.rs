@@ -1,7 +1,8 @@
-//! A layer file: one layer, its metadata, its source, its territories, its tiles.
+//! A layer file: one layer, its metadata, its source, its territories, its tiles; or an archive of
+//! tiles in the place of a source.
 
 use super::{
-    binding,
+    archive, binding,
     document::{Document, clip},
     fields, hold, licence, row_schema, schedule,
     server::{bilingual, web_address},
@@ -10,7 +11,7 @@ use super::{
     time,
 };
 use crate::{
-    model::{LayerDef, LayerId, Licence, Text, TileOptions, tile_id::MAX_ZOOM},
+    model::{ArchiveDef, LayerDef, LayerId, Licence, Text, TileOptions, tile_id::MAX_ZOOM},
     text,
 };
 use std::{path::Path, time::Duration};
@@ -41,6 +42,7 @@ pub(super) const KEYS: &[&str] = &[
     "territory",
     "time",
     "tiles",
+    "archive",
 ];
 pub(super) const TILE_KEYS: &[&str] = &[
     "min_zoom",
@@ -60,9 +62,9 @@ pub(super) const TABLE_TILE_KEYS: &[&str] =
 /// Deepest zoom geometry may be prepared for: at 16 a grid unit is 15 cm.
 const DEEPEST: u64 = 16;
 
-/// A layer with the lines other checks of it need.
+/// What a layer file declares, with the lines other checks of it need.
 pub(super) struct Read {
-    pub(super) def: LayerDef,
+    pub(super) what: Declared,
     pub(super) id_line: usize,
     pub(super) style_line: usize,
 }
@@ -82,72 +84,131 @@ fn licence_of(table: &Table<'_>) -> Option<Licence> {
     if left_to_portal(table, "licence") { Some(none()) } else { licence::read(table) }
 }
 
-/// Reads a layer file; `None` when it cannot make a layer, which its problems explain.
-pub(super) fn read(doc: &Document, base: &Path) -> Option<Read> {
-    doc.read(KEYS, |table| {
-        for key in ["id", "title", "producer", "licence", "source"] {
+/// What a layer file declares.
+pub(super) enum Declared {
+    /// A layer, which has features.
+    Layer(Box<LayerDef>),
+    /// An archive of tiles, which has none.
+    Archive(Box<ArchiveDef>),
+}
+
+impl Declared {
+    pub(super) fn id(&self) -> &LayerId {
+        match self {
+            Self::Layer(def) => &def.id,
+            Self::Archive(def) => &def.id,
+        }
+    }
+
+    pub(super) fn style(&self) -> Option<&String> {
+        match self {
+            Self::Layer(def) => def.style.as_ref(),
+            Self::Archive(def) => def.style.as_ref(),
+        }
+    }
+}
+
+/// What is said of anything that is served, whatever it is made of.
+pub(super) struct Head {
+    pub(super) id: Option<LayerId>,
+    pub(super) title: Text,
+    pub(super) description: Text,
+    pub(super) producer: Option<String>,
+    pub(super) contact: Option<String>,
+    pub(super) licence: Option<Licence>,
+    pub(super) attribution: Option<String>,
+    pub(super) described_at: Option<jiff::civil::Date>,
+    pub(super) published_at: Option<jiff::civil::Date>,
+    pub(super) page: Option<String>,
+    pub(super) label: Option<String>,
+    pub(super) style: Option<String>,
+    pub(super) max_age: Option<Duration>,
+}
+
+impl Head {
+    fn read(table: &Table<'_>) -> Self {
+        for key in ["id", "title", "producer", "licence"] {
             if !table.has(key) && !left_to_portal(table, key) {
                 table.missing(key);
             }
         }
+        Self {
+            id: table.parsed("id", layer_id),
+            title: bilingual(table, "title", "title_en", Text::default()),
+            description: bilingual(table, "description", "description_en", Text::default()),
+            producer: producer_of(table),
+            contact: table.parsed("contact", contact),
+            licence: licence_of(table),
+            attribution: table.string("attribution"),
+            described_at: table.date("described_at"),
+            published_at: table.date("published_at"),
+            page: table.parsed("page", |u| web_address(u).map(String::from)),
+            label: table.string("label"),
+            style: table.parsed("style", style_id),
+            max_age: max_age(table),
+        }
+    }
+}
+
+/// Reads a layer file; `None` when it declares nothing usable, which its problems explain.
+pub(super) fn read(doc: &Document, base: &Path) -> Option<Read> {
+    doc.read(KEYS, |table| {
         // Everything is read before anything is given up, so that all problems are known.
-        let id = table.parsed("id", layer_id);
-        let (producer, licence) = (producer_of(table), licence_of(table));
-        let source =
-            table.table("source", source::KEYS).and_then(|inner| source::read(&inner, base));
-        let territory = table
-            .table("territory", binding::KEYS)
-            .map_or_else(binding::by_default, |inner| binding::read(&inner));
-        let time = table.table("time", time::KEYS).and_then(|inner| time::read(&inner));
-        let hold = table.table("hold", hold::KEYS).map(|t| hold::read(&t)).unwrap_or_default();
-        let rows = table.table("schema", row_schema::KEYS).and_then(|t| row_schema::read(&t, base));
-        let schedule = table.table("schedule", schedule::KEYS).and_then(|t| schedule::read(&t));
-        let tiles = tile_options(table.table("tiles", TILE_KEYS));
-        let title = bilingual(table, "title", "title_en", Text::default());
-        let description = bilingual(table, "description", "description_en", Text::default());
-        let attribution = table.string("attribution");
-        let contact = table.parsed("contact", contact);
-        let described_at = table.date("described_at");
-        let published_at = table.date("published_at");
-        let page = table.parsed("page", |u| web_address(u).map(String::from));
-        let (key, label) = (table.string("key"), table.string("label"));
-        let fields = fields::read(table);
-        let style = table.parsed("style", style_id);
-        let max_age = max_age(table);
-        let keep = table.integer("keep_versions", 0..=1000).unwrap_or(3);
-        let producer = producer?;
-        let mut source = source?;
-        // Codes that the schema calls texts keep their zeros.
-        source.csv.text.extend(rows.iter().flat_map(|r| r.table.texts()).map(str::to_owned));
-        Some(Read {
-            id_line: table.line_of("id"),
-            style_line: table.line_of("style"),
-            def: LayerDef {
-                id: id?,
-                title,
-                description,
-                contact,
-                licence: licence?,
-                attribution: attribution.unwrap_or_else(|| producer.clone()),
-                producer,
-                described_at,
-                published_at,
-                page,
-                key,
-                label,
-                fields,
-                source,
-                territory,
-                time,
-                tiles,
-                style,
-                max_age,
-                keep_versions: usize::try_from(keep).unwrap_or(usize::MAX),
-                hold,
-                rows,
-                schedule,
-            },
-        })
+        let head = Head::read(table);
+        let what = match table.has("archive") {
+            true => archive::read(table, head, base).map(|def| Declared::Archive(Box::new(def))),
+            false => layer(table, head, base).map(|def| Declared::Layer(Box::new(def))),
+        };
+        let (id_line, style_line) = (table.line_of("id"), table.line_of("style"));
+        Some(Read { what: what?, id_line, style_line })
+    })
+}
+
+/// A layer made from a source.
+fn layer(table: &Table<'_>, head: Head, base: &Path) -> Option<LayerDef> {
+    if !table.has("source") {
+        table.missing("source");
+    }
+    let source = table.table("source", source::KEYS).and_then(|inner| source::read(&inner, base));
+    let territory = table
+        .table("territory", binding::KEYS)
+        .map_or_else(binding::by_default, |inner| binding::read(&inner));
+    let time = table.table("time", time::KEYS).and_then(|inner| time::read(&inner));
+    let hold = table.table("hold", hold::KEYS).map(|t| hold::read(&t)).unwrap_or_default();
+    let rows = table.table("schema", row_schema::KEYS).and_then(|t| row_schema::read(&t, base));
+    let schedule = table.table("schedule", schedule::KEYS).and_then(|t| schedule::read(&t));
+    let tiles = tile_options(table.table("tiles", TILE_KEYS));
+    let key = table.string("key");
+    let fields = fields::read(table);
+    let keep = table.integer("keep_versions", 0..=1000).unwrap_or(3);
+    let producer = head.producer?;
+    let mut source = source?;
+    // Codes that the schema calls texts keep their zeros.
+    source.csv.text.extend(rows.iter().flat_map(|r| r.table.texts()).map(str::to_owned));
+    Some(LayerDef {
+        id: head.id?,
+        title: head.title,
+        description: head.description,
+        contact: head.contact,
+        licence: head.licence?,
+        attribution: head.attribution.unwrap_or_else(|| producer.clone()),
+        producer,
+        described_at: head.described_at,
+        published_at: head.published_at,
+        page: head.page,
+        key,
+        label: head.label,
+        fields,
+        source,
+        territory,
+        time,
+        tiles,
+        style: head.style,
+        max_age: head.max_age,
+        keep_versions: usize::try_from(keep).unwrap_or(usize::MAX),
+        hold,
+        rows,
+        schedule,
     })
 }
 

@@ -6,6 +6,7 @@
 //! [`Error::Invalid`] that lists everything wrong at once. `docs/configuration.md` shows every
 //! key by example.
 
+mod archive;
 mod binding;
 mod blobs;
 mod cog;
@@ -47,7 +48,7 @@ pub use tiles::TileServiceSettings;
 
 use crate::{
     error::{Error, Result},
-    model::{LayerDef, Level, LevelDef, Text},
+    model::{ArchiveDef, LayerDef, Level, LevelDef, Text},
     text,
 };
 use document::Document;
@@ -77,6 +78,8 @@ pub struct Settings {
     pub styles: PathBuf,
     /// The layers, those of `[[tables]]` and derived levels among them, sorted by id.
     pub layers: Vec<LayerDef>,
+    /// The archives of tiles, sorted by id; none has the id of a layer.
+    pub archives: Vec<ArchiveDef>,
     /// The levels of the configuration.
     pub levels: Vec<LevelDef>,
     /// Where new vintages of the territory reference come from.
@@ -113,14 +116,15 @@ impl Settings {
         let doc = Document::new(files::shown(file), text);
         let mut main = doc.read(KEYS, |table| Some(Main::read(table, &base)));
         let mut problems = Vec::new();
-        let mut layers = Vec::new();
+        let Read { mut layers, mut archives } = Read::default();
         if let Some(main) = &mut main {
             let styles = main.styles_here.then(|| styles::check(&main.styles, &mut problems));
             let styles = styles.unwrap_or_default();
-            layers = read_layers(&main.layers, &styles, &mut problems);
-            main.publish(&mut layers, &styles, &doc);
+            Read { layers, archives } = read_layers(&main.layers, &styles, &mut problems);
+            main.publish(&mut layers, &archives, &styles, &doc);
             own_levels::bind(&mut layers, &main.levels, &doc);
             levels::derive(&mut layers, &main.derived);
+            apart(&mut layers, &archives);
         }
         problems.splice(0..0, doc.into_problems());
         match main {
@@ -135,6 +139,7 @@ impl Settings {
                 levels: main.levels.into_iter().map(|read| read.def).collect(),
                 layers,
                 cog: main.cog,
+                archives,
             }),
             _ => Err(Error::Invalid(one_message(&problems))),
         }
@@ -240,10 +245,17 @@ impl Main {
     }
 
     /// Adds the published tables to the layers, and tells the store of them.
-    fn publish(&mut self, layers: &mut Vec<LayerDef>, styles: &BTreeSet<String>, doc: &Document) {
+    fn publish(
+        &mut self,
+        layers: &mut Vec<LayerDef>,
+        archives: &[ArchiveDef],
+        styles: &BTreeSet<String>,
+        doc: &Document,
+    ) {
         for tables::Read { def, id_line, style_line } in std::mem::take(&mut self.tables) {
             let id = &def.id;
-            if layers.iter().any(|l| l.id == *id) {
+            let taken = layers.iter().any(|l| l.id == *id) || archives.iter().any(|a| a.id == *id);
+            if taken {
                 doc.report(
                     id_line,
                     text!(
@@ -275,18 +287,21 @@ fn relative(table: &Table<'_>, key: &str, base: &Path) -> Option<PathBuf> {
     Some(base.join(words))
 }
 
-/// Reads every `*.toml` of the folder, one layer each, sorted by id.
-fn read_layers(
-    folder: &Path,
-    styles: &BTreeSet<String>,
-    problems: &mut Vec<Text>,
-) -> Vec<LayerDef> {
+/// What the layer files declare, each sorted by id.
+#[derive(Default)]
+struct Read {
+    layers: Vec<LayerDef>,
+    archives: Vec<ArchiveDef>,
+}
+
+/// Reads every `*.toml` of the folder, one layer or archive each.
+fn read_layers(folder: &Path, styles: &BTreeSet<String>, problems: &mut Vec<Text>) -> Read {
     let paths = files::list(folder, "toml").unwrap_or_else(|why| {
         problems.push(why);
         Vec::new()
     });
-    // Each layer with the file and line that gave it its id.
-    let mut layers: BTreeMap<_, (String, LayerDef)> = BTreeMap::new();
+    // Each with the file and line that gave it its id.
+    let mut found: BTreeMap<_, (String, layer::Declared)> = BTreeMap::new();
     for path in paths {
         let text = match files::read(&path) {
             Ok(text) => text,
@@ -296,12 +311,12 @@ fn read_layers(
             }
         };
         let doc = Document::new(files::shown(&path), text);
-        if let Some(layer::Read { def, id_line, style_line }) = layer::read(&doc, folder) {
-            if let Some(style) = def.style.as_ref().filter(|s| !styles.contains(*s)) {
+        if let Some(layer::Read { what, id_line, style_line }) = layer::read(&doc, folder) {
+            if let Some(style) = what.style().filter(|s| !styles.contains(*s)) {
                 doc.report(style_line, unknown_style(style, styles));
             }
-            if let Some((first, _)) = layers.get(&def.id) {
-                let id = &def.id;
+            let id = what.id().clone();
+            if let Some((first, _)) = found.get(&id) {
                 doc.report(
                     id_line,
                     text!(
@@ -310,13 +325,24 @@ fn read_layers(
                     ),
                 );
             } else {
-                let at = format!("{}:{id_line}", doc.shown());
-                layers.insert(def.id.clone(), (at, def));
+                found.insert(id, (format!("{}:{id_line}", doc.shown()), what));
             }
         }
         problems.extend(doc.into_problems());
     }
-    layers.into_values().map(|(_, def)| def).collect()
+    let mut read = Read::default();
+    for (_, what) in found.into_values() {
+        match what {
+            layer::Declared::Layer(def) => read.layers.push(*def),
+            layer::Declared::Archive(def) => read.archives.push(*def),
+        }
+    }
+    read
+}
+
+/// A level is drawn from communes where nothing else bears its name.
+fn apart(layers: &mut Vec<LayerDef>, archives: &[ArchiveDef]) {
+    layers.retain(|layer| archives.iter().all(|archive| archive.id != layer.id));
 }
 
 fn unknown_style(style: &str, styles: &BTreeSet<String>) -> Text {

@@ -366,7 +366,14 @@ fn the_examples_of_the_documentation_load() {
     let main =
         [KEYS, server::KEYS, store::KEYS, tiles::KEYS, harvest::KEYS, blobs::KEYS, exports::KEYS]
             .concat();
-    let layer = [layer::KEYS, layer::TILE_KEYS, source::KEYS, source::CSV_KEYS, binding::KEYS];
+    let layer = [
+        layer::KEYS,
+        layer::TILE_KEYS,
+        source::KEYS,
+        source::CSV_KEYS,
+        binding::KEYS,
+        archive::KEYS,
+    ];
     for key in main.into_iter().chain(layer.concat()) {
         let said = [format!("`{key}`"), format!("`[{key}]`")].iter().any(|k| text.contains(k));
         assert!(said, "no word about {key}");

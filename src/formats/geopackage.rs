@@ -178,11 +178,16 @@ impl Tally {
     }
 }
 
-/// Opens the database as a stranger's file: immutable, no code of its schema trusted.
 fn connect(path: &Path) -> Result<Connection> {
     let absolute = std::path::absolute(path).map_err(|e| Error::io(path, e))?;
+    stranger(&absolute).map_err(unreadable)
+}
+
+/// Opens a database as a stranger's file: immutable, no code of its schema trusted. The path is
+/// absolute.
+pub(super) fn stranger(path: &Path) -> rusqlite::Result<Connection> {
     let mut uri = String::from("file:");
-    for byte in absolute.as_os_str().as_encoded_bytes() {
+    for byte in path.as_os_str().as_encoded_bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' => {
                 uri.push(char::from(*byte));
@@ -194,11 +199,10 @@ fn connect(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_URI
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let db = Connection::open_with_flags(uri, flags).map_err(unreadable)?;
+    let db = Connection::open_with_flags(uri, flags)?;
     db.execute_batch(
         "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA query_only = ON;",
-    )
-    .map_err(unreadable)?;
+    )?;
     Ok(db)
 }
 

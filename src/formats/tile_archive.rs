@@ -1,4 +1,4 @@
-//! Archives of tiles: what their writers share. A tile comes gzipped, once, in the order of its
+//! Archives of tiles: what their writers and readers share. In what is written a tile comes gzipped, once, in the order of its
 //! number; what an archive says of itself is known before the first of them, but for its extent.
 
 use crate::{
@@ -6,9 +6,17 @@ use crate::{
     model::{BBox, TileId},
     text,
 };
+use flate2::read::MultiGzDecoder;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use std::path::Path;
+use std::{io::Read, path::Path};
+
+/// Most bytes of a tile that is read, as it is stored.
+pub const MAX_PACKED: usize = 32 << 20;
+/// Most bytes of a tile that is read, unpacked.
+pub const MAX_PLAIN: usize = 64 << 20;
+/// Most bytes that an archive may say of itself.
+pub const MAX_METADATA: usize = 16 << 20;
 
 /// Tiles beyond this are not looked for again: what repeats is the inside of large polygons and the
 /// lone point, some hundred bytes. So the memory of a writer does not grow with what tiles hold.
@@ -26,6 +34,31 @@ pub struct About {
     /// Texts and JSON by the names of the MBTiles specification: `name`, `attribution`,
     /// `description`, `version`, `vector_layers`, `tilestats`…
     pub members: Map<String, Value>,
+}
+
+/// What an archive that is read says of itself.
+#[derive(Debug, Clone)]
+pub struct Described {
+    /// Zooms, centre, members.
+    pub about: About,
+    /// Extent.
+    pub bounds: BBox,
+}
+
+/// Unpacks gzip into at most `most` bytes.
+///
+/// # Errors
+/// [`Error::Refused`] when it is none, or would be larger.
+pub fn unpack(packed: &[u8], most: usize) -> Result<Vec<u8>> {
+    // What strangers announce is not believed: room grows with what comes.
+    let mut plain = Vec::new();
+    let limit = u64::try_from(most).unwrap_or(u64::MAX);
+    let read = MultiGzDecoder::new(packed).take(limit.saturating_add(1)).read_to_end(&mut plain);
+    match read {
+        Ok(_) if plain.len() <= most => Ok(plain),
+        Ok(_) => Err(super::pmtiles_reader::damaged("size")),
+        Err(_) => Err(super::pmtiles_reader::damaged("gzip")),
+    }
 }
 
 /// A kind of archive.

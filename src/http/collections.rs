@@ -1,7 +1,7 @@
 //! Layers as OGC collections.
 
 use super::{
-    Answer,
+    Answer, archives,
     items::form,
     links::{Link, media, rel},
     negotiate::Format,
@@ -50,6 +50,9 @@ pub async fn all(visit: Visit) -> Answer {
 /// `GET /collections/{id}`
 pub async fn one(Path(id): Path<String>, visit: Visit) -> Answer {
     visit.params.check(&[name::F], &[])?;
+    if let Some(archive) = visit.archive(&id)? {
+        return archives::collection(archive, &visit).await;
+    }
     let format = visit.format()?;
     let layer = visit.layer(&id)?;
     let at = layer.at()?;

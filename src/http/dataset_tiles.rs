@@ -2,7 +2,7 @@
 //! each an MVT layer of its own in the same tile.
 
 use super::{
-    Answer, filter,
+    Answer, archives, filter,
     links::{Link, media, rel},
     negotiate,
     params::name,
@@ -57,6 +57,10 @@ pub async fn list(visit: Visit) -> Answer {
         let mut tileset = set.describe(&visit, grid).await?;
         tileset["links"] = json!(set.links(&visit, grid));
         tilesets.push(tileset);
+    }
+    if visit.scope.is_none() {
+        let archives = visit.site.app.archives.iter();
+        tilesets.extend(archives.map(|archive| archives::listed(&visit, archive)));
     }
     let value = json!({ "links": visit.own_links(media::JSON), "tilesets": tilesets });
     let title = text!("Tuiles de toutes les couches", "Tiles of all layers");
@@ -167,13 +171,13 @@ impl Set {
         };
         let mut layers = BTreeMap::new();
         for id in list.split(',') {
-            let layer = snapshot.layer(id.trim()).map_err(|e| match e {
+            let layer = visit.layer(id.trim()).map_err(|e| match e {
                 // A parameter is at fault, not the address.
                 Error::NotFound(text) => Error::Invalid(text),
                 other => other,
             })?;
             layer.at()?;
-            layers.insert(layer.def.id.clone(), layer.clone());
+            layers.insert(layer.def.id.clone(), layer);
         }
         Self::bounded(layers.into_values().collect(), true)
     }

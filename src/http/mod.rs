@@ -8,6 +8,7 @@
 pub mod access;
 mod access_log;
 mod admin;
+mod archives;
 mod assets;
 mod body;
 mod changes;
@@ -108,7 +109,7 @@ impl Site {
         let settings = &app.settings;
         let mut hash = Sha256::new();
         hash.update(env!("CARGO_PKG_VERSION"));
-        hash.update(format!("{:?}", settings.layers));
+        hash.update(format!("{:?}{:?}", settings.layers, settings.archives));
         hash.update(format!("{:?}{:?}", settings.server.title, settings.server.description));
         for level in &settings.levels {
             let (level, lang) = (level.level, crate::model::Lang::Fr);

@@ -14,7 +14,7 @@ use axum::{
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
 use sha2::{Digest, Sha256};
-use std::{borrow::Cow, io::Write};
+use std::{borrow::Cow, io::Write, time::Duration};
 
 /// Bodies below this are sent as they are: a gzip header and a packet weigh as much.
 const WORTH_COMPRESSING: usize = 1024;
@@ -38,7 +38,13 @@ impl Tag {
     /// The tag of what one layer answers: it is kept as long as the layer says.
     pub fn of(mut self, layer: &LayerDef) -> Self {
         let usual = if layer.is_live() { LIVE_AGE } else { DOCUMENT_AGE };
-        self.max_age = layer.max_age.map_or(usual, |age| age.as_secs());
+        self.max_age = usual;
+        self.within(layer.max_age)
+    }
+
+    /// The tag of what is kept for so long, where somebody says so.
+    pub fn within(mut self, max_age: Option<Duration>) -> Self {
+        self.max_age = max_age.map_or(self.max_age, |age| age.as_secs());
         self
     }
 }

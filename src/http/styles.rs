@@ -13,8 +13,9 @@ use super::{
 use crate::{
     catalog::{Layer, Snapshot},
     error::Error,
-    model::{GeometryKind, LayerDef},
+    model::{GeometryKind, LayerDef, LayerId},
     text,
+    tiles::archives::Archive,
 };
 use axum::extract::Path;
 use serde_json::{Value, json};
@@ -51,8 +52,13 @@ impl Styles {
 
     /// The id of a layer's style: its declared one when there is such a file, else its own.
     pub fn of(&self, def: &LayerDef) -> Option<String> {
-        let declared = def.style.as_ref().filter(|id| self.0.contains_key(*id));
-        Some(declared.cloned().unwrap_or_else(|| def.id.to_string()))
+        Some(self.named(def.style.as_ref(), &def.id))
+    }
+
+    /// The declared style where there is such a file, else that of an id.
+    pub fn named(&self, declared: Option<&String>, id: &LayerId) -> String {
+        let declared = declared.filter(|id| self.0.contains_key(*id));
+        declared.cloned().unwrap_or_else(|| id.to_string())
     }
 
     /// What a style says of its colours to people: its `socle:legend` (see `styles/README.md`).
@@ -73,6 +79,11 @@ pub async fn list(visit: Visit) -> Answer {
     let mut ids: BTreeMap<String, String> = BTreeMap::new();
     for layer in snapshot.served() {
         ids.insert(layer.def.id.to_string(), visit.say(&layer.def.title).to_owned());
+    }
+    if visit.scope.is_none() {
+        for archive in visit.site.app.archives.iter() {
+            ids.insert(archive.def.id.to_string(), visit.say(&archive.def.title).to_owned());
+        }
     }
     for (id, style) in &visit.site.styles.0 {
         let title = style.get("name").and_then(Value::as_str).unwrap_or(id);
@@ -95,6 +106,10 @@ pub async fn one(Path(id): Path<String>, visit: Visit) -> Answer {
     let snapshot = visit.snapshot();
     let tag = visit.tag(&["style", &visit.site.state(&snapshot)]);
     let id = id.strip_suffix(".json").unwrap_or(&id);
+    let own = !visit.site.styles.0.contains_key(id);
+    if let Some(archive) = visit.archive(id).ok().flatten().filter(|_| own) {
+        return of_archive(archive, &visit).await;
+    }
     let style = if let Some(style) = visit.site.styles.0.get(id) {
         let mut style = style.clone();
         place(&visit, &snapshot, &mut style);
@@ -155,7 +170,61 @@ fn vector_source(visit: &Visit, id: &str, layer: Option<&Layer>) -> Value {
 fn drawn(visit: &Visit, layer: &Layer) -> Result<Value, Error> {
     let id = layer.def.id.as_str();
     let kind = layer.at()?.version.schema.geometry;
-    let of = |suffix: &str, kind: &str, paint: Value| json!({ "id": format!("{id}{suffix}"), "type": kind, "source": id, "source-layer": id, "paint": paint });
+    let layers = match kind {
+        GeometryKind::None => Vec::new(),
+        kind => plain(id, id, id, kind.dimension()),
+    };
+    Ok(json!({
+        "version": 8,
+        "name": visit.titled(&layer.def.title),
+        "sources": { id: vector_source(visit, id, Some(layer)) },
+        "layers": layers,
+    }))
+}
+
+/// A plain style for an archive: every MVT layer that it names.
+async fn of_archive(archive: &Archive, visit: &Visit) -> Answer {
+    let opened = archive.opened().await?;
+    let tag = visit.tag(&["style", &opened.state]).within(archive.def.max_age);
+    if let Some(unchanged) = visit.unchanged(&tag) {
+        return Ok(unchanged);
+    }
+    let id = archive.def.id.as_str();
+    let (min, max) = opened.zooms();
+    let dimension = |kind: &str| match kind {
+        "Point" => 0,
+        "LineString" => 1,
+        _ => 2,
+    };
+    let layers = opened.layers();
+    let drawn = layers.iter().map(|layer| {
+        let kind = layer.geometry.as_deref().map(dimension);
+        (kind, plain(&layer.id, id, &layer.id, kind))
+    });
+    // Points above lines above areas, in the order of the archive.
+    let mut drawn: Vec<_> = drawn.collect();
+    drawn.sort_by_key(|(kind, _)| std::cmp::Reverse(*kind));
+    let drawn: Vec<Value> = drawn.into_iter().flat_map(|(_, layers)| layers).collect();
+    let style = json!({
+        "version": 8,
+        "name": visit.titled(&archive.def.title),
+        "sources": { id: {
+            "type": "vector",
+            "tiles": [xyz_template(visit, id)],
+            "attribution": archive.attribution(&opened),
+            "minzoom": min,
+            "maxzoom": max,
+            "bounds": opened.bounds().to_array(),
+        } },
+        "layers": drawn,
+    });
+    visit.send(&tag, Document::json(media::JSON, &style)).await
+}
+
+/// Plain drawing of an MVT layer of a source, by its dimension where that is known. `id` begins the
+/// ids of the style's layers.
+fn plain(id: &str, source: &str, source_layer: &str, dimension: Option<u8>) -> Vec<Value> {
+    let of = |suffix: &str, kind: &str, paint: Value| json!({ "id": format!("{id}{suffix}"), "type": kind, "source": source, "source-layer": source_layer, "paint": paint });
     let only = |mut layer: Value, geometry: &str| {
         layer["filter"] = json!(["==", "$type", geometry]);
         layer
@@ -170,22 +239,15 @@ fn drawn(visit: &Visit, layer: &Layer) -> Result<Value, Error> {
         "circle",
         json!({ "circle-color": "#b5473c", "circle-radius": 4, "circle-stroke-color": "#ffffff", "circle-stroke-width": 1 }),
     );
-    let layers = match kind.dimension() {
+    match dimension {
         Some(0) => vec![circle],
         Some(1) => vec![line],
         Some(_) => vec![fill, border],
-        None if kind == GeometryKind::None => Vec::new(),
         None => vec![
             only(fill, "Polygon"),
             only(border, "Polygon"),
             only(line, "LineString"),
             only(circle, "Point"),
         ],
-    };
-    Ok(json!({
-        "version": 8,
-        "name": visit.titled(&layer.def.title),
-        "sources": { id: vector_source(visit, id, Some(layer)) },
-        "layers": layers,
-    }))
+    }
 }

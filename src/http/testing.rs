@@ -353,6 +353,7 @@ pub fn settings() -> Settings {
         styles: "no-such-folder".into(),
         levels: Vec::new(),
         cog: crate::config::CogSettings::default(),
+        archives: Vec::new(),
         layers: vec![
             layer("communes", "Communes"),
             layer("mairies", "Mairies"),

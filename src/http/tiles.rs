@@ -2,8 +2,8 @@
 //! Nothing is worked out before the entity tag has been compared.
 
 use super::{
-    Answer, access::TERRITORY_NOTICE, filter, links::media, negotiate, params::name, reply,
-    tilesets::known_grid, visit::Visit,
+    Answer, access::TERRITORY_NOTICE, archives, filter, links::media, negotiate, params::name,
+    reply, tilesets::known_grid, visit::Visit,
 };
 use crate::{
     catalog::Layer,
@@ -19,7 +19,7 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 /// Parameters of a tile.
 pub const KNOWN: [&str; 10] = [
@@ -37,7 +37,7 @@ pub const KNOWN: [&str; 10] = [
 /// Headers of a tile's answer, with those that every answer gets: room for all at once.
 const HEADERS: usize = 14;
 /// A versioned URL never changes its bytes.
-const IMMUTABLE: &str = "public, max-age=31536000, immutable";
+pub(super) const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 /// Says whether a tile holds anything (OGC API Tiles, recommendation).
 const HINT: HeaderName = HeaderName::from_static("oatiles-hint");
 
@@ -133,6 +133,9 @@ pub(super) fn address(grid: Grid, z: &str, x: &str, y: &str) -> Result<TileId> {
 /// Answers a tile address.
 pub async fn answer(id: &str, tile: TileId, visit: &Visit) -> Answer {
     visit.params.check(&KNOWN, &[])?;
+    if let Some(archive) = visit.archive(id)? {
+        return Box::pin(archives::tile(archive, tile, visit)).await;
+    }
     let form = Form::read(visit)?;
     let layer = visit.layer(id)?;
     let asked = visit.asked_territory()?;
@@ -167,14 +170,29 @@ pub async fn answer(id: &str, tile: TileId, visit: &Visit) -> Answer {
 /// front may go on giving what it has for a day when there is nothing better (RFC 5861). A live
 /// layer may be edited at any moment.
 pub(super) fn stable<'a>(layers: impl IntoIterator<Item = &'a Layer>) -> Cow<'static, str> {
-    const USUAL: (u64, bool) = (60, false);
-    let of = |layer: &Layer| match (layer.def.max_age, layer.def.is_live()) {
+    let of = |layer: &Layer| age(layer.def.max_age, layer.def.is_live());
+    let least = |a: (u64, bool), b: (u64, bool)| (a.0.min(b.0), a.1 || b.1);
+    said(layers.into_iter().map(of).reduce(least).unwrap_or(USUAL))
+}
+
+/// The same of what may be kept for so long, or as usual.
+pub(super) fn kept_for(max_age: Option<Duration>, live: bool) -> Cow<'static, str> {
+    said(age(max_age, live))
+}
+
+/// Seconds that a tile may be kept, and whether it may be edited at any moment.
+const USUAL: (u64, bool) = (60, false);
+
+fn age(max_age: Option<Duration>, live: bool) -> (u64, bool) {
+    match (max_age, live) {
         (Some(age), live) => (age.as_secs(), live),
         (None, true) => (5, true),
         (None, false) => USUAL,
-    };
-    let least = |a: (u64, bool), b: (u64, bool)| (a.0.min(b.0), a.1 || b.1);
-    match layers.into_iter().map(of).reduce(least).unwrap_or(USUAL) {
+    }
+}
+
+fn said(age: (u64, bool)) -> Cow<'static, str> {
+    match age {
         USUAL => "public, max-age=60, stale-while-revalidate=300, stale-if-error=86400".into(),
         (5, true) => "public, max-age=5".into(),
         (age, true) => format!("public, max-age={age}").into(),

@@ -1,7 +1,7 @@
 //! Descriptions of tiles: tilesets (OGC 17-083r4 and 20-057), TileJSON, and the tile grids.
 
 use super::{
-    Answer,
+    Answer, archives,
     collections::CRS84,
     filter,
     links::{Link, media, rel},
@@ -47,6 +47,9 @@ pub(super) fn ids() -> impl Iterator<Item = &'static str> {
 pub async fn list(Path(id): Path<String>, visit: Visit) -> Answer {
     visit.params.check(&[name::F], &[])?;
     visit.format()?;
+    if let Some(archive) = visit.archive(&id)? {
+        return archives::list(archive, &visit).await;
+    }
     let layer = visit.layer(&id)?;
     let tag = visit.tag(&["tilesets", &layer.at()?.key()]).of(&layer.def);
     if let Some(unchanged) = visit.unchanged(&tag) {
@@ -69,6 +72,10 @@ pub async fn list(Path(id): Path<String>, visit: Visit) -> Answer {
 pub async fn one(Path((id, tms)): Path<(String, String)>, visit: Visit) -> Answer {
     visit.params.check(&[name::F], &[])?;
     visit.format()?;
+    if let Some(archive) = visit.archive(&id)? {
+        archives::known_grid(archive, &tms)?;
+        return archives::one(archive, &visit).await;
+    }
     let layer = visit.layer(&id)?;
     let grid = known_grid(&tms)?;
     let tag = visit.tag(&["tileset", &tms, &layer.at()?.key()]).of(&layer.def);
@@ -89,13 +96,24 @@ fn tileset(visit: &Visit, layer: &Layer, grid: Grid) -> Result<Value> {
     let version = &layer.at()?.version;
     let zooms = (version.min_zoom, version.max_zoom);
     let title = visit.titled(&layer.def.title);
-    let mut value = extent(grid, title, &layer.def.attribution, version.bbox, zooms);
-    if let Some(b) = version.bbox {
+    Ok(document(grid, title, &layer.def.attribution, version.bbox, zooms))
+}
+
+/// A tileset without its links.
+pub(super) fn document(
+    grid: Grid,
+    title: String,
+    attribution: &str,
+    bbox: Option<BBox>,
+    zooms: (u8, u8),
+) -> Value {
+    let mut value = extent(grid, title, attribution, bbox, zooms);
+    if let Some(b) = bbox {
         let centre = [(b.west + b.east) / 2.0, (b.south + b.north) / 2.0];
         let first = grid.zooms(zooms.0, zooms.1).start().to_string();
         value["centerPoint"] = json!({ "coordinates": centre, "crs": CRS84, "tileMatrix": first });
     }
-    Ok(value)
+    value
 }
 
 /// What a tileset says of itself in a grid: the zooms are those of `WebMercatorQuad`.
@@ -159,7 +177,7 @@ pub(super) fn tile_layers(layer: &Layer, grid: Grid) -> Result<Vec<Value>> {
     Ok(Drawing::layers(layer.def.id.as_str(), drawing).into_iter().map(listed).collect())
 }
 
-fn tileset_links(visit: &Visit, id: &str, grid: Grid) -> Vec<Link> {
+pub(super) fn tileset_links(visit: &Visit, id: &str, grid: Grid) -> Vec<Link> {
     let url = |rest: &str| visit.url(&format!("collections/{id}/{rest}"));
     let mut links = grid_links(visit, grid, url);
     links.push(Link::new(rel::GEODATA, media::JSON, visit.url(&format!("collections/{id}"))));
@@ -224,6 +242,10 @@ fn cell(grid: Grid, z: u8, lon: f64, lat: f64) -> (u32, u32) {
 pub async fn tilejson(Path(id): Path<String>, visit: Visit) -> Answer {
     let [filter, lang, crs, when] = filter::PARAMETERS;
     visit.params.check(&[name::F, filter, lang, crs, when], &[])?;
+    if let Some(archive) = visit.archive(&id)? {
+        visit.params.check(&[name::F], &[])?;
+        return archives::tilejson(archive, &visit).await;
+    }
     let layer = visit.layer(&id)?;
     let at = layer.at()?;
     let expression = filter::read(&visit, &layer)?;

@@ -3,6 +3,7 @@
 
 use super::{
     Site,
+    archives::no_features,
     negotiate::{self, Format},
     params::{Params, encode, name},
     problem::Failure,
@@ -137,7 +138,12 @@ impl Visit {
 
     /// A layer by its id in the path.
     pub fn layer(&self, id: &str) -> Result<Arc<Layer>> {
-        self.world.snapshot.layer(id).cloned()
+        self.world.snapshot.layer(id).cloned().map_err(|unknown| {
+            match self.site.app.archives.get(id) {
+                Some(_) => no_features(id),
+                None => unknown,
+            }
+        })
     }
 
     /// The layer as documents of the scope describe it: with the extent of what is selected.

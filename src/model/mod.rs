@@ -1,6 +1,7 @@
 //! Plain data that crosses rooms: features, schemas, boxes, tile ids, territory codes, layers,
 //! versions, reports. No input or output, no database, no HTTP; it imports nothing of ours.
 
+pub mod archive;
 pub mod bbox;
 pub mod budget;
 pub mod changes;
@@ -35,6 +36,7 @@ pub mod tile_id;
 pub mod value;
 pub mod version;
 
+pub use archive::{ArchiveDef, ArchivePlace, ObjectPlace};
 pub use bbox::BBox;
 pub use budget::{Budget, Spent};
 pub use changes::{Change, ChangeKind, Changes, ChangesHead, Place};

@@ -10,7 +10,7 @@ use std::hash::{Hash, Hasher};
 
 /// Changes when the same features would be drawn into other bytes, so that what clients keep
 /// from an older program is not taken for current.
-const DRAWING: u32 = 2;
+pub(super) const DRAWING: u32 = 2;
 
 /// The name of a tile, owned.
 #[derive(Debug, Clone, PartialEq, Eq)]

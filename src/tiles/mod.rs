@@ -1,9 +1,11 @@
-//! Answers a tile id with a tile: cache, single flight, rendering, TileJSON. Knows no HTTP.
+//! Answers a tile id with a tile: cache, single flight, rendering, TileJSON; tiles of archives that
+//! others made. Knows no HTTP.
 //!
 //! A request goes through `min_zoom` (below: empty), the cache, the version's extent (outside:
 //! empty), then the one computation that all requests for the same tile join: a place among the
 //! renderers, the store's features, drawing, compressing. The result is kept, an error never.
 
+pub mod archives;
 pub mod bake;
 mod clip;
 mod gate;
@@ -263,8 +265,13 @@ fn cache(name: &str, bytes: u64) -> Cache<Key, Entry> {
 
 /// What an entry takes in memory.
 fn weight(key: &Key, tile: Option<&Tile>) -> u32 {
+    cache_weight(key.weight(), tile)
+}
+
+/// The same of a key of so many bytes.
+fn cache_weight(key: usize, tile: Option<&Tile>) -> u32 {
     let bytes = tile.map_or(0, |t| t.plain.len() + t.gzip.len());
-    u32::try_from(OVERHEAD + key.weight() + bytes).unwrap_or(u32::MAX)
+    u32::try_from(OVERHEAD + key + bytes).unwrap_or(u32::MAX)
 }
 
 fn buffer(layer: &Layer, at: &At) -> u16 {

@@ -5,6 +5,7 @@
 
 mod finish;
 pub mod postgres;
+pub mod ranges;
 pub mod upstream;
 
 pub use finish::{finish, finish_within, said};
@@ -68,6 +69,17 @@ pub fn installed(program: &str) -> Option<String> {
         return Some(made.display().to_string());
     }
     has(program).then(|| program.to_owned())
+}
+
+/// The folder of a package for Node.js that `make test` installs; says so without it.
+pub fn node_package(name: &str) -> Option<PathBuf> {
+    let made = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../tools/node_modules");
+    let set = std::env::var_os("SOCLE_NODE_MODULES").map(PathBuf::from);
+    let found = set.into_iter().chain([made]).map(|place| place.join(name)).find(|p| p.exists());
+    if found.is_none() {
+        println!("skipped: {name} for Node.js is not installed");
+    }
+    found.filter(|_| has("node"))
 }
 
 /// Runs `socle` with French messages.

@@ -1,6 +1,8 @@
 //! The page of a layer: what it is, its map, its addresses, its fields.
 
-use super::{address, fact, moment, paragraphs, territory_form, trail};
+use super::{
+    address, contact, fact, licence, moment, paragraphs, territory_form, tiles_label, trail,
+};
 use crate::{
     catalog::Layer,
     error::Result,
@@ -56,25 +58,13 @@ fn addresses(visit: &Visit, layer: &Layer, version: &Version, key: &str) -> Mark
             (address(visit, visit.words("Entités (GeoJSON)", "Features (GeoJSON)"), &url("/items")))
             // Tiles of what has no place would all be empty.
             @if version.bbox.is_some() {
-                (address(visit, &tiles_label(visit, version), &tiles))
+                (address(visit, &tiles_label(visit, (version.min_zoom, version.max_zoom)), &tiles))
                 (address(visit, visit.words("Tuiles de cette version (ne changent jamais)", "Tiles of this version (never change)"), &format!("{tiles}?v={key}")))
                 (address(visit, "TileJSON", &url("/tilejson.json")))
                 @if let Some(style) = visit.site.styles.of(def) {
                     (address(visit, visit.words("Style (MapLibre, QGIS)", "Style (MapLibre, QGIS)"), &visit.url(&format!("styles/{style}"))))
                 }
             }
-        }
-    }
-}
-
-fn tiles_label(visit: &Visit, version: &Version) -> String {
-    let (min, max) = (version.min_zoom, version.max_zoom);
-    match visit.lang() {
-        crate::model::Lang::Fr => {
-            format!("Tuiles vectorielles XYZ, zoom min. {min}, max. {max} (à indiquer dans QGIS)")
-        }
-        crate::model::Lang::En => {
-            format!("XYZ vector tiles, zoom min. {min}, max. {max} (to be set in QGIS)")
         }
     }
 }
@@ -127,18 +117,6 @@ fn facts(visit: &Visit, layer: &Layer, version: &Version, count: Option<u64>) ->
         Some(date) => html! { (moment(visit, date)) },
         None => html! { span.muted { (visit.words("non précisé", "not stated")) } },
     };
-    let licence = html! {
-        @if let Some(url) = &def.licence.url { a href=(url) rel="license" { (def.licence.title) } }
-        @else { (def.licence.title) }
-    };
-    let contact = |contact: &String| {
-        let web = contact.starts_with("http://") || contact.starts_with("https://");
-        html! {
-            @if web { a href=(contact) { (contact) } }
-            @else if contact.contains('@') { a href=(format!("mailto:{contact}")) { (contact) } }
-            @else { (contact) }
-        }
-    };
     let source = &version.source;
     html! {
         h2 { (visit.words("À propos", "About")) }
@@ -146,7 +124,7 @@ fn facts(visit: &Visit, layer: &Layer, version: &Version, count: Option<u64>) ->
             @if let Some(count) = count { (fact(visit.words("Entités", "Features"), &html! { (number(count, visit.lang())) })) }
             (fact(visit.words("Producteur", "Producer"), &html! { (def.producer) }))
             @if let Some(c) = &def.contact { (fact("Contact", &contact(c))) }
-            (fact(visit.words("Licence", "Licence"), &licence))
+            (fact(visit.words("Licence", "Licence"), &licence(&def.licence)))
             (fact(visit.words("Mention à reprendre", "Attribution"), &html! { (def.attribution) }))
             (fact(visit.words("État au", "As of"), &date("described")))
             (fact(visit.words("Publié le", "Published"), &date("published")))

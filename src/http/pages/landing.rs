@@ -23,6 +23,7 @@ pub async fn page(visit: &Visit, snapshot: &Snapshot, concerns: &[Concern]) -> R
         } @else {
             h2 { (visit.words("Couches", "Layers")) }
             (cards(visit, snapshot, 3).await?)
+            (archives(visit))
         }
         h2 id="qgis" { (visit.words("Dans QGIS", "In QGIS")) }
         ol {
@@ -108,8 +109,29 @@ pub async fn collections(visit: &Visit, snapshot: &Snapshot) -> Result<String> {
     let content = html! {
         h1 { (title) }
         (cards(visit, snapshot, 2).await?)
+        (archives(visit))
     };
     Ok(visit.html(title, &content))
+}
+
+/// Tiles that others made, which are no layers. Nothing where there are none, nor within a scope.
+fn archives(visit: &Visit) -> Markup {
+    let all: Vec<_> = visit.site.app.archives.iter().collect();
+    if all.is_empty() || visit.scope.is_some() {
+        return html! {};
+    }
+    let title = visit.words("Tuiles faites ailleurs", "Tiles made elsewhere");
+    html! {
+        h2 id="archives" { (title) }
+        ul.cards {
+            @for archive in all {
+                li {
+                    h3 { a href=(visit.url(&format!("collections/{}?f=html", archive.def.id))) { (visit.say(&archive.def.title)) } }
+                    p.muted { (visit.words("archive de tuiles", "archive of tiles")) " · " (archive.def.producer) }
+                }
+            }
+        }
+    }
 }
 
 /// The layers; `level` is that of their headings.

@@ -3,6 +3,7 @@
 //! already may ask of a service.
 
 pub mod api;
+pub mod archive;
 pub mod collection;
 pub mod document;
 pub mod export;
@@ -18,7 +19,7 @@ pub mod table;
 pub mod territory;
 
 use super::{assets, visit::Visit};
-use crate::model::{Lang, Text};
+use crate::model::{Lang, Licence, Text};
 use maud::{DOCTYPE, Markup, html};
 
 /// What surrounds every page.
@@ -159,6 +160,36 @@ pub fn address(visit: &Visit, label: &str, url: &str) -> Markup {
 /// A row of a metadata list.
 pub fn fact(label: &str, value: &Markup) -> Markup {
     html! { div { dt { (label) } dd { (value) } } }
+}
+
+/// A licence, with its text where that has an address.
+pub fn licence(licence: &Licence) -> Markup {
+    html! {
+        @if let Some(url) = &licence.url { a href=(url) rel="license" { (licence.title) } }
+        @else { (licence.title) }
+    }
+}
+
+/// How to reach somebody: an address of the web or of mail.
+pub fn contact(contact: &str) -> Markup {
+    let web = contact.starts_with("http://") || contact.starts_with("https://");
+    html! {
+        @if web { a href=(contact) { (contact) } }
+        @else if contact.contains('@') { a href=(format!("mailto:{contact}")) { (contact) } }
+        @else { (contact) }
+    }
+}
+
+/// What XYZ tiles of these zooms are called.
+pub fn tiles_label(visit: &Visit, (min, max): (u8, u8)) -> String {
+    match visit.lang() {
+        Lang::Fr => {
+            format!("Tuiles vectorielles XYZ, zoom min. {min}, max. {max} (à indiquer dans QGIS)")
+        }
+        Lang::En => {
+            format!("XYZ vector tiles, zoom min. {min}, max. {max} (to be set in QGIS)")
+        }
+    }
 }
 
 /// A text's paragraphs.
