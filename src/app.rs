@@ -9,12 +9,12 @@ use crate::{
     import,
     items::Items,
     jobs::Inbox,
-    model::{LayerId, Text, VersionId},
+    model::{LayerId, Silent, Text, VersionId},
     resolve::Resolver,
     stats::Stats,
     store::{Store, border::Borders},
     territory::Reference,
-    tiles::{TileSettings, Tiles, archives::Archives},
+    tiles::{Filled, KeptSettings, TileSettings, Tiles, archives::Archives},
 };
 use arc_swap::ArcSwap;
 use std::{collections::BTreeSet, sync::Arc};
@@ -76,6 +76,9 @@ impl App {
         .sharing(borders.clone());
         let world = World::at(catalog.snapshot(), &reference, &settings, &*store).await?;
         let blobs = Blobs::open(&settings.blobs)?;
+        let kept =
+            KeptSettings { zoom: settings.tiles.kept_zoom, bytes: settings.tiles.kept_bytes };
+        let tiles = tiles.keeping(blobs.clone(), kept);
         let exports = Exports::new(
             store.clone(),
             borders.clone(),
@@ -121,6 +124,27 @@ impl App {
             self.world.store(Arc::new(world));
         }
         Ok(swapped)
+    }
+
+    /// Draws and keeps the small zooms of every layer that has none kept yet, and removes those of
+    /// versions that are no longer current. One layer that fails does not keep the others.
+    pub async fn keep_small_zooms(&self) {
+        let snapshot = self.catalog.snapshot();
+        for layer in snapshot.served() {
+            match self.tiles.keep(layer, None, &Silent).await {
+                Ok(Filled { zoom: Some(zoom), known: false, tiles, bytes }) => {
+                    tracing::info!(layer = %layer.def.id, zoom, tiles, bytes, "small zooms are kept");
+                }
+                Ok(_) => {}
+                Err(e) => {
+                    tracing::warn!(layer = %layer.def.id, cause = e.chain(), "small zooms are not kept");
+                }
+            }
+        }
+        let layers = snapshot.served().map(|layer| &**layer);
+        if let Err(e) = self.tiles.sweep_kept(layers).await {
+            tracing::warn!(cause = e.chain(), "kept tiles were not swept");
+        }
     }
 
     /// Looks again at what the store does not own (published tables), and says what became of

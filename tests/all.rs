@@ -78,4 +78,5 @@ mod touched;
 mod upgrade;
 mod views;
 mod vintages;
+mod warm;
 mod wfs;

@@ -11,6 +11,7 @@
 //! | prefix | what | owner |
 //! |---|---|---|
 //! | `sources/<sha256>` | fetched sources | `harvest` |
+//! | `tiles/<layer>/<version>-…/<zoom>.pmtiles` | tiles of small zooms | `tiles` |
 
 mod draft;
 mod folder;

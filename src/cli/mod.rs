@@ -19,6 +19,7 @@ mod restore;
 mod rollback;
 mod serve;
 mod versions;
+mod warm;
 
 use crate::{
     app::reference,
@@ -63,6 +64,8 @@ enum Command {
     Cut(cut::Args),
     /// Write the tiles of layers, all zooms, into a PMTiles or MBTiles file.
     Bake(bake::Args),
+    /// Draw and keep the tiles of small zooms, so that no server is cold there.
+    Warm(warm::Args),
     /// List the layers and what is published of each.
     Layers,
     /// List the versions kept of a layer.
@@ -116,6 +119,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Import(args) => import::run(&settings, args).await,
         Command::Cut(args) => cut::run(&settings, args).await,
         Command::Bake(args) => bake::run(&settings, args).await,
+        Command::Warm(args) => warm::run(settings, args).await,
         Command::Layers => layers::run(&settings).await,
         Command::Versions(args) => versions::run(&settings, args).await,
         Command::Publish(args) => publish::run(&settings, args).await,

@@ -46,6 +46,7 @@ pub(super) async fn run(mut settings: Settings, args: Args) -> Result<ExitCode> 
     out::line(words.get(out::lang()));
     tell_of_reference(&app);
     tell_of_strangers(&app);
+    keep_small_zooms(&app);
     follow_tables(&app);
     harvest_on_schedule(&app, args.now);
     reload_on_hangup(&app);
@@ -76,6 +77,29 @@ fn tell_of_strangers(app: &App) {
             tracing::warn!(layer = %layer.def.id, field = name, "the layer has no such field");
         }
     }
+}
+
+/// Keeps the small zooms of what is published, as long as the server runs. Not in the first
+/// moments of a version: whoever asks for it then goes first, and a version may be followed at
+/// once by others.
+fn keep_small_zooms(app: &Arc<App>) {
+    const QUIET: Duration = Duration::from_secs(5);
+    if app.settings.tiles.kept_bytes == 0 {
+        return;
+    }
+    let app = app.clone();
+    tokio::spawn(async move {
+        let mut seen = None;
+        loop {
+            let snapshot = app.catalog.snapshot();
+            tokio::time::sleep(QUIET).await;
+            let same = Arc::ptr_eq(&snapshot, &app.catalog.snapshot());
+            if same && seen.as_ref().is_none_or(|seen| !Arc::ptr_eq(seen, &snapshot)) {
+                app.keep_small_zooms().await;
+                seen = Some(snapshot);
+            }
+        }
+    });
 }
 
 /// Keeps the attachments of published tables up with their edits, as long as the server runs.

@@ -157,7 +157,7 @@ fn unknown_keys_are_refused_with_the_nearest_one() {
         "socle.toml:3: unknown key \"listenn\" in [server]; did you mean \"listen\"?\n\
          socle.toml:5: unknown key \"tile\"; did you mean \"tiles\"?\n\
          socle.toml:7: unknown key \"zzz\" in [tiles]; \
-         possible: cache_mb, renderers, waiting, wait_s"
+         possible: cache_mb, renderers, waiting, wait_s, kept_zoom, kept_mb"
     );
     assert!(
         problems.fr.contains("socle.toml:3 : clé inconnue « listenn » dans [server] ; vouliez")

@@ -14,9 +14,14 @@ pub struct TileServiceSettings {
     pub waiting: usize,
     /// Longest wait for a renderer. Default 5 s.
     pub wait: Duration,
+    /// Deepest zoom of the tiles that are kept in the shared files. Default 6.
+    pub kept_zoom: u8,
+    /// Most bytes of them, of all layers together; 0, the default: none is kept.
+    pub kept_bytes: u64,
 }
 
-pub(super) const KEYS: &[&str] = &["cache_mb", "renderers", "waiting", "wait_s"];
+pub(super) const KEYS: &[&str] =
+    &["cache_mb", "renderers", "waiting", "wait_s", "kept_zoom", "kept_mb"];
 
 impl Default for TileServiceSettings {
     fn default() -> Self {
@@ -26,6 +31,8 @@ impl Default for TileServiceSettings {
             renderers: 2 * cores,
             waiting: 256,
             wait: Duration::from_secs(5),
+            kept_zoom: 6,
+            kept_bytes: 0,
         }
     }
 }
@@ -42,6 +49,11 @@ impl TileServiceSettings {
             renderers: size("renderers", 1..=1024, d.renderers),
             waiting: size("waiting", 0..=100_000, d.waiting),
             wait: table.seconds("wait_s", 0.0..=600.0).unwrap_or(d.wait),
+            kept_zoom: table
+                .integer("kept_zoom", 0..=10)
+                .and_then(|z| z.try_into().ok())
+                .unwrap_or(d.kept_zoom),
+            kept_bytes: table.integer("kept_mb", 0..=1 << 20).map_or(d.kept_bytes, |n| n << 20),
         }
     }
 }

@@ -346,6 +346,8 @@ pub fn settings() -> Settings {
             renderers: 2,
             waiting: 8,
             wait: Duration::from_secs(1),
+            kept_zoom: 6,
+            kept_bytes: 0,
         },
         harvest: HarvestSettings::default_in(std::path::Path::new("")),
         blobs: BlobSettings { path: "blobs".into(), s3: None },

@@ -10,18 +10,21 @@ pub mod bake;
 mod clip;
 mod gate;
 mod geojson;
+mod kept;
 mod key;
 mod render;
 mod tilejson;
 mod together;
 
 pub use geojson::nothing;
+pub use kept::{Filled, KeptSettings};
 pub use render::{render, render_as};
 use tilejson::MAX_LATITUDE;
 pub use tilejson::{tilejson, tilejson_together};
 pub use together::Part;
 
 use crate::{
+    blobs::Blobs,
     catalog::Layer,
     error::{Error, Result},
     model::{Selection, TileId, thinning::POINT_BUFFER},
@@ -100,6 +103,8 @@ pub struct TileSettings {
 pub struct Tiles {
     store: Arc<dyn Store>,
     borders: Arc<Borders>,
+    /// Tiles of the small zooms, beside the versions.
+    kept: Option<kept::Kept>,
     cache: Cache<Key, Entry>,
     together: together::Together,
     /// The same where a CQL2 filter is among them.
@@ -118,6 +123,7 @@ impl Tiles {
         Self {
             borders: Arc::new(Borders::new(store.clone())),
             store,
+            kept: None,
             cache: cache("tiles", bytes - together - filtered),
             together: together::cache(together / 2),
             together_filtered: together::cache(together / 2),
@@ -130,6 +136,12 @@ impl Tiles {
     #[must_use]
     pub fn sharing(self, borders: Arc<Borders>) -> Self {
         Self { borders, ..self }
+    }
+
+    /// The same with the small zooms kept in the shared files.
+    #[must_use]
+    pub fn keeping(self, blobs: Blobs, settings: KeptSettings) -> Self {
+        Self { kept: Some(kept::Kept::new(blobs, settings)), ..self }
     }
 
     /// The entity tag of a tile without its quotes and encoding suffix: known before any work.
@@ -186,7 +198,18 @@ impl Tiles {
         }
         metrics::counter!("socle_tile_cache_misses_total", labels(at, tile)).increment(1);
         // Boxed: the computation is large, and most requests never come here.
-        let compute = Box::pin(self.compute(at, tile, buffer, filter, outline));
+        let compute = Box::pin(async {
+            // What is selected or cut is drawn: only whole layers are kept.
+            let whole = filter.selection.is_none() && filter.expression.is_none();
+            if let (Some(kept), true, None) = (&self.kept, whole, outline)
+                && let Some(found) = kept.tile(layer, at, tile).await
+            {
+                let hits = metrics::counter!("socle_tile_cache_hits_total", labels(at, tile));
+                metrics::counter!("socle_tile_kept_total", labels(at, tile)).increment(1);
+                return Ok(Entry { tile: found.map(Arc::new), hits });
+            }
+            self.compute(at, tile, buffer, filter, outline).await
+        });
         let result = cache.try_get_with(lookup.to_key(), compute).await;
         result.map(|entry| entry.tile).map_err(Error::shared)
     }

@@ -535,3 +535,125 @@ async fn any_number_of_filters_leaves_the_tiles_without_one_where_they_are() {
     assert_eq!(tiles.together.entry_count(), 1);
     assert_eq!(tiles.together_filtered.entry_count(), 50);
 }
+
+/// Another process over the same shared files.
+fn replica(store: &Arc<Squares>, folder: &std::path::Path, bytes: u64) -> Tiles {
+    let settings = crate::config::BlobSettings { path: folder.to_path_buf(), s3: None };
+    let blobs = Blobs::open(&settings).unwrap();
+    roomy(store).keeping(blobs, KeptSettings { zoom: 6, bytes })
+}
+
+/// Tiles of France at a zoom.
+fn over_france(z: u8) -> Vec<TileId> {
+    let side = 1u32 << z;
+    let all = (0..side).flat_map(|x| (0..side).map(move |y| TileId::mercator(z, x, y)));
+    all.filter(|tile| meets(france().at().unwrap(), *tile, BUFFER)).collect()
+}
+
+#[tokio::test]
+async fn kept_tiles_are_those_that_are_drawn_and_are_drawn_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(Squares::default());
+    let (first, layer) = (replica(&store, dir.path(), 1 << 20), france());
+    let filled = first.keep(&layer, None, &crate::model::Silent).await.unwrap();
+    assert_eq!((filled.zoom, filled.known), (Some(6), false));
+    let drawn = store.asked.load(Ordering::SeqCst);
+    // Another one, and one more time: there already.
+    let second = replica(&store, dir.path(), 1 << 20);
+    let again = second.keep(&layer, None, &crate::model::Silent).await.unwrap();
+    assert_eq!((again.zoom, again.known, again.bytes), (Some(6), true, filled.bytes));
+    let mut shown = 0;
+    for tile in (4..=6).flat_map(over_france) {
+        let (kept, fresh) = (
+            second.tile(&layer, tile, None).await.unwrap(),
+            roomy(&store).tile(&layer, tile, None).await.unwrap(),
+        );
+        let bytes =
+            |tile: &Option<Arc<Tile>>| tile.as_ref().map(|t| (t.plain.clone(), t.gzip.clone()));
+        assert_eq!(bytes(&kept), bytes(&fresh), "{tile:?}: one entity tag, two contents");
+        shown += u64::from(kept.is_some());
+    }
+    assert_eq!(shown, filled.tiles);
+    let own = (4..=6).map(|z| over_france(z).len()).sum::<usize>();
+    assert_eq!(store.asked.load(Ordering::SeqCst), drawn + own, "only the fresh ones were drawn");
+    // Deeper ones, those of a territory and those of another version are drawn.
+    let lyon = TileId::mercator(7, 65, 45);
+    second.tile(&layer, lyon, None).await.unwrap();
+    let nord = selection("dep:59");
+    let paris = TILE.ancestor(6);
+    assert_eq!(made_for(&second.tile(&layer, paris, Some(&nord)).await.unwrap()), "dep:59");
+    let next = self::layer("20261125T060312Z-00000000", "r1");
+    second.tile(&next, paris, None).await.unwrap();
+    assert_eq!(store.asked.load(Ordering::SeqCst), drawn + own + 3);
+    // The way tiles are made is in the name as well.
+    let mut other = france();
+    other.def.tiles.buffer = Some(8);
+    second.tile(&other, TileId::mercator(6, 33, 22), None).await.unwrap();
+    assert!(!second.keep(&other, None, &crate::model::Silent).await.unwrap().known);
+}
+
+#[tokio::test]
+async fn what_is_kept_is_bounded_and_swept() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(Squares::default());
+    let layer = france();
+    let nothing = replica(&store, dir.path(), 0);
+    assert_eq!(nothing.keep(&layer, None, &crate::model::Silent).await.unwrap().zoom, None);
+    // Room for some zooms only: whole ones.
+    let little = replica(&store, dir.path(), 24_000);
+    let filled = little.keep(&layer, Some(10), &crate::model::Silent).await.unwrap();
+    let zoom = filled.zoom.unwrap();
+    assert!((4..10).contains(&zoom) && filled.bytes <= 24_000, "{filled:?}");
+    let before = store.asked.load(Ordering::SeqCst);
+    for tile in over_france(zoom) {
+        little.tile(&layer, tile, None).await.unwrap();
+    }
+    assert_eq!(store.asked.load(Ordering::SeqCst), before);
+    // Deeper on demand, in the place of what there was.
+    let more = replica(&store, dir.path(), 1 << 20);
+    let deeper = more.keep(&layer, Some(zoom + 1), &crate::model::Silent).await.unwrap();
+    assert_eq!((deeper.zoom, deeper.known), (Some(zoom + 1), false));
+    let files = || {
+        let mut all = Vec::new();
+        let mut folders = vec![dir.path().join("tiles")];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap().flatten() {
+                if entry.path().is_dir() {
+                    folders.push(entry.path())
+                } else {
+                    all.push(entry.path())
+                }
+            }
+        }
+        all
+    };
+    assert_eq!(files().len(), 1, "{:?}", files());
+    // What is current stays; the rest goes once nobody may be about to read it.
+    assert_eq!(more.sweep_kept([&layer]).await.unwrap(), 0);
+    let next = self::layer("20261125T060312Z-00000000", "r1");
+    assert_eq!(more.sweep_kept([&next]).await.unwrap(), 0, "too young");
+    let old = std::time::SystemTime::now() - Duration::from_secs(3600);
+    let file = std::fs::File::options().write(true).open(&files()[0]).unwrap();
+    file.set_modified(old).unwrap();
+    assert_eq!(more.sweep_kept([&layer]).await.unwrap(), 0);
+    assert_eq!(more.sweep_kept([&next]).await.unwrap(), 1);
+    assert!(files().is_empty());
+}
+
+#[tokio::test]
+async fn kept_tiles_that_cannot_be_read_are_drawn() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(Squares::default());
+    let layer = france();
+    let first = replica(&store, dir.path(), 1 << 20);
+    first.keep(&layer, None, &crate::model::Silent).await.unwrap();
+    let folder = std::fs::read_dir(dir.path().join("tiles/communes")).unwrap().next().unwrap();
+    let file = folder.unwrap().path().join("6.pmtiles");
+    let whole = std::fs::read(&file).unwrap();
+    let paris = TILE.ancestor(6);
+    for bytes in [&b"no archive"[..], &whole[..whole.len() / 2], &[]] {
+        std::fs::write(&file, bytes).unwrap();
+        let tile = replica(&store, dir.path(), 1 << 20).tile(&layer, paris, None).await.unwrap();
+        assert_eq!(made_for(&tile), "none");
+    }
+}

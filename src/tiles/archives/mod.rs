@@ -8,7 +8,7 @@
 mod about;
 mod archive;
 mod magnify;
-mod reader;
+pub(super) mod reader;
 #[cfg(test)]
 mod tests;
 

@@ -21,10 +21,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 const MAX_LEAF: usize = 8 << 20;
 
 /// Directories that were read, by archive state and position.
-pub(super) type Directories = Cache<(Arc<str>, u64), Arc<Directory>>;
+pub(in crate::tiles) type Directories = Cache<(Arc<str>, u64), Arc<Directory>>;
 
 /// A cache of so many bytes.
-pub(super) fn directories(bytes: u64) -> Directories {
+pub(in crate::tiles) fn directories(bytes: u64) -> Directories {
     let weigh = |_: &(Arc<str>, u64), directory: &Arc<Directory>| {
         u32::try_from(directory.weight() + 128).unwrap_or(u32::MAX)
     };
@@ -32,7 +32,7 @@ pub(super) fn directories(bytes: u64) -> Directories {
 }
 
 /// What became of reading a tile.
-pub(super) enum Read {
+pub(in crate::tiles) enum Read {
     /// The tile; `None` when there is none, or an empty one.
     Tile(Option<Tile>),
     /// The file is another by now.
@@ -40,19 +40,19 @@ pub(super) enum Read {
 }
 
 /// An open archive.
-pub(super) enum Reader {
+pub(in crate::tiles) enum Reader {
     Pmtiles(Box<Pmtiles>),
     Mbtiles(Arc<Mbtiles>),
 }
 
-pub(super) struct Pmtiles {
+pub(in crate::tiles) struct Pmtiles {
     place: Arc<Ranged>,
     sight: Sight,
     header: Header,
     root: Directory,
 }
 
-pub(super) struct Mbtiles {
+pub(in crate::tiles) struct Mbtiles {
     place: Arc<Ranged>,
     sight: Sight,
     file: Mutex<MbtilesReader>,
@@ -67,7 +67,7 @@ enum Found {
 
 impl Reader {
     /// Opens an archive as it was seen; `None` when it is another by now.
-    pub(super) async fn open(
+    pub(in crate::tiles) async fn open(
         declared: &ArchivePlace,
         place: &Arc<Ranged>,
         sight: &Sight,
@@ -95,7 +95,7 @@ impl Reader {
     }
 
     /// A tile; `state` names the state of the archive.
-    pub(super) async fn tile(
+    pub(in crate::tiles) async fn tile(
         &self,
         state: &Arc<str>,
         tile: TileId,
