@@ -17,11 +17,23 @@ use std::cmp::Reverse;
 const FORMATS: &[(&str, Format)] = &[
     ("gpkg", Format::Geopackage),
     ("geopackage", Format::Geopackage),
+    ("fgb", Format::Flatgeobuf),
+    ("flatgeobuf", Format::Flatgeobuf),
     ("geojson", Format::Geojson),
+    ("geojsonl", Format::Geojsonseq),
+    ("ndjson", Format::Geojsonseq),
     ("shp", Format::Shapefile),
     ("shapefile", Format::Shapefile),
+    ("geoparquet", Format::Parquet),
+    ("parquet", Format::Parquet),
+    ("gml", Format::Gml),
+    ("kml", Format::Kml),
+    ("kmz", Format::Kml),
     ("json", Format::Geojson),
+    ("json", Format::Json),
     ("csv", Format::Csv),
+    ("xlsx", Format::Xlsx),
+    ("ods", Format::Ods),
 ];
 
 /// The less, the better: a main file, of the best format, the newest.
@@ -133,5 +145,14 @@ mod tests {
         assert_eq!(of(None, Some(Format::Shapefile)).as_deref(), Some("zip"));
         assert_eq!(of(Some("x"), Some(Format::Geopackage)).as_deref(), Some("other"));
         assert_eq!(of(Some("notice"), None), None);
+        let tables = json!([
+            file("xlsx", "Liste", "xlsx", "main", "2026-01-01T00:00:00Z"),
+            file("json", "Liste", "json", "main", "2026-01-01T00:00:00Z"),
+            file("fgb", "Contours", "fgb", "main", "2020-01-01T00:00:00Z"),
+        ]);
+        assert_eq!(chosen(&tables, None, None).as_deref(), Some("fgb"));
+        assert_eq!(chosen(&tables, Some("liste"), None).as_deref(), Some("json"));
+        assert_eq!(chosen(&tables, None, Some(Format::Json)).as_deref(), Some("json"));
+        assert_eq!(chosen(&tables, None, Some(Format::Xlsx)).as_deref(), Some("xlsx"));
     }
 }
