@@ -13,8 +13,9 @@ use std::{
     path::Path,
 };
 
-/// Valid fixtures that our reader refuses all the same: their coordinates leave 32 bits.
-const OVERFLOWING: [&str; 2] = ["049", "050"];
+/// Valid fixtures that our reader refuses all the same: their coordinates leave 32 bits, or a command
+/// announces more points than its bytes can hold.
+const OVERFLOWING: [&str; 3] = ["049", "050", "057"];
 
 #[test]
 fn the_reader_takes_mapboxs_fixtures_for_what_they_are() {
@@ -47,13 +48,18 @@ fn the_reader_takes_mapboxs_fixtures_for_what_they_are() {
     assert!(count.0 >= 20 && count.1 >= 30, "{count:?}");
 }
 
+/// The layers of a fixture; the empty tile names none.
+fn layers(tile: &Value) -> &[Value] {
+    tile["layers"].as_array().map_or(&[], Vec::as_slice)
+}
+
 fn version_1(tile: &Value) -> bool {
-    tile["layers"].as_array().unwrap().iter().any(|l| l["version"] == 1)
+    layers(tile).iter().any(|l| l["version"] == 1)
 }
 
 /// Compares a decoded tile with what its fixture says it holds.
 fn same(number: &str, found: &[DecodedLayer], wanted: &Value) {
-    let layers = wanted["layers"].as_array().unwrap();
+    let layers = layers(wanted);
     assert_eq!(found.len(), layers.len(), "{number}");
     for (found, wanted) in found.iter().zip(layers) {
         assert_eq!(found.name, wanted["name"].as_str().unwrap(), "{number}");
@@ -65,7 +71,8 @@ fn same(number: &str, found: &[DecodedLayer], wanted: &Value) {
         for (found, wanted) in found.values.iter().zip(wanted["values"].as_array().unwrap()) {
             let wanted = wanted.as_object().unwrap().values().next().unwrap();
             let equal = match found {
-                DecodedValue::Text(text) => wanted == text.as_str(),
+                // One of them writes a number where it means its text.
+                DecodedValue::Text(text) => wanted == text.as_str() || wanted.to_string() == *text,
                 DecodedValue::Bool(yes) => *wanted == *yes,
                 DecodedValue::Double(v) => (wanted.as_f64().unwrap() - v).abs() < 1e-6,
                 // Beyond 2^53 the fixtures' own JSON is rounded.

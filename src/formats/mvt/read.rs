@@ -180,7 +180,8 @@ fn feature(mut bytes: &[u8]) -> Part<Option<DecodedFeature>> {
             _ => {}
         }
     }
-    let kind = kind.ok_or("geometry type")?;
+    // Unknown unless it is written, and what is unknown is left out (clause 4.3.4).
+    let Some(kind) = kind else { return Ok(None) };
     let paths = Geometry { rest: geometry.ok_or("geometry")?, cursor: [0, 0] }.paths(kind)?;
     Ok(Some(DecodedFeature { id, kind, tags, paths }))
 }
