@@ -46,6 +46,14 @@ fn every_level_is_a_layer_like_any_other() {
     let sum: f64 = departements.values().map(|d| d["superficie_km2"].as_f64().unwrap()).sum();
     assert!((region["superficie_km2"].as_f64().unwrap() - sum).abs() < 1.0);
 
+    // What people are told of columns is of those that the level has.
+    for id in derived {
+        let versions = server.json(&format!("/collections/{id}/versions"));
+        let version = versions["versions"][0]["id"].as_str().unwrap();
+        let report = server.json(&format!("/collections/{id}/versions/{version}/report"));
+        assert!(!report["report"]["notes"].to_string().contains("[fields]"), "{id}: {report}");
+    }
+
     // Those of which a part lies beyond the layer say so.
     let epci = territories(&server, "/collections/territoires-epci/items");
     let across = &epci["245900758"];

@@ -350,6 +350,24 @@ fn a_copy_of_a_layer_follows_it_by_its_changes() {
         }
     }
     what_changes_say(&server, &copies[0].0);
+    every_version_but_the_current_one_says_what_came_after(&server);
+}
+
+/// The list of versions leads to the changes since each, for programs and for people.
+fn every_version_but_the_current_one_says_what_came_after(server: &Server) {
+    let list = server.json("/collections/lieux/versions");
+    let page = server.page("/collections/lieux/versions").text();
+    let versions = list["versions"].as_array().unwrap();
+    assert!(versions.len() > 1, "{list}");
+    for version in versions {
+        let links = version["links"].as_array().unwrap();
+        let link = links.iter().find(|link| link["rel"] == "related");
+        assert_eq!(link.is_none(), version["current"] == true, "{version}");
+        let Some(link) = link else { continue };
+        let path = link["href"].as_str().unwrap().replace(server.base.trim_end_matches('/'), "");
+        assert_eq!(server.json(&path)["since"], version["id"]);
+        assert!(page.contains(&path), "{path}");
+    }
 }
 
 /// Counts, other ways to say since when, and what cannot be answered.

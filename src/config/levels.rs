@@ -77,7 +77,7 @@ fn layer(communes: &LayerDef, level: Level) -> Option<LayerDef> {
         attribution: format!("{} ; {COG}", communes.attribution),
         key: Some("code".into()),
         label: Some("nom".into()),
-        fields: fields(),
+        fields: fields(level),
         source: SourceDef {
             location: SourceLocation::Derived(DerivedSource { from, level }),
             format: None,
@@ -113,8 +113,8 @@ fn title(level: Level) -> Text {
     }
 }
 
-/// What people are told of the columns, which have French names.
-fn fields() -> BTreeMap<String, FieldDef> {
+/// What people are told of the columns that a level has.
+fn fields(level: Level) -> BTreeMap<String, FieldDef> {
     let field = |title: Text, unit: Option<&str>| FieldDef {
         title,
         unit: unit.map(|code| Unit { code: code.into(), lang: UnitLang::Ucum }),
@@ -142,7 +142,9 @@ fn fields() -> BTreeMap<String, FieldDef> {
         ("centre_lat", field(text!("Latitude du centre", "Latitude of the centre"), Some("deg"))),
         ("bbox", field(text!("Emprise", "Extent"), None)),
     ];
-    all.into_iter().map(|(name, field)| (name.to_owned(), field)).collect()
+    let columns = level.derived_columns();
+    let has = all.into_iter().filter(|(name, _)| columns.contains(name));
+    has.map(|(name, field)| (name.to_owned(), field)).collect()
 }
 
 /// What the features are made from, and what their columns are.

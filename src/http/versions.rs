@@ -1,7 +1,7 @@
 //! Where a layer's data comes from: its versions and what each load found.
 
 use super::{
-    Answer,
+    Answer, changes,
     collections::dates,
     links::{Link, media},
     negotiate::Format,
@@ -43,13 +43,18 @@ pub async fn list(Path(id): Path<String>, visit: Visit) -> Answer {
         .rev()
         .map(|version| {
             let report = visit.url(&format!("collections/{id}/versions/{}/report", version.id));
+            let mut links = vec![Link::new("describedby", media::JSON, report)];
+            if version.id != *current {
+                let since = changes_since(&visit, &id, version);
+                links.push(Link::new("related", media::JSON, since));
+            }
             json!({
                 "id": version.id.as_str(),
                 "current": version.id == *current,
                 "count": version.count,
                 "dates": dates(&layer.def, version),
                 "source": source(version),
-                "links": [Link::new("describedby", media::JSON, report)],
+                "links": links,
             })
         })
         .collect();
@@ -111,6 +116,11 @@ pub async fn report(Path((id, v)): Path<(String, String)>, visit: Visit) -> Answ
         value["held"] = hold(&visit, &held.hold);
     }
     visit.send(&tag, Document::json(media::JSON, &value)).await
+}
+
+/// Where to ask what came after a version.
+pub(super) fn changes_since(visit: &Visit, layer: &str, version: &Version) -> String {
+    visit.url(&format!("collections/{layer}/changes?{}={}", changes::SINCE, version.id))
 }
 
 async fn versions(visit: &Visit, layer: &Layer) -> Result<Vec<Version>> {

@@ -225,28 +225,16 @@ fn refusal(line: u64, code: &TerritoryCode, problem: &validity::Problem) -> Refu
     }
 }
 
-/// The columns of a level, in French as the data of France are.
+/// The columns of a level, with their kinds.
 fn fields(level: Level) -> Vec<Field> {
-    use FieldKind::{Float, Int, Json, Text};
-    let parents: &[&str] = match level {
-        Level::Ept => &["epci", "dep", "reg"],
-        Level::Epci | Level::Arr => &["dep", "reg"],
-        Level::Dep => &["reg"],
-        _ => &[],
+    let kind = |name: &str| match name {
+        "population" | "communes" | "communes_absentes" => FieldKind::Int,
+        "superficie_km2" | "centre_lon" | "centre_lat" => FieldKind::Float,
+        "bbox" => FieldKind::Json,
+        _ => FieldKind::Text,
     };
-    let mut fields = vec![("code", Text), ("nom", Text), ("nature", Text)];
-    fields.extend(parents.iter().map(|name| (*name, Text)));
-    fields.extend([("population", Int), ("communes", Int), ("communes_absentes", Int)]);
-    if matches!(level, Level::Dep | Level::Reg) {
-        fields.push(("membres", Text));
-    }
-    fields.extend([
-        ("superficie_km2", Float),
-        ("centre_lon", Float),
-        ("centre_lat", Float),
-        ("bbox", Json),
-    ]);
-    fields.into_iter().map(|(name, kind)| Field { name: name.into(), kind }).collect()
+    let named = level.derived_columns().into_iter();
+    named.map(|name| Field { name: name.into(), kind: kind(name) }).collect()
 }
 
 fn row(

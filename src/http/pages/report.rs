@@ -3,7 +3,7 @@
 use super::{fact, moment, trail};
 use crate::{
     catalog::Layer,
-    http::{reply::number, visit::Visit},
+    http::{reply::number, versions::changes_since, visit::Visit},
     model::{Comparison, Held, Hold, Report, Version, VersionId},
 };
 use maud::{Markup, html};
@@ -42,6 +42,7 @@ pub fn versions(
                     th scope="col" { "Source" }
                     th.number scope="col" { (visit.words("Entités", "Features")) }
                     th.number scope="col" { (visit.words("Refusées", "Refused")) }
+                    th scope="col" { (visit.words("Depuis", "Since")) }
                 } }
                 tbody {
                     @for version in all.iter().rev() {
@@ -54,6 +55,13 @@ pub fn versions(
                             td { (version.source.name) }
                             td.number { (number(version.count, visit.lang())) }
                             td.number { (number(version.report.refused, visit.lang())) }
+                            td {
+                                @if version.id != *current {
+                                    a href=(changes_since(visit, id, version)) {
+                                        (visit.words("ce qui a changé", "what changed"))
+                                    }
+                                }
+                            }
                         }
                     }
                 }

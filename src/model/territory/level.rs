@@ -104,6 +104,23 @@ impl Level {
         }
     }
 
+    /// The columns of the layer that is drawn of this level from the communes, in their order: named
+    /// in French, as the data of France are.
+    pub fn derived_columns(self) -> Vec<&'static str> {
+        let parents: &[&str] = match self {
+            Level::Ept => &["epci", "dep", "reg"],
+            Level::Epci | Level::Arr => &["dep", "reg"],
+            Level::Dep => &["reg"],
+            _ => &[],
+        };
+        let members: &[&str] =
+            if matches!(self, Level::Dep | Level::Reg) { &["membres"] } else { &[] };
+        let first: &[&str] = &["code", "nom", "nature"];
+        let counts: &[&str] = &["population", "communes", "communes_absentes"];
+        let place: &[&str] = &["superficie_km2", "centre_lon", "centre_lat", "bbox"];
+        [first, parents, counts, members, place].concat()
+    }
+
     /// What one is called.
     pub fn label(self, lang: Lang) -> &'static str {
         match (self, lang) {
