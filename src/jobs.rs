@@ -10,6 +10,7 @@ mod levels;
 mod redraw;
 mod reference;
 mod schedule;
+mod withdrawal;
 
 use crate::{
     error::{Error, Result},
@@ -273,26 +274,35 @@ impl Jobs {
         options: Options,
         progress: &Arc<dyn Progress>,
     ) -> Result<Done> {
-        let current = self.store.current().await?.remove(&def.id);
+        let mut current = self.store.current().await?.remove(&def.id);
+        let gone = current.as_mut().and_then(withdrawal::forget);
         let held = self.store.held(&def.id).await?;
-        let source = match file {
-            Some(file) => file,
-            None => match self.seen(def, current.as_ref(), held, options, progress).await? {
-                Seen::New(source) => source,
-                // The producer took it back: nothing waits any more.
-                Seen::InForce(source, at) => {
-                    if !options.dry_run {
-                        self.store.touch(claim, &source).await?;
-                        self.store.release(claim).await?;
-                    }
-                    return Ok(Done::Unchanged(at));
+        let seen = match file {
+            Some(file) => Seen::New(file),
+            None => {
+                let seen = self.seen(def, current.as_ref(), held, options, progress).await?;
+                if let (Some(at), true, false) = (&current, gone.is_some(), options.dry_run) {
+                    // It is there again.
+                    self.store.touch(claim, &at.version.source).await?;
                 }
-                Seen::Held(source, held) => match &current {
-                    Some(at) => return self.judge_again(def, claim, at, *held, options).await,
-                    None => source,
-                },
-                Seen::SetAside(at, version) => return Ok(Done::SetAside { at, version }),
+                seen
+            }
+        };
+        let source = match seen {
+            Seen::New(source) => source,
+            // The producer took it back: nothing waits any more.
+            Seen::InForce(source, at) => {
+                if !options.dry_run {
+                    self.store.touch(claim, &source).await?;
+                    self.store.release(claim).await?;
+                }
+                return Ok(Done::Unchanged(at));
+            }
+            Seen::Held(source, held) => match &current {
+                Some(at) => return self.judge_again(def, claim, at, *held, options).await,
+                None => source,
             },
+            Seen::SetAside(at, version) => return Ok(Done::SetAside { at, version }),
         };
         self.wait_for_a_free_name(&def.id).await?;
         let mut new = self.read(def, source.clone(), progress).await?;

@@ -22,6 +22,16 @@ fn territories(server: &Server, path: &str) -> BTreeMap<String, Value> {
     features.map(|f| (f["id"].as_str().unwrap().to_owned(), f["properties"].clone())).collect()
 }
 
+/// What people are told of columns is of those that the level has.
+fn no_level_is_told_of_columns_it_lacks(server: &Server, levels: &[&str]) {
+    for id in levels {
+        let versions = server.json(&format!("/collections/{id}/versions"));
+        let version = versions["versions"][0]["id"].as_str().unwrap();
+        let report = server.json(&format!("/collections/{id}/versions/{version}/report"));
+        assert!(!report["report"]["notes"].to_string().contains("[fields]"), "{id}: {report}");
+    }
+}
+
 fn every_level_is_a_layer_like_any_other() {
     let server = demo_levels_server();
     let list = server.json("/collections");
@@ -46,14 +56,7 @@ fn every_level_is_a_layer_like_any_other() {
     let sum: f64 = departements.values().map(|d| d["superficie_km2"].as_f64().unwrap()).sum();
     assert!((region["superficie_km2"].as_f64().unwrap() - sum).abs() < 1.0);
 
-    // What people are told of columns is of those that the level has.
-    for id in derived {
-        let versions = server.json(&format!("/collections/{id}/versions"));
-        let version = versions["versions"][0]["id"].as_str().unwrap();
-        let report = server.json(&format!("/collections/{id}/versions/{version}/report"));
-        assert!(!report["report"]["notes"].to_string().contains("[fields]"), "{id}: {report}");
-    }
-
+    no_level_is_told_of_columns_it_lacks(&server, &derived);
     // Those of which a part lies beyond the layer say so.
     let epci = territories(&server, "/collections/territoires-epci/items");
     let across = &epci["245900758"];

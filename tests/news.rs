@@ -283,7 +283,8 @@ fn version(server: &Server) -> String {
 
 fn a_copy_of_a_layer_follows_it_by_its_changes() {
     let site = Site::new();
-    site.layer("lieux", &format!("{LAYER}\n[hold]\nfewer_rows = 100\nmoved_extent = 100"));
+    let kept = LAYER.replace("keep_versions = 0", "keep_versions = 2");
+    site.layer("lieux", &format!("{kept}\n[hold]\nfewer_rows = 100\nmoved_extent = 100"));
     let deliveries = [
         // Stays, changes twice, moves out of the Nord and back, goes and comes back, goes.
         [

@@ -21,6 +21,7 @@ over_both!(
     of_two_replicas_one_harvests,
     a_journal_that_cannot_be_written_has_no_source_asked_for_ever,
     a_journal_that_cannot_be_read_is_in_no_other_layers_way,
+    a_layer_follows_its_source_that_is_gone_and_comes_back_with_it,
 );
 
 const DATA: &str = "id;lon;lat\n1;3;50\n2;3.1;50.1\n";
@@ -139,7 +140,7 @@ fn a_failing_source_is_tried_again_when_it_says_so_and_the_journal_tells() {
     let output = site.run(&["harvest", "points"]);
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     let last = &runs(&server)[0];
-    assert_eq!((&last["fault"], &last["retryAt"]), (&"status".into(), &Value::Null));
+    assert_eq!((&last["fault"], &last["retryAt"]), (&"gone".into(), &Value::Null));
     // A publication is seen within a second.
     assert!(server.until(LONG, |s| s.get("/collections/points/items").status == 200));
     assert_eq!(server.json("/collections/points/items")["numberMatched"], 2);
@@ -261,4 +262,71 @@ fn a_journal_that_cannot_be_read_is_in_no_other_layers_way() {
     assert!(runs_of(&server, "autres").is_empty());
     assert!(site.run(&["harvest", "autres"]).status.success());
     assert_eq!(runs_of(&server, "autres").len(), 1);
+}
+
+/// Puts the end of the time of grace of the layer into the past.
+fn end_the_grace(site: &Site, until: &str) {
+    match store_kind() {
+        StoreKind::Embedded => {
+            let current = site.path("store/layers/points/current");
+            let text = fs::read_to_string(&current).unwrap();
+            assert!(text.contains(until), "{text}");
+            fs::write(&current, text.replace(until, "2020-01-01T00:00:00Z")).unwrap();
+        }
+        StoreKind::Postgis => sql(
+            site,
+            &format!(
+                "UPDATE socle_store.layers
+                   SET source = replace(source::text, '{until}', '2020-01-01T00:00:00Z')::json
+                   WHERE layer = 'points'"
+            ),
+        ),
+    }
+}
+
+fn a_layer_follows_its_source_that_is_gone_and_comes_back_with_it() {
+    let source = source(&[
+        answer("200 OK", "", DATA),
+        answer("404 Not Found", "", "x"),
+        answer("410 Gone", "", "x"),
+        answer("500 Oops", "", "x"),
+        answer("200 OK", "", DATA),
+    ]);
+    let site = Site::new();
+    let url = &source.url;
+    site.layer("points", &format!("key = \"id\"\n[source]\nurl = \"{url}\""));
+    site.harvest();
+    let harvest = |code: i32| {
+        let output = site.run(&["harvest", "points"]);
+        assert_eq!(output.status.code(), Some(code), "{}", said(&output));
+    };
+    let gone = |server: &Server| entry(server)["withdrawn"].clone();
+    // Missed for the first time: noted, and served as before.
+    harvest(1);
+    let server = site.serve();
+    let first = gone(&server);
+    let time = |key: &str| first[key].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    assert_eq!(time("until").duration_since(time("since")).as_hours(), 30 * 24);
+    assert!(first["text"].as_str().unwrap().contains("a répondu 404"), "{first}");
+    assert!(server.send("GET", "/harvest", &accept("en")).text().contains("The source is gone"));
+    assert_eq!(server.json("/collections/points/items")["numberMatched"], 2);
+    // Missed again, or merely out of order: the first time counts.
+    harvest(1);
+    harvest(1);
+    assert_eq!(gone(&server)["since"], first["since"]);
+    drop(server);
+    // Then it is served no longer, and says why; its versions are there.
+    end_the_grace(&site, first["until"].as_str().unwrap());
+    let server = site.serve();
+    for path in ["", "/items", "/items/1", "/tiles/0/0/0.mvt", "/tilejson.json", "/versions"] {
+        let answer = server.get(&format!("/collections/points{path}"));
+        assert_eq!(answer.status, 410, "{path}: {}", answer.text());
+        assert!(answer.text().contains("n'est plus servie"), "{}", answer.text());
+    }
+    assert_eq!(server.json("/collections")["collections"], serde_json::json!([]));
+    assert!(said(&site.run(&["versions", "points"])).contains('2'));
+    // It is back, and so is the layer.
+    harvest(0);
+    assert!(server.until(LONG, |s| s.get("/collections/points/items").status == 200));
+    assert_eq!(gone(&server), Value::Null);
 }

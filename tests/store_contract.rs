@@ -127,6 +127,7 @@ pub fn harvested() -> Harvested {
         fetched_at: "2026-01-02T03:04:05Z".parse().unwrap(),
         checked_at: "2026-01-02T03:04:05Z".parse().unwrap(),
         dataset: None,
+        withdrawn: None,
     }
 }
 

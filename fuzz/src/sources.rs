@@ -166,6 +166,7 @@ fn harvested(path: &Path, bytes: &[u8]) -> Harvested {
         fetched_at: time,
         checked_at: time,
         dataset: None,
+        withdrawn: None,
     }
 }
 

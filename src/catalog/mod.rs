@@ -5,11 +5,12 @@ pub use crate::store::border::Outline;
 
 use crate::{
     error::{Error, Result},
-    model::{LayerDef, LayerId, Live, Perimeter, ReferenceState, Text},
+    model::{LayerDef, LayerId, Live, Perimeter, ReferenceState, Text, Withdrawal},
     store::{At, Store},
     text,
 };
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
 use std::{
     collections::BTreeMap,
     sync::{
@@ -34,6 +35,8 @@ pub struct Layer {
     pub known: bool,
     /// Why a published table is not served.
     pub refused: Option<Text>,
+    /// What was served, and is not any more since its source was taken away.
+    pub withdrawn: Option<At>,
 }
 
 impl Layer {
@@ -41,6 +44,7 @@ impl Layer {
     pub fn at(&self) -> Result<&At> {
         let id = &self.def.id;
         self.current.as_ref().ok_or_else(|| match self.known {
+            _ if self.withdrawn.is_some() => self.gone(),
             _ if self.refused.is_some() => {
                 Error::Unavailable(self.refused.clone().unwrap_or_default())
             }
@@ -60,6 +64,27 @@ impl Layer {
     }
 }
 
+impl Layer {
+    /// Whether and since when its source is not there any more, be it served yet or not.
+    pub fn withdrawal(&self) -> Option<&Withdrawal> {
+        let at = self.current.as_ref().or(self.withdrawn.as_ref())?;
+        at.version.source.withdrawn.as_deref()
+    }
+
+    /// What is said of a layer whose source was taken away.
+    fn gone(&self) -> Error {
+        let Some(Withdrawal { since, text: Text { fr, en }, .. }) = self.withdrawal() else {
+            return Error::broken("a layer that is not withdrawn");
+        };
+        let (id, day) = (&self.def.id, since.strftime("%Y-%m-%d"));
+        let text = text!(
+            "La couche « {id} » n'est plus servie : sa source a disparu (depuis le {day} ; {fr}).",
+            "Layer \"{id}\" is served no longer: its source is gone (since {day}; {en})."
+        );
+        Error::Gone { text, follow: None }
+    }
+}
+
 /// All layers at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
@@ -71,6 +96,8 @@ pub struct Snapshot {
     pub reference: ReferenceState,
     /// Whether the store was read: before that no layer is known to have a version or none.
     pub read: bool,
+    /// When the next layer whose source was taken away ceases to be served.
+    pub until: Option<Timestamp>,
 }
 
 impl Snapshot {
@@ -118,8 +145,10 @@ impl Catalog {
     /// A catalogue of the declared layers over a store; reads the store once. A store that is
     /// out of reach does not keep it from opening: layers wait for it without a version.
     pub async fn open(defs: Vec<LayerDef>, store: Arc<dyn Store>) -> Result<Self> {
-        let waiting =
-            Arc::new(Snapshot { layers: join(&defs, None, |_| None), ..Snapshot::default() });
+        let waiting = Arc::new(Snapshot {
+            layers: join(&defs, None, BTreeMap::new(), |_| None),
+            ..Snapshot::default()
+        });
         let snapshot = ArcSwap::new(waiting);
         let (opened, asked) = (Instant::now(), AtomicU64::new(0));
         let catalog = Self { defs, store, snapshot, opened, asked };
@@ -176,12 +205,23 @@ impl Catalog {
     async fn look(&self) -> Result<bool> {
         let generation = self.store.generation().await?;
         let seen = self.snapshot.load();
-        if seen.read && seen.generation == generation {
+        let now = Timestamp::now();
+        if seen.read && seen.generation == generation && seen.until.is_none_or(|at| now < at) {
             return Ok(false);
         }
-        let (reference, current) = self.states().await?;
-        let layers = join(&self.defs, Some(current), |id| self.store.refused(id));
-        self.snapshot.store(Arc::new(Snapshot { layers, generation, reference, read: true }));
+        let (reference, mut current) = self.states().await?;
+        let until = current.values().filter_map(|at| at.version.source.withdrawn.as_ref()?.until);
+        let until = until.filter(|at| now < *at).min();
+        let withdrawn = withdrawn(&mut current, now);
+        let refused = |id: &LayerId| self.store.refused(id);
+        let layers = join(&self.defs, Some(current), withdrawn, refused);
+        self.snapshot.store(Arc::new(Snapshot {
+            layers,
+            generation,
+            reference,
+            read: true,
+            until,
+        }));
         Ok(true)
     }
 
@@ -202,10 +242,21 @@ impl Catalog {
     }
 }
 
+/// Takes out the states whose source was taken away, once their time of grace is over.
+fn withdrawn(current: &mut BTreeMap<LayerId, At>, now: Timestamp) -> BTreeMap<LayerId, At> {
+    let over = |at: &At| {
+        at.version.source.withdrawn.as_ref().is_some_and(|w| w.until.is_some_and(|at| at <= now))
+    };
+    let (gone, served) = std::mem::take(current).into_iter().partition(|(_, at)| over(at));
+    *current = served;
+    gone
+}
+
 /// What is declared, with what the store holds of it; `None`: nobody knows yet.
 fn join(
     defs: &[LayerDef],
     current: Option<BTreeMap<LayerId, At>>,
+    mut withdrawn: BTreeMap<LayerId, At>,
     refused: impl Fn(&LayerId) -> Option<Text>,
 ) -> BTreeMap<LayerId, Arc<Layer>> {
     let known = current.is_some();
@@ -227,7 +278,8 @@ fn join(
         let of_source = current.as_ref().and_then(|at| at.version.source.dataset.as_deref());
         def.complete(told.get(&def.id).map(|dataset| &**dataset).or(of_source));
         let refused = refused(&def.id).filter(|_| current.is_none());
-        let layer = Layer { def, current, known, refused };
+        let withdrawn = withdrawn.remove(&def.id);
+        let layer = Layer { def, current, known, refused, withdrawn };
         (layer.def.id.clone(), Arc::new(layer))
     };
     // A level that no commune draws here, or draws any more, is no layer, rather than one that waits

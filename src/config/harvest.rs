@@ -32,6 +32,9 @@ pub struct HarvestSettings {
     /// Whether names that only the proxy can resolve may be asked for. Default false: what cannot
     /// be resolved here cannot be checked here.
     pub proxy_resolves: bool,
+    /// For how many days a layer is still served after its source was first found missing; `None`:
+    /// as long as nobody removes it. Default 30.
+    pub withdraw_after_days: Option<u32>,
 }
 
 pub(super) const KEYS: &[&str] = &[
@@ -52,6 +55,7 @@ pub(super) const KEYS: &[&str] = &[
     "allow",
     "ca_file",
     "proxy_resolves",
+    "withdraw_after_days",
 ];
 
 impl HarvestSettings {
@@ -67,6 +71,7 @@ impl HarvestSettings {
             allow: Vec::new(),
             ca_file: None,
             proxy_resolves: false,
+            withdraw_after_days: Some(30),
         }
     }
 
@@ -86,6 +91,11 @@ impl HarvestSettings {
             allow: table.all_parsed("allow"),
             ca_file: relative(table, "ca_file", base),
             proxy_resolves: table.boolean("proxy_resolves").unwrap_or(d.proxy_resolves),
+            withdraw_after_days: match table.integer("withdraw_after_days", 0..=3650) {
+                Some(0) => None,
+                Some(days) => days.try_into().ok(),
+                None => d.withdraw_after_days,
+            },
         }
     }
 }

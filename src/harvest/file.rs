@@ -42,6 +42,7 @@ pub(super) async fn fetch(
         fetched_at: now,
         checked_at: now,
         dataset: None,
+        withdrawn: None,
     };
     Ok(match previous.filter(|p| p.sha256 == found.sha256 && p.origin == found.origin) {
         Some(p) => Fetch::Unchanged(Harvested { fetched_at: p.fetched_at, ..found }),

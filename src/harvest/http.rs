@@ -206,6 +206,7 @@ fn describe(response: &Response, origin: String, asked: &Url) -> Result<Harveste
         fetched_at: now,
         checked_at: now,
         dataset: None,
+        withdrawn: None,
     })
 }
 
@@ -221,6 +222,7 @@ pub(super) fn refused_status(response: &Response, now: Timestamp) -> Error {
     };
     let fault = match status {
         429 | 503 => Fault::Busy,
+        404 | 410 => Fault::Gone,
         500.. => Fault::Failing,
         _ => Fault::Status,
     };

@@ -309,6 +309,7 @@ impl<'a> Delivery<'a> {
             fetched_at: now,
             checked_at: now,
             dataset: None,
+            withdrawn: None,
         };
         let same = previous.filter(|p| p.sha256 == found.sha256 && p.origin == found.origin);
         Ok(match same {

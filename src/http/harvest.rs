@@ -5,7 +5,7 @@ use super::{
 };
 use crate::{
     jobs::{Due, due},
-    model::{LayerDef, Outcome, ReferenceTable, RunRecord, stable_hash},
+    model::{LayerDef, Outcome, ReferenceTable, RunRecord, Withdrawal, stable_hash},
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -21,6 +21,8 @@ pub struct Entry<'a> {
     pub due: Option<Due>,
     /// Its last runs, newest first.
     pub runs: Vec<RunRecord>,
+    /// Whether its source is not there any more.
+    pub withdrawn: Option<&'a Withdrawal>,
 }
 
 /// `GET /harvest`
@@ -39,8 +41,10 @@ pub async fn journal(visit: Visit) -> Answer {
     let entries: Vec<Entry<'_>> = harvested
         .map(|def| {
             let runs = runs.remove(&def.id).unwrap_or_default();
-            let current = snapshot.layers.get(&def.id).and_then(|layer| layer.current.as_ref());
-            Entry { def, due: due(def, runs.first(), current), runs }
+            let layer = snapshot.layers.get(&def.id);
+            let last = layer.and_then(|layer| layer.current.as_ref().or(layer.withdrawn.as_ref()));
+            let withdrawn = layer.and_then(|layer| layer.withdrawal());
+            Entry { def, due: due(def, runs.first(), last), runs, withdrawn }
         })
         .collect();
     let listed: Vec<Value> = entries.iter().map(|entry| shown(&visit, entry)).collect();
@@ -83,6 +87,13 @@ fn shown(visit: &Visit, entry: &Entry<'_>) -> Value {
         let later = due.at > Timestamp::now();
         value["overdue"] = json!(!later);
         value["nextDue"] = json!(later.then(|| due.at.to_string()));
+    }
+    if let Some(Withdrawal { since, until, text }) = entry.withdrawn {
+        value["withdrawn"] = json!({
+            "since": since.to_string(),
+            "until": until.map(|at| at.to_string()),
+            "text": visit.say(text),
+        });
     }
     let runs = entry.runs.iter().map(|run| run_shown(visit, run));
     value["runs"] = runs.collect();

@@ -112,6 +112,7 @@ impl Memory {
                 fetched_at: time,
                 checked_at: time,
                 dataset: None,
+                withdrawn: None,
             },
             options_hash: "0".into(),
             schema: schema(),

@@ -39,6 +39,11 @@ impl Jobs {
         let (trigger, attempt) = (why.trigger, why.attempt);
         let outcome = outcome(def, started, attempt, done);
         tell(def, &outcome, took);
+        if let Outcome::Failed { fault: Fault::Gone, text, .. } = &outcome
+            && let Err(e) = self.mark_gone(def, claim, text).await
+        {
+            tracing::warn!(layer = %def.id, "the source is gone, and it was not noted: {}", e.chain());
+        }
         if let Ok(Done::SetAside { version, .. }) = done {
             tracing::info!(layer = %def.id, %version, "the source holds what was rolled back");
         }

@@ -76,4 +76,4 @@ pub use thinning::{Shown, Thinning};
 pub use tile_grid::Grid;
 pub use tile_id::TileId;
 pub use value::{Value, ValueRef};
-pub use version::{Harvested, Version, VersionId};
+pub use version::{Harvested, Version, VersionId, Withdrawal};

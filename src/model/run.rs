@@ -21,7 +21,9 @@ pub enum Fault {
     Busy,
     /// It failed by itself (5xx).
     Failing,
-    /// It refused (4xx), or answered what nobody asked for.
+    /// It is not there any more (404, 410).
+    Gone,
+    /// It refused (another 4xx), or answered what nobody asked for.
     Status,
     /// Its answer is shorter or longer than announced.
     Cut,
@@ -53,6 +55,7 @@ impl Fault {
             Self::Timeout => "timeout",
             Self::Busy => "busy",
             Self::Failing => "failing",
+            Self::Gone => "gone",
             Self::Status => "status",
             Self::Cut => "cut",
             Self::Page => "page",

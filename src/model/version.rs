@@ -94,6 +94,20 @@ pub struct Harvested {
     /// What the portal says of the dataset, for those that come from one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dataset: Option<Box<Dataset>>,
+    /// Since when the source is not there any more, if it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdrawn: Option<Box<Withdrawal>>,
+}
+
+/// A source that its producer took away. What was published stays for a while, then follows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Withdrawal {
+    /// When it was first found missing.
+    pub since: Timestamp,
+    /// When the layer is served no longer, unless the source is back by then; `None`: never.
+    pub until: Option<Timestamp>,
+    /// What the source answered.
+    pub text: super::Text,
 }
 
 /// An immutable snapshot of a layer's features, as the store describes it.

@@ -167,6 +167,7 @@ fn layer(id: &str, reach: &str) -> Layer {
             fetched_at: second,
             checked_at: second,
             dataset: None,
+            withdrawn: None,
         },
         options_hash: String::new(),
         schema: Schema {
@@ -191,7 +192,7 @@ fn layer(id: &str, reach: &str) -> Layer {
     let def = definition();
     let current =
         Some(At { layer: def.id.clone(), version: Arc::new(version), reach: reach.to_owned() });
-    Layer { def, current, known: true, refused: None }
+    Layer { def, current, known: true, refused: None, withdrawn: None }
 }
 
 fn france() -> Layer {

@@ -3,7 +3,7 @@
 use super::moment;
 use crate::{
     http::{harvest::Entry, reply::number, visit::Visit},
-    model::{Outcome, ReferenceTable, RunRecord, Trigger},
+    model::{Outcome, ReferenceTable, RunRecord, Trigger, Withdrawal},
 };
 use jiff::Timestamp;
 use maud::{Markup, html};
@@ -57,6 +57,7 @@ fn layer(visit: &Visit, entry: &Entry<'_>) -> Markup {
                 None => { (visit.words("À la demande", "On demand")) }
             }
         }
+        @if let Some(gone) = entry.withdrawn { (withdrawn(visit, gone)) }
         @if entry.runs.is_empty() {
             p { (visit.words("Aucun moissonnage au journal.", "No run in the journal.")) }
         } @else {
@@ -71,6 +72,30 @@ fn layer(visit: &Visit, entry: &Entry<'_>) -> Markup {
                     tbody { @for run in entry.runs.iter().take(SHOWN) { (row(visit, id, run)) } }
                 }
             }
+        }
+    }
+}
+
+/// The source is not there any more, and what follows from it.
+fn withdrawn(visit: &Visit, gone: &Withdrawal) -> Markup {
+    let day = |at: &Timestamp| at.strftime("%Y-%m-%d").to_string();
+    let over = gone.until.is_some_and(|until| until <= Timestamp::now());
+    html! {
+        p.note {
+            (visit.words("La source a disparu depuis le ", "The source is gone since "))
+            (day(&gone.since)) " (" (visit.say(&gone.text)) ")"
+            @match &gone.until {
+                Some(until) if over => {
+                    (visit.words(" : la couche n'est plus servie depuis le ", ": the layer is served no longer since "))
+                    (day(until))
+                }
+                Some(until) => {
+                    (visit.words(" : la couche ne sera plus servie après le ", ": the layer will be served no longer after "))
+                    (day(until))
+                }
+                None => {}
+            }
+            "."
         }
     }
 }

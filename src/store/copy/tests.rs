@@ -27,6 +27,7 @@ pub(in crate::store) fn version(id: &str) -> Version {
             fetched_at: when,
             checked_at: when,
             dataset: None,
+            withdrawn: None,
         },
         options_hash: String::new(),
         schema: Schema::default(),

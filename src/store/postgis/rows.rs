@@ -295,6 +295,7 @@ pub(super) mod tests {
             fetched_at: now,
             checked_at: now,
             dataset: None,
+            withdrawn: None,
         };
         let field = |n: &String| Field { name: n.clone(), kind: FieldKind::Text };
         Version {

@@ -322,6 +322,7 @@ fn state(
             fetched_at: changed,
             checked_at: changed,
             dataset: None,
+            withdrawn: None,
         },
         options_hash: form.hash.clone(),
         schema,
