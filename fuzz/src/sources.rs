@@ -65,7 +65,8 @@ fn drain(mut reader: impl Reader) {
 
 /// GeoJSON.
 pub fn geojson(bytes: &[u8]) {
-    if let Ok(reader) = GeoJsonReader::from_bytes(bytes.to_vec(), &source()) {
+    let (_folder, path) = on_disk(bytes);
+    if let Ok(reader) = GeoJsonReader::open(&path, &source()) {
         drain(reader);
     }
 }

@@ -2,8 +2,8 @@
 //! behind the other (GeoJSON text sequences, RFC 8142, and newline-delimited files). The `crs`
 //! member of the 2008 specification is understood.
 //!
-//! The file is held in memory as text; features are built one at a time. Coordinates beyond two
-//! dimensions are dropped, and the notes say so.
+//! The file is read as a stream, features one at a time. Coordinates beyond two dimensions are
+//! dropped, and the notes say so.
 
 mod crs;
 mod document;
@@ -12,6 +12,7 @@ mod geometry;
 mod number;
 mod scan;
 mod sequence;
+mod window;
 
 use super::{Next, Reader, refused, types::FieldSet};
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
     model::{Field, Record, Refusal, SourceDef, Text},
     text,
 };
-use document::{Top, decode};
+use document::Top;
 use feature::Met;
 use geo_types::Geometry;
 pub(super) use scan::compact;
@@ -27,11 +28,11 @@ use scan::{Fail, Scanner};
 pub use sequence::SequenceReader;
 pub(super) use sequence::is_sequence;
 use std::path::Path;
+use window::{ROOM, Window, between};
 
 /// Reads one GeoJSON file.
 pub struct GeoJsonReader {
-    text: String,
-    pos: usize,
+    window: Window,
     state: State,
     /// Features met so far.
     number: u64,
@@ -57,17 +58,20 @@ enum State {
 impl GeoJsonReader {
     /// Opens a file. Uses the source's `encoding` and `crs`.
     pub fn open(path: &Path, source: &SourceDef) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
-        Self::from_bytes(bytes, source)
+        Self::through(path, source.encoding.as_deref(), source.crs.is_some(), ROOM)
     }
 
-    /// The same from bytes.
-    pub fn from_bytes(bytes: Vec<u8>, source: &SourceDef) -> Result<Self> {
+    /// The same through a window of so many bytes.
+    fn through(
+        path: &Path,
+        encoding: Option<&str>,
+        crs_declared: bool,
+        room: usize,
+    ) -> Result<Self> {
         let mut notes = Vec::new();
-        let text = decode(bytes, source.encoding.as_deref(), &mut notes)?;
+        let charset = document::charset(path, encoding, &mut notes)?;
         let mut reader = Self {
-            text,
-            pos: 0,
+            window: Window::open(path, charset, room)?,
             state: State::Done,
             number: 0,
             fields: FieldSet::default(),
@@ -75,51 +79,47 @@ impl GeoJsonReader {
             met: Met::default(),
             notes,
         };
-        reader.find_features(source.crs.is_some())?;
+        let mut top = reader.find_features()?;
+        if reader.state == (State::Features { first: true }) && top.crs.is_none() {
+            let head = reader.window.text().get(..reader.window.pos).unwrap_or_default();
+            top.crs = document::crs_behind(path, charset, room, head)?;
+        }
+        reader.take_crs(top.crs, crs_declared)?;
         Ok(reader)
     }
 
-    /// Goes through the top level up to the features; finds the CRS wherever it stands.
-    fn find_features(&mut self, crs_declared: bool) -> Result<()> {
-        let mut top = Top::default();
-        let mut scan = Scanner::at(&self.text, 0);
-        while let Some(b'\x1e' | b' ' | b'\n' | b'\r' | b'\t') = scan.peek() {
-            scan.pos += 1;
-        }
-        let start = scan.pos;
-        if scan.peek() == Some(b'[') {
+    /// Goes through the top level up to the features.
+    fn find_features(&mut self) -> Result<Top> {
+        if self.window.next(between)? == Some(b'[') {
             return Err(refused(text!(
                 "un tableau JSON n'est pas du GeoJSON : il faut une FeatureCollection",
                 "a JSON array is not GeoJSON: a FeatureCollection is needed"
             )));
         }
-        let walked = top.walk(&mut scan);
-        if let Err(fail) = walked {
-            return Err(self.broken(fail));
-        }
-        let kind = top.kind.as_deref();
-        match (top.features_at, kind) {
+        let top = loop {
+            let mut top = Top::default();
+            match top.walk(&mut self.window.scan()) {
+                Ok(()) => break top,
+                Err(fail) if self.window.ended() => return Err(self.broken(fail)),
+                Err(_) => self.window.more()?,
+            }
+        };
+        match (top.features_at, top.kind.as_deref()) {
             (Some(at), Some("FeatureCollection") | None) => {
                 self.state = State::Features { first: true };
-                self.pos = at + 1;
+                self.window.pos = at + 1;
             }
-            (_, Some("Feature")) => {
-                self.state = State::Sequence;
-                self.pos = start;
-            }
+            (_, Some("Feature")) => self.state = State::Sequence,
             (
                 None,
                 Some(
                     "Point" | "MultiPoint" | "LineString" | "MultiLineString" | "Polygon"
                     | "MultiPolygon" | "GeometryCollection",
                 ),
-            ) => {
-                self.state = State::Geometry;
-                self.pos = start;
-            }
+            ) => self.state = State::Geometry,
             (_, kind) => return Err(not_geojson(kind)),
         }
-        self.take_crs(top.crs, crs_declared)
+        Ok(top)
     }
 
     fn take_crs(&mut self, raw: Option<String>, declared: bool) -> Result<()> {
@@ -142,43 +142,41 @@ impl GeoJsonReader {
 
     /// The element of `features` that comes next, or its end.
     fn next_in_array(&mut self, first: bool) -> Result<Next> {
-        let mut scan = Scanner::at(&self.text, self.pos);
-        if scan.eat(b']') {
-            self.pos = scan.pos;
-            return self.finish();
+        match self.window.next(blank)? {
+            Some(b']') => {
+                self.window.pos += 1;
+                return self.finish();
+            }
+            Some(b',') if !first => {
+                self.window.pos += 1;
+                self.window.next(blank)?;
+            }
+            _ if first => {}
+            _ => return Err(self.broken(Fail::Syntax { at: self.window.pos })),
         }
-        if !first && let Err(fail) = scan.need(b',') {
-            return Err(self.broken(fail));
-        }
-        scan.ws();
-        self.pos = scan.pos;
         self.state = State::Features { first: false };
         self.read_feature()
     }
 
     /// The feature at the top level that comes next, or the end.
     fn next_in_sequence(&mut self) -> Result<Next> {
-        let mut scan = Scanner::at(&self.text, self.pos);
-        while let Some(b'\x1e' | b' ' | b'\n' | b'\r' | b'\t') = scan.peek() {
-            scan.pos += 1;
-        }
-        self.pos = scan.pos;
-        match scan.peek() {
+        match self.window.next(between)? {
             None => {
                 self.state = State::Done;
                 Ok(Next::End)
             }
             Some(b'{') => self.read_feature(),
-            Some(_) => Err(self.broken(Fail::Syntax { at: self.pos })),
+            Some(_) => Err(self.broken(Fail::Syntax { at: self.window.pos })),
         }
     }
 
     fn read_feature(&mut self) -> Result<Next> {
         self.number += 1;
-        let mut scan = Scanner::at(&self.text, self.pos);
+        self.window.whole()?;
+        let mut scan = self.window.scan();
         match feature::feature(&mut scan, &mut self.fields, &mut self.met) {
             Ok(row) => {
-                self.pos = scan.pos;
+                self.window.pos = scan.pos;
                 Ok(Next::Record(Record {
                     line: self.number,
                     values: row.values,
@@ -188,11 +186,11 @@ impl GeoJsonReader {
             Err(fail @ Fail::Syntax { .. }) => Err(self.broken(fail)),
             Err(Fail::Content(content)) => {
                 // Well-formed JSON that is no feature can be stepped over.
-                scan.pos = self.pos;
+                scan.pos = self.window.pos;
                 if let Err(fail) = scan.skip() {
                     return Err(self.broken(fail));
                 }
-                self.pos = scan.pos;
+                self.window.pos = scan.pos;
                 Ok(Next::Refused(Refusal {
                     line: self.number,
                     column: None,
@@ -206,12 +204,13 @@ impl GeoJsonReader {
 
     fn read_geometry(&mut self) -> Result<Next> {
         self.number = 1;
-        let mut scan = Scanner::at(&self.text, self.pos);
+        self.window.whole()?;
+        let mut scan = self.window.scan();
         let read = geometry::geometry(&mut scan, 0);
         let (end, saw_z) = (scan.pos, scan.saw_z);
         match read {
             Ok(read) => {
-                self.pos = end;
+                self.window.pos = end;
                 self.only_space_left()?;
                 self.state = State::Done;
                 self.met.with_z += u64::from(saw_z);
@@ -228,11 +227,18 @@ impl GeoJsonReader {
 
     /// Behind the features: the rest of the collection must be whole.
     fn finish(&mut self) -> Result<Next> {
-        let mut scan = Scanner::at(&self.text, self.pos);
-        let mut rest = Top::default();
-        if let Err(fail) = rest.rest(&mut scan) {
-            return Err(self.broken(fail));
-        }
+        let rest = loop {
+            let mut rest = Top::default();
+            let mut scan = self.window.scan();
+            match rest.rest(&mut scan) {
+                Ok(()) => {
+                    self.window.pos = scan.pos;
+                    break rest;
+                }
+                Err(fail) if self.window.ended() => return Err(self.broken(fail)),
+                Err(_) => self.window.more()?,
+            }
+        };
         if rest.features_at.is_some() {
             return Err(refused(text!(
                 "le membre « features » apparaît deux fois",
@@ -244,35 +250,32 @@ impl GeoJsonReader {
         {
             return Err(not_geojson(Some(kind)));
         }
-        self.pos = scan.pos;
         self.only_space_left()?;
         self.state = State::Done;
         Ok(Next::End)
     }
 
     fn only_space_left(&mut self) -> Result<()> {
-        let mut scan = Scanner::at(&self.text, self.pos);
-        scan.ws();
-        if scan.peek().is_some() {
-            return Err(self.broken(Fail::Syntax { at: scan.pos }));
+        match self.window.next(blank)? {
+            None => Ok(()),
+            Some(_) => Err(self.broken(Fail::Syntax { at: self.window.pos })),
         }
-        self.pos = scan.pos;
-        Ok(())
     }
 
     /// The refusal of a file whose JSON is broken.
     fn broken(&self, fail: Fail) -> Error {
+        let most = self.window.text().len();
         let (at, detail) = match fail {
-            Fail::Syntax { at } => (at.min(self.text.len()), None),
-            Fail::Content(content) => (self.pos, Some(content.text)),
+            Fail::Syntax { at } => (at.min(most), None),
+            Fail::Content(content) => (self.window.pos, Some(content.text)),
         };
-        let before = self.text.as_bytes().get(..at).unwrap_or_default();
-        let line = memchr::memchr_iter(b'\n', before).count() + 1;
+        let cut = at >= most;
+        let (at, line) = self.window.place(at);
         let n = self.number;
         if let Some(detail) = detail {
             return refused(detail);
         }
-        if at >= self.text.len() {
+        if cut {
             return refused(text!(
                 "GeoJSON tronqué : le fichier s'arrête dans l'entité {n} (ligne {line}, octet {at})",
                 "truncated GeoJSON: the file stops within feature {n} (line {line}, byte {at})"
@@ -283,6 +286,11 @@ impl GeoJsonReader {
             "malformed JSON at feature {n} (line {line}, byte {at})"
         ))
     }
+}
+
+/// White space of JSON.
+fn blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
 }
 
 /// The names of the members of the object that a text starts with, as far as the text goes.
@@ -349,11 +357,12 @@ impl Reader for GeoJsonReader {
 
     fn notes(&self) -> Vec<Text> {
         let mut notes = self.notes.clone();
+        notes.extend(self.window.note());
         notes.extend(self.met.notes());
         notes
     }
 
     fn position(&self) -> u64 {
-        self.pos as u64
+        self.window.position()
     }
 }

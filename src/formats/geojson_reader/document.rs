@@ -1,48 +1,102 @@
 //! A GeoJSON document around its features: its text and its top level.
 
-use super::scan::{Fail, Scanner};
-use crate::{error::Result, formats::encoding, model::Text};
+use super::{
+    scan::{Fail, Scanner},
+    window::{Window, between},
+};
+use crate::{
+    error::{Error, Result},
+    formats::encoding::{self, Charset, Detected, Why},
+    model::Text,
+};
+use std::{fs::File, io::Read, path::Path};
 
-/// The text of the file. JSON is UTF-8; when a file is not, saying so and reading it as
+/// The encoding of the file. JSON is UTF-8; when a file is not, saying so and reading it as
 /// Windows-1252 serves people better than a refusal.
-pub(super) fn decode(
-    bytes: Vec<u8>,
+pub(super) fn charset(
+    path: &Path,
     declared: Option<&str>,
     notes: &mut Vec<Text>,
-) -> Result<String> {
-    let charset = match (declared, encoding_rs::Encoding::for_bom(&bytes)) {
-        (_, Some((found, _))) => encoding::Charset::Whatwg(found),
-        (Some(label), None) => {
-            let charset = encoding::Charset::from_option(label)?;
-            let found = encoding::Detected { charset, why: encoding::Why::Declared };
-            notes.extend(found.note());
-            charset
-        }
-        (None, None) => encoding::UTF_8,
+) -> Result<Charset> {
+    let found = match (declared, encoding::detect(path)?) {
+        (_, found @ Detected { why: Why::Bom, .. }) => return Ok(found.charset),
+        (Some(label), _) => Detected { charset: Charset::from_option(label)?, why: Why::Declared },
+        (None, found) => found,
     };
-    if charset != encoding::UTF_8 {
-        return Ok(charset.decode(&bytes).0);
+    if matches!(found.why, Why::Declared | Why::Fallback) {
+        notes.extend(found.note());
     }
-    let mut text = match String::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(e) if e.utf8_error().error_len().is_none() => {
-            // Cut within a character: what is before it shows where the file stops.
-            let valid = e.utf8_error().valid_up_to();
-            let mut bytes = e.into_bytes();
-            bytes.truncate(valid);
-            encoding::into_text(bytes)
-        }
-        Err(e) => {
-            let charset = encoding::WINDOWS_1252;
-            notes.extend(encoding::Detected { charset, why: encoding::Why::Fallback }.note());
-            charset.decode(e.as_bytes()).0
-        }
-    };
-    if text.starts_with('\u{feff}') {
-        // Kept in place (removing it would move the whole text), read as white space.
-        text.replace_range(..'\u{feff}'.len_utf8(), "   ");
+    Ok(found.charset)
+}
+
+/// The member `crs` of a collection that stands behind its features. Nothing is looked for where the
+/// file has no such word beyond `head`, the text up to the features; a break in the features is met
+/// again when they are read, which says where it is.
+pub(super) fn crs_behind(
+    path: &Path,
+    charset: Charset,
+    room: usize,
+    head: &str,
+) -> Result<Option<String>> {
+    let word = b"\"crs\"";
+    let before = memchr::memmem::find_iter(head.as_bytes(), word).count();
+    let wide = matches!(charset, Charset::Whatwg(e) if !e.is_ascii_compatible());
+    if !wide && occurrences(path, word)? <= before {
+        return Ok(None);
     }
-    Ok(text)
+    let mut window = Window::open(path, charset, room)?;
+    loop {
+        let mut top = Top::default();
+        window.next(between)?;
+        match top.walk(&mut window.scan()) {
+            Ok(()) => {
+                let Some(at) = top.features_at else { return Ok(None) };
+                window.pos = at + 1;
+                break;
+            }
+            Err(_) if window.ended() => return Ok(None),
+            Err(_) => window.more()?,
+        }
+    }
+    let separator = |byte: u8| between(byte) || byte == b',';
+    while window.next(separator)?.is_some_and(|byte| byte != b']') {
+        window.whole()?;
+        let mut scan = window.scan();
+        if scan.skip().is_err() {
+            return Ok(None);
+        }
+        window.pos = scan.pos;
+    }
+    window.pos += 1;
+    loop {
+        let mut rest = Top::default();
+        match rest.rest(&mut window.scan()) {
+            Ok(()) => return Ok(rest.crs),
+            Err(_) if window.ended() => return Ok(rest.crs),
+            Err(_) => window.more()?,
+        }
+    }
+}
+
+/// How often a word of ASCII occurs in a file.
+fn occurrences(path: &Path, word: &[u8]) -> Result<usize> {
+    let mut file = File::open(path).map_err(|e| Error::io(path, e))?;
+    let finder = memchr::memmem::Finder::new(word);
+    let mut buffer = vec![0; 1 << 17];
+    let (mut held, mut found) = (0, 0);
+    loop {
+        let room = buffer.get_mut(held..).unwrap_or_default();
+        let n = file.read(room).map_err(|e| Error::io(path, e))?;
+        if n == 0 {
+            return Ok(found);
+        }
+        let filled = held + n;
+        let chunk = buffer.get(..filled).unwrap_or_default();
+        found += finder.find_iter(chunk).count();
+        // A word may go on in what comes next; a whole one is not met again.
+        held = filled.min(word.len() - 1);
+        buffer.copy_within(filled - held..filled, 0);
+    }
 }
 
 /// What the top level of a document says around its features.
@@ -55,7 +109,7 @@ pub(super) struct Top {
 }
 
 impl Top {
-    /// Walks a whole document, or only up to its features when no `crs` can hide behind them.
+    /// Walks a document up to its features, or the whole of one that has none.
     pub(super) fn walk(&mut self, scan: &mut Scanner<'_>) -> Result<(), Fail> {
         scan.need(b'{')?;
         if scan.eat(b'}') {
@@ -64,15 +118,10 @@ impl Top {
         loop {
             self.member(scan)?;
             if self.features_at == Some(scan.pos) {
-                let done = self.crs.is_some() || !scan.mentions("\"crs\"");
-                // A break in the features is met again when reading, which says where it is.
-                if done || scan.skip().is_err() {
-                    return Ok(());
-                }
+                return Ok(());
             }
             if !scan.eat(b',') {
-                let whole = scan.eat(b'}') || self.features_at.is_some();
-                return if whole { Ok(()) } else { Err(scan.broken()) };
+                return scan.need(b'}');
             }
         }
     }

@@ -131,12 +131,6 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Whether this text occurs anywhere behind.
-    pub(super) fn mentions(&self, needle: &str) -> bool {
-        let rest = self.bytes.get(self.pos..).unwrap_or_default();
-        memchr::memmem::find(rest, needle.as_bytes()).is_some()
-    }
-
     /// A string; `"` comes next.
     pub(super) fn string(&mut self) -> Scan<Cow<'a, str>> {
         if self.peek() != Some(b'"') {
