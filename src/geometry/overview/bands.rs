@@ -5,6 +5,7 @@ use super::{
     encode::{Kind, encode},
     grid::{Role, Shapes, Vertex, twice_area},
     necks::Necks,
+    untangle::{Bends, Untangled, bent, rounded},
 };
 
 /// The least triangle a vertex must span to be kept, in square units of the band's grid: one
@@ -19,9 +20,9 @@ const FINEST_DETAIL: u32 = 1;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Threshold {
     /// Bits that the band's coordinates have less than the finest ones.
-    shift: u32,
+    pub(super) shift: u32,
     /// The least weight, in twice-areas of the finest grid.
-    weight: f32,
+    pub(super) weight: f32,
 }
 
 impl Threshold {
@@ -48,7 +49,7 @@ pub(super) struct Share {
 /// before kept.
 pub(super) struct Encoder<'a> {
     shapes: &'a Shapes,
-    weights: &'a [f32],
+    untangled: &'a Untangled<'a>,
     thresholds: &'a [Threshold],
     /// By band, in the order of `thresholds`.
     pub(super) bands: Vec<Share>,
@@ -64,10 +65,14 @@ pub(super) struct Encoder<'a> {
 }
 
 impl<'a> Encoder<'a> {
-    pub(super) fn new(shapes: &'a Shapes, weights: &'a [f32], bands: &'a [Threshold]) -> Self {
+    pub(super) fn new(
+        shapes: &'a Shapes,
+        untangled: &'a Untangled<'a>,
+        bands: &'a [Threshold],
+    ) -> Self {
         Self {
             shapes,
-            weights,
+            untangled,
             thresholds: bands,
             bands: bands.iter().map(|_| Share::default()).collect(),
             kept: Vec::new(),
@@ -85,7 +90,7 @@ impl<'a> Encoder<'a> {
         self.paths.clear();
         for path in paths {
             let vertices = &self.shapes.vertices[path.start..path.end];
-            let weights = &self.weights[path.start..path.end];
+            let weights = &self.untangled.weights[path.start..path.end];
             self.kept.extend(vertices.iter().copied().zip(weights.iter().copied()));
             self.paths.push((path.role, self.kept.len()));
         }
@@ -96,7 +101,7 @@ impl<'a> Encoder<'a> {
         };
         for (band, threshold) in self.thresholds.iter().enumerate().rev() {
             self.thin(threshold.weight);
-            self.round(threshold.shift);
+            self.round(threshold.shift, &self.untangled.bends[band]);
             let drawn = self.drawn.iter().map(|range| &self.rounded[range.clone()]);
             let share = &mut self.bands[band];
             encode(kind, drawn, &mut share.bytes);
@@ -120,23 +125,22 @@ impl<'a> Encoder<'a> {
     }
 
     /// Rounds to the band's grid what is left, and lists what is still to be seen of it.
-    fn round(&mut self, shift: u32) {
+    fn round(&mut self, shift: u32, bends: &Bends) {
         self.rounded.clear();
         self.drawn.clear();
-        let half = if shift == 0 { 0 } else { 1 << (shift - 1) };
         let (mut from, mut in_polygon) = (0, false);
         for (role, end) in &self.paths {
             let start = self.rounded.len();
-            for (v, _) in &self.kept[from..*end] {
-                let v = [(v.x + half) >> shift, (v.y + half) >> shift];
-                match &self.rounded[start..] {
-                    [.., last] if *last == v => {}
-                    // There and back: no area.
-                    [.., before, _] if *before == v && role.closed() => {
-                        self.rounded.pop();
-                    }
-                    _ => self.rounded.push(v),
-                }
+            let kept = &self.kept[from..*end];
+            // Of a ring the last edge leads back to its first vertex, which is not repeated.
+            let before = kept.last().filter(|_| role.closed()).map(|(v, _)| rounded(*v, shift));
+            let mut before = before.filter(|_| !bends.is_empty());
+            for (v, _) in kept {
+                let v = rounded(*v, shift);
+                let through = before.into_iter().flat_map(|before| bent(before, v, bends));
+                through.for_each(|bend| push(&mut self.rounded, start, bend, *role));
+                push(&mut self.rounded, start, v, *role);
+                before = before.map(|_| v);
             }
             from = *end;
             let range = match role {
@@ -156,6 +160,18 @@ impl<'a> Encoder<'a> {
                 self.drawn.push(range);
             }
         }
+    }
+}
+
+/// Adds a place to the path that starts at `start` of `rounded`.
+fn push(rounded: &mut Vec<[i32; 2]>, start: usize, v: [i32; 2], role: Role) {
+    match &rounded[start..] {
+        [.., last] if *last == v => {}
+        // There and back: no area.
+        [.., before, _] if *before == v && role.closed() => {
+            rounded.pop();
+        }
+        _ => rounded.push(v),
     }
 }
 

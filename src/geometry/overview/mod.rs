@@ -19,6 +19,7 @@ mod points;
 mod simplify;
 mod spread;
 mod thin;
+mod untangle;
 
 pub use encode::{Corrupt, Encoded, FirstMove, Kind, Paths, encode};
 pub use grid::{MAX_GRID_ZOOM, project};
@@ -31,6 +32,7 @@ use geo_types::Geometry;
 use grid::Shapes;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
+use untangle::{Untangled, untangle};
 
 /// Units of one tile along each axis: the extent of MVT tiles, at a band's own zoom.
 pub const EXTENT: u32 = 4096;
@@ -143,6 +145,8 @@ pub struct Weighed {
     shapes: Shapes,
     /// By vertex.
     weights: Vec<f32>,
+    /// By vertex, the first one at its place.
+    first: Vec<u32>,
     /// The shapes along the Hilbert curve.
     ranked: Vec<u32>,
     /// The finest zoom.
@@ -156,9 +160,9 @@ impl Weighed {
         let shapes = Shapes::of(geometries, finest);
         let topology = arcs::find(&shapes);
         let weights = simplify::weigh(&shapes, &topology);
-        drop(topology);
+        let first = topology.first;
         let ranked = hilbert::order(&shapes, finest);
-        Self { shapes, weights, ranked, finest }
+        Self { shapes, weights, first, ranked, finest }
     }
 
     /// The features with geometry: their ordinals, in the order of bands.
@@ -181,31 +185,35 @@ impl Weighed {
         self.finest
     }
 
-    /// The band of a zoom with another least triangle than usual.
+    /// The band of a zoom with another least triangle than usual, to be weighed: a few borders may
+    /// cross in it, which takes some bytes more to put right.
     pub fn band(&self, zoom: u8, detail: u32) -> Band {
         let threshold = Threshold::of(zoom.min(self.finest), self.finest, Some(detail));
-        self.bands(&[(zoom, threshold)]).pop().unwrap_or_default()
+        let untangled = Untangled::not(&self.weights, 1);
+        self.bands(&[(zoom, threshold)], &untangled).pop().unwrap_or_default()
     }
 
     /// The bands of those zooms, from coarse to fine; `detail` as [`Less::detail`].
     pub fn overviews(&self, zooms: &[u8], detail: &BTreeMap<u8, u32>) -> Overviews {
         let threshold = |z: &u8| (*z, Threshold::of(*z, self.finest, detail.get(z).copied()));
         let bands: Vec<(u8, Threshold)> = zooms.iter().map(threshold).collect();
+        let thresholds: Vec<Threshold> = bands.iter().map(|(_, threshold)| *threshold).collect();
+        let untangled = untangle(&self.shapes, &self.first, &self.weights, &thresholds);
         let bounds = |s: &u32| self.shapes.shapes[*s as usize].bounds;
         Overviews {
             order: self.order(),
             bounds: self.ranked.iter().map(bounds).collect(),
-            bands: self.bands(&bands),
+            bands: self.bands(&bands, &untangled),
         }
     }
 
-    fn bands(&self, bands: &[(u8, Threshold)]) -> Vec<Band> {
+    fn bands(&self, bands: &[(u8, Threshold)], untangled: &Untangled<'_>) -> Vec<Band> {
         let thresholds: Vec<Threshold> = bands.iter().map(|(_, threshold)| *threshold).collect();
         let chunks: Vec<Encoder> = self
             .ranked
             .par_chunks(512)
             .map(|chunk| {
-                let mut encoder = Encoder::new(&self.shapes, &self.weights, &thresholds);
+                let mut encoder = Encoder::new(&self.shapes, untangled, &thresholds);
                 chunk.iter().for_each(|shape| encoder.push(*shape));
                 encoder
             })

@@ -1,0 +1,451 @@
+//! Borders that crossed when they lost their details, put right.
+//!
+//! [`super::simplify`] weighs each arc by itself: without a vertex, an arc may jump over another, or
+//! over itself, and then two polygons cover the same lobe. Here the edges that a band keeps are
+//! held against each other on its own grid. Where two cross that do not cross in the layer, the
+//! vertex that matters most among those left out between their ends is put back, for this band
+//! and all finer ones, until they come apart (as mapshaper's repair of intersections does). Where
+//! none is left to put back, it was rounding that moved a vertex over an edge: the edge is led through
+//! that vertex (snap rounding, Hobby 1999), on both of its sides.
+
+use super::{
+    bands::Threshold,
+    grid::{Path, Shape, Shapes, Vertex},
+};
+use rayon::prelude::*;
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::{borrow::Cow, ops::RangeInclusive};
+
+/// How often a band is looked at again.
+const ROUNDS: usize = 12;
+/// Vertices between the ends of two edges, multiplied, that are held against each other; beyond, they
+/// are taken for edges that cross in the layer as well.
+const MOST: usize = 1 << 20;
+
+/// Edges of one task.
+const CHUNK: usize = 4096;
+
+/// A point on a band's grid.
+type Place = [i32; 2];
+
+/// The vertices through which a band leads edges, by the edge's ends, the smaller first, in the
+/// order from there.
+pub(super) type Bends = FxHashMap<(Place, Place), Vec<Place>>;
+
+/// What keeps the borders of bands from crossing.
+#[derive(Debug)]
+pub(super) struct Untangled<'a> {
+    /// By vertex index.
+    pub(super) weights: Cow<'a, [f32]>,
+    /// By band.
+    pub(super) bends: Vec<Bends>,
+}
+
+impl<'a> Untangled<'a> {
+    /// Borders as they are.
+    pub(super) fn not(weights: &'a [f32], bands: usize) -> Self {
+        Self { weights: Cow::Borrowed(weights), bends: vec![Bends::default(); bands] }
+    }
+}
+
+/// Puts right the borders of polygons in bands, from the coarsest to the finest. `first`: for each
+/// vertex the index of the first one at its place.
+pub(super) fn untangle<'a>(
+    shapes: &Shapes,
+    first: &[u32],
+    weights: &'a [f32],
+    bands: &[Threshold],
+) -> Untangled<'a> {
+    let mut out = Untangled::not(weights, bands.len());
+    if !shapes.paths.iter().any(|path| path.role.closed()) {
+        return out;
+    }
+    let mut grown = Grown::of(shapes.vertices.len());
+    for (band, bends) in bands.iter().zip(&mut out.bends) {
+        let mut look = Look { shapes, first, band: *band, weights, grown };
+        *bends = look.untangle();
+        grown = look.grown;
+    }
+    if !grown.weights.is_empty() {
+        out.weights.to_mut().par_iter_mut().zip(first).for_each(|(weight, first)| {
+            if grown.has(*first) {
+                *weight = grown.weights.get(first).copied().unwrap_or(*weight);
+            }
+        });
+    }
+    out
+}
+
+/// Vertices that were put back, by the first one at their place: what is kept of a band is kept of
+/// all finer ones.
+struct Grown {
+    weights: FxHashMap<u32, f32>,
+    /// Whether it is among them, a bit for each vertex.
+    bits: Vec<u64>,
+}
+
+impl Grown {
+    fn of(vertices: usize) -> Self {
+        Self { weights: FxHashMap::default(), bits: vec![0; vertices.div_ceil(64)] }
+    }
+
+    fn has(&self, first: u32) -> bool {
+        self.bits[first as usize / 64] >> (first % 64) & 1 == 1
+    }
+
+    fn put(&mut self, first: u32, weight: f32) {
+        self.bits[first as usize / 64] |= 1 << (first % 64);
+        self.weights.insert(first, weight);
+    }
+}
+
+/// Where a vertex is on a band's grid.
+pub(super) fn rounded(v: Vertex, shift: u32) -> Place {
+    let half = if shift == 0 { 0 } else { 1 << (shift - 1) };
+    [(v.x + half) >> shift, (v.y + half) >> shift]
+}
+
+/// An edge that a band draws, or a part of it between two bends.
+#[derive(Debug, Clone, Copy)]
+struct Edge {
+    a: Place,
+    b: Place,
+    /// Indices of the vertices at the ends of the whole edge; `to` follows `from` in its path.
+    from: u32,
+    to: u32,
+}
+
+impl Edge {
+    fn key(&self, shapes: &Shapes, shift: u32) -> (Place, Place) {
+        let end = |i: u32| rounded(shapes.vertices[i as usize], shift);
+        let (from, to) = (end(self.from), end(self.to));
+        (from.min(to), from.max(to))
+    }
+}
+
+/// Where the rounds of a band look.
+struct Look<'a> {
+    shapes: &'a Shapes,
+    first: &'a [u32],
+    band: Threshold,
+    weights: &'a [f32],
+    grown: Grown,
+}
+
+impl Look<'_> {
+    /// Puts the band right; gives the edges that are led through others' vertices.
+    fn untangle(&mut self) -> Bends {
+        let mut bends = Bends::default();
+        let shapes = self.shapes;
+        let all: Vec<&Shape> = shapes.shapes.iter().collect();
+        let mut edges = self.edges(&all, &bends);
+        let cells = Cells::for_edges(&edges);
+        // On the finest grid nothing is rounded: only edges that stand for more can be in the way.
+        let mut near = (self.band.shift == 0).then(|| {
+            let longer = edges.iter().filter(|edge| edge.from.abs_diff(edge.to) > 1);
+            longer.flat_map(|edge| cells.within(bounds(edge))).collect()
+        });
+        for _ in 0..ROUNDS {
+            let crossings = cells.crossings(&edges, near.as_ref());
+            let changed = self.mend(&edges, &crossings, &mut bends);
+            if changed.is_empty() {
+                break;
+            }
+            // Where something changed, and only there, something else may cross now.
+            let meets = |shape: &&Shape| changed.iter().any(|other| meet(shape.bounds, *other));
+            let some: Vec<&Shape> = shapes.shapes.par_iter().filter(meets).collect();
+            edges = self.edges(&some, &bends);
+            near = Some(changed.iter().flat_map(|b| cells.within(self.on_grid(*b))).collect());
+        }
+        bends
+    }
+
+    /// A box of the finest grid on the band's own.
+    fn on_grid(&self, bounds: [i32; 4]) -> [i32; 4] {
+        bounds.map(|v| rounded(Vertex { x: v, y: v }, self.band.shift)[0])
+    }
+
+    fn kept(&self, vertex: usize) -> bool {
+        self.weights[vertex] >= self.band.weight || self.grown.has(self.first[vertex])
+    }
+
+    /// The edges of rings, shared ones once where that is cheaply known.
+    fn edges(&self, shapes: &[&Shape], bends: &Bends) -> Vec<Edge> {
+        let chunk = |shapes: &[&Shape]| {
+            let mut edges = Vec::new();
+            for path in shapes.iter().flat_map(|shape| &self.shapes.paths[shape.paths.clone()]) {
+                if path.role.closed() {
+                    self.edges_of(path, bends, &mut edges);
+                }
+            }
+            edges
+        };
+        let parts: Vec<Vec<Edge>> = shapes.par_chunks(256).map(chunk).collect();
+        parts.concat()
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "build() promises at most 2^32 vertices")]
+    fn edges_of(&self, path: &Path, bends: &Bends, out: &mut Vec<Edge>) {
+        let mut kept = (path.start..path.end).filter(|i| self.kept(*i));
+        let Some(start) = kept.next() else { return };
+        let mut from = start;
+        for to in kept.chain([start]) {
+            let (a, b) = (self.shapes.vertices[from], self.shapes.vertices[to]);
+            let (a, b) = (rounded(a, self.band.shift), rounded(b, self.band.shift));
+            if a != b && !self.seen_before(path, from, to) {
+                let whole = Edge { a, b, from: from as u32, to: to as u32 };
+                push_parts(whole, bends, out);
+            }
+            from = to;
+        }
+    }
+
+    /// Whether a path before this one has the same edge.
+    fn seen_before(&self, path: &Path, from: usize, to: usize) -> bool {
+        let (a, b) = (self.first[from] as usize, self.first[to] as usize);
+        if a >= path.start || b >= path.start {
+            return false;
+        }
+        // Between them, all or none of the vertices were there before; without any, they were
+        // neighbours.
+        match from + 1 {
+            next if next == to => a.abs_diff(b) == 1,
+            next if next < path.end => (self.first[next] as usize) < path.start,
+            _ => false,
+        }
+    }
+
+    /// Parts the edges that cross. Gives the boxes, on the finest grid, in which edges changed.
+    fn mend(&mut self, edges: &[Edge], crossings: &[[u32; 2]], bends: &mut Bends) -> Vec<[i32; 4]> {
+        let mut changed = Vec::new();
+        let crossing: Vec<[Edge; 2]> = crossings
+            .par_iter()
+            .map(|pair| pair.map(|i| edges[i as usize]))
+            .filter(|[e, f]| !self.cross_in_the_layer(*e, *f))
+            .collect();
+        for [e, f] in crossing {
+            let mut back = false;
+            for edge in [e, f] {
+                if let Some(vertex) = self.heaviest_between(edge) {
+                    self.grown.put(self.first[vertex], self.band.weight);
+                    back = true;
+                }
+            }
+            if back || self.bend(e, f, bends) {
+                changed.extend([e, f].map(|edge| self.extent(edge)));
+            }
+        }
+        changed
+    }
+
+    /// The box of all vertices from one end of an edge to the other.
+    fn extent(&self, edge: Edge) -> [i32; 4] {
+        let vertices = self.chain(edge).map(|i| self.shapes.vertices[i]);
+        vertices.fold([i32::MAX, i32::MAX, i32::MIN, i32::MIN], |b, v| {
+            [b[0].min(v.x), b[1].min(v.y), b[2].max(v.x), b[3].max(v.y)]
+        })
+    }
+
+    /// The vertices of the layer from one end of an edge to the other.
+    fn chain(&self, edge: Edge) -> impl Iterator<Item = usize> + Clone + use<> {
+        let (from, to) = (edge.from as usize, edge.to as usize);
+        let at = self.shapes.paths.partition_point(|path| path.end <= from);
+        let path = self.shapes.paths[at];
+        let (there, around) =
+            if from < to { (from..to + 1, 0..0) } else { (from..path.end, path.start..to + 1) };
+        there.chain(around)
+    }
+
+    /// The vertex that matters most of those left out between the ends of an edge.
+    fn heaviest_between(&self, edge: Edge) -> Option<usize> {
+        let left_out = self.chain(edge).filter(|i| !self.kept(*i));
+        left_out.max_by(|i, j| self.weights[*i].total_cmp(&self.weights[*j]))
+    }
+
+    /// Whether two edges stand for stretches of the layer that cross themselves.
+    fn cross_in_the_layer(&self, e: Edge, f: Edge) -> bool {
+        let place = |i: usize| {
+            let v = self.shapes.vertices[i];
+            [v.x, v.y]
+        };
+        let (p, q): (Vec<Place>, Vec<Place>) =
+            (self.chain(e).map(place).collect(), self.chain(f).map(place).collect());
+        if p.len() * q.len() > MOST {
+            return true;
+        }
+        p.windows(2).any(|s| q.windows(2).any(|t| cross([s[0], s[1]], [t[0], t[1]])))
+    }
+
+    /// Leads one of two edges through the end of the other that rounding moved over it.
+    fn bend(&self, e: Edge, f: Edge, bends: &mut Bends) -> bool {
+        let ends = [(e.a, f), (e.b, f), (f.a, e), (f.b, e)];
+        let near = ends.iter().min_by(|p, q| distance(p.0, p.1).total_cmp(&distance(q.0, q.1)));
+        let Some((place, edge)) = near.copied().filter(|(p, edge)| distance(*p, *edge) <= 1.5)
+        else {
+            return false;
+        };
+        let key = edge.key(self.shapes, self.band.shift);
+        let bends = bends.entry(key).or_default();
+        if bends.contains(&place) || place == key.0 || place == key.1 {
+            return false;
+        }
+        // Behind the bends that come before it, from the smaller end.
+        let order = |p: &Place| along(key, *p);
+        let at = bends.partition_point(|p| order(p) <= order(&place));
+        bends.insert(at, place);
+        true
+    }
+}
+
+/// Square cells that edges are sorted into, so that only those near each other are compared.
+#[derive(Debug, Clone, Copy)]
+struct Cells {
+    /// A cell's side is two to this power, in units.
+    shift: u32,
+}
+
+impl Cells {
+    /// Cells that hold a few edges each.
+    fn for_edges(edges: &[Edge]) -> Self {
+        let long = |e: &Edge| u64::from(e.a[0].abs_diff(e.b[0]).max(e.a[1].abs_diff(e.b[1])));
+        let all: u64 = edges.par_iter().map(long).sum();
+        let mean = all / (edges.len() as u64).max(1);
+        Self { shift: (2 * mean).next_power_of_two().trailing_zeros().clamp(1, 16) }
+    }
+
+    /// A cell's number. That two have the same, now and then, costs a comparison.
+    fn key(x: i32, y: i32) -> u32 {
+        let place = (u64::from(x.cast_unsigned()) << 32) | u64::from(y.cast_unsigned());
+        let mixed = place.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        ((mixed ^ (mixed >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
+    }
+
+    /// The cells that a box meets.
+    fn within(self, [west, north, east, south]: [i32; 4]) -> impl Iterator<Item = u32> {
+        let range = move |from: i32, to: i32| (from >> self.shift)..=(to >> self.shift);
+        range(north, south).flat_map(move |y| range(west, east).map(move |x| Self::key(x, y)))
+    }
+
+    /// The cells that an edge passes, and perhaps their neighbours.
+    fn along(self, e: &Edge, mut cell: impl FnMut(u32)) {
+        let side = |v: i32| v >> self.shift;
+        let [west, east] = [side(e.a[0].min(e.b[0])), side(e.a[0].max(e.b[0]))];
+        let [north, south] = [side(e.a[1].min(e.b[1])), side(e.a[1].max(e.b[1]))];
+        let narrow = west == east || north == south;
+        for x in west..=east {
+            let rows = if narrow { north..=south } else { self.rows(e, x, north, south) };
+            rows.for_each(|y| cell(Self::key(x, y)));
+        }
+    }
+
+    /// The rows that an edge passes in a column of cells.
+    fn rows(self, e: &Edge, x: i32, north: i32, south: i32) -> RangeInclusive<i32> {
+        let (a, b) = if e.a[0] < e.b[0] { (e.a, e.b) } else { (e.b, e.a) };
+        let (run, rise) = (i64::from(b[0] - a[0]), i64::from(b[1] - a[1]));
+        let at = |column: i64| {
+            let along = ((column << self.shift) - i64::from(a[0])).clamp(0, run);
+            i64::from(a[1]) + (along * rise).div_euclid(run)
+        };
+        let (from, to) = (at(x.into()), at(i64::from(x) + 1));
+        // One unit more on both sides, for what division leaves.
+        let row = |y: i64| i32::try_from(y >> self.shift).unwrap_or(north).clamp(north, south);
+        row(from.min(to) - 1)..=row(from.max(to) + 1)
+    }
+
+    /// Pairs of edges that cross, each once; only in some cells, when `near` names them.
+    #[expect(clippy::cast_possible_truncation, reason = "build() promises at most 2^32 vertices")]
+    fn crossings(self, edges: &[Edge], near: Option<&FxHashSet<u32>>) -> Vec<[u32; 2]> {
+        let chunk = |(at, edges): (usize, &[Edge])| {
+            let mut met = Vec::new();
+            for (i, edge) in edges.iter().enumerate() {
+                self.along(edge, |cell| {
+                    if near.is_none_or(|near| near.contains(&cell)) {
+                        met.push((u64::from(cell) << 32) | (at * CHUNK + i) as u64);
+                    }
+                });
+            }
+            met
+        };
+        let parts: Vec<_> = edges.par_chunks(CHUNK).enumerate().map(chunk).collect();
+        let mut met = parts.concat();
+        met.par_sort_unstable();
+        let edge = |met: u64| &edges[met as u32 as usize];
+        let crossing = |group: &[u64]| {
+            let mut found = Vec::new();
+            for (n, i) in group.iter().enumerate() {
+                let e = edge(*i);
+                for j in &group[n + 1..] {
+                    let f = edge(*j);
+                    if cross([e.a, e.b], [f.a, f.b]) {
+                        found.push([*i as u32, *j as u32]);
+                    }
+                }
+            }
+            found
+        };
+        let groups = met.par_chunk_by(|a, b| a >> 32 == b >> 32);
+        let mut found: Vec<[u32; 2]> = groups.flat_map_iter(crossing).collect();
+        found.par_sort_unstable();
+        found.dedup();
+        found
+    }
+}
+
+/// The box of an edge.
+fn bounds(e: &Edge) -> [i32; 4] {
+    let [(west, east), (north, south)] = [0, 1].map(|i| (e.a[i].min(e.b[i]), e.a[i].max(e.b[i])));
+    [west, north, east, south]
+}
+
+/// Whether two boxes have a place in common.
+fn meet(a: [i32; 4], b: [i32; 4]) -> bool {
+    a[0] <= b[2] && b[0] <= a[2] && a[1] <= b[3] && b[1] <= a[3]
+}
+
+/// Whether two edges cross within both.
+fn cross([a, b]: [Place; 2], [c, d]: [Place; 2]) -> bool {
+    let apart = |i: usize| a[i].max(b[i]) < c[i].min(d[i]) || c[i].max(d[i]) < a[i].min(b[i]);
+    if apart(0) || apart(1) {
+        return false;
+    }
+    let side = |p: Place, q: Place, r: Place| {
+        let d = |p: Place, q: Place, i: usize| i64::from(q[i]) - i64::from(p[i]);
+        (d(p, q, 0) * d(p, r, 1) - d(p, r, 0) * d(p, q, 1)).signum()
+    };
+    side(a, b, c) * side(a, b, d) < 0 && side(c, d, a) * side(c, d, b) < 0
+}
+
+/// How far along an edge a place near it lies.
+fn along((a, b): (Place, Place), p: Place) -> i64 {
+    let d = |i: usize, p: Place| i64::from(p[i]) - i64::from(a[i]);
+    d(0, b) * d(0, p) + d(1, b) * d(1, p)
+}
+
+/// How far a place is from an edge, in units.
+fn distance(p: Place, edge: Edge) -> f64 {
+    let d = |p: Place, q: Place| [f64::from(q[0] - p[0]), f64::from(q[1] - p[1])];
+    let ([x, y], [u, v]) = (d(edge.a, edge.b), d(edge.a, p));
+    let share = ((x * u + y * v) / (x * x + y * y)).clamp(0.0, 1.0);
+    (u - share * x).hypot(v - share * y)
+}
+
+/// The parts of an edge between its bends.
+fn push_parts(whole: Edge, bends: &Bends, out: &mut Vec<Edge>) {
+    let mut from = whole.a;
+    for place in bent(whole.a, whole.b, bends) {
+        out.push(Edge { a: from, b: place, ..whole });
+        from = place;
+    }
+    out.push(Edge { a: from, ..whole });
+}
+
+/// The places that an edge is led through, in its own direction.
+pub(super) fn bent(a: Place, b: Place, bends: &Bends) -> impl Iterator<Item = Place> + '_ {
+    let found = if bends.is_empty() { None } else { bends.get(&(a.min(b), a.max(b))) };
+    let places = found.map(Vec::as_slice).unwrap_or_default();
+    let n = places.len();
+    (0..n).map(move |i| if a < b { places[i] } else { places[n - 1 - i] })
+}
+
+#[cfg(test)]
+mod tests;
