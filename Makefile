@@ -168,10 +168,10 @@ long: web ## throw far more hostile and random input at parsers, algorithms and 
 	TIPG_BIN=$$PWD/target/peers/bin $(CARGO) test --locked --test all sources::peers -- --nocapture
 
 .PHONY: real-files
-real-files: web ## harvest all real files of ../shared/data, with a table of what each gave
+real-files: web ## harvest all real files of ../shared/data, and with them the configuration for France
 	@$(NEED) cc=build-essential
 	$(NEED) time || echo "memory is not told" >&2
-	SOCLE_REAL_FILES=1 $(CARGO) test --locked --release --test all real_files -- --nocapture
+	SOCLE_REAL_FILES=1 $(CARGO) test --locked --release --test all -- real_files nationwide --nocapture
 
 .PHONY: lint
 lint: web ## check format, lints and styles

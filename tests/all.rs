@@ -40,6 +40,7 @@ mod figures;
 mod filters;
 mod formats_read;
 mod formats_written;
+mod france;
 mod fuzz;
 mod gdal;
 mod grids;
