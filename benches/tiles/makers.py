@@ -171,13 +171,10 @@ def asmvt(runs, maker, data):
     """ST_AsMVT over the full geometry, as most do without overviews."""
     target = runs.out / f"{maker}.mbtiles"
     with postgres() as address:
-        plain = runs.out / "plain.geojson"
-        with (gzip.open if data.suffix == ".gz" else open)(data) as source, open(plain, "wb") as copy:
-            shutil.copyfileobj(source, copy)
-        load = ["ogr2ogr", "-f", "PostgreSQL", f"PG:{address}", plain, "-nln", "communes"]
+        file = f"/vsigzip/{data}" if data.suffix == ".gz" else data
+        load = ["ogr2ogr", "-f", "PostgreSQL", f"PG:{address}", file, "-nln", "communes"]
         load += ["-nlt", "MULTIPOLYGON", "-lco", "GEOMETRY_NAME=geom", "--config", "PG_USE_COPY", "YES"]
         runs.run(maker, "load", load)
-        plain.unlink()
         rows = []
         for z, x, y in ASMVT_TILES:
             sql = f"""SELECT encode(ST_AsMVT(t, 'communes', 4096, 'geom'), 'hex') FROM (
