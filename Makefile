@@ -112,9 +112,10 @@ test: web ## run the tests, on their own and against GDAL, QGIS, nginx and S3
 	    echo "lxml could not be installed: WFS is not held against OGC's schemas, said by name" >&2
 	} || echo "python3-venv is missing: tests that need Python packages are skipped, each by name" >&2
 	$(NEED) node=nodejs npm=npm && {
-	  [[ -d $(TOOLS)/node_modules/@mapbox/mvt-fixtures && -d $(TOOLS)/node_modules/pmtiles ]] || npm install --prefix $(TOOLS) --ignore-scripts \
-	      --no-audit --no-fund --loglevel=error @mapbox/mvt-fixtures@4 @mapbox/vector-tile@3 pbf@5 pmtiles@4 >/dev/null
+	  [[ -d $(TOOLS)/node_modules/@mapbox/mvt-fixtures && -d $(TOOLS)/node_modules/playwright-core ]] || npm install --prefix $(TOOLS) --ignore-scripts \
+	      --no-audit --no-fund --loglevel=error @mapbox/mvt-fixtures@4 @mapbox/vector-tile@3 pbf@5 pmtiles@4 playwright-core@1 >/dev/null
 	} || echo "npm could not install readers of tiles: tests with them are skipped, each by name" >&2
+	$(NEED) chromium || echo "maps are not drawn in a browser, said by name" >&2
 	$(MAKE) schemas
 	SOCLE_SCHEMAS=$$(realpath $(ETS))/schemas $(CARGO) test --locked --no-fail-fast
 

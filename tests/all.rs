@@ -70,6 +70,7 @@ mod schedule;
 mod serve;
 mod sources;
 mod store_contract;
+mod styles;
 mod support;
 mod tables;
 mod thinning;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::{fs, path::Path};
 
 /// Fetches a kit and unpacks it; the name it came under.
-fn unpack(server: &Server, path: &str, into: &Path) -> String {
+pub fn unpack(server: &Server, path: &str, into: &Path) -> String {
     let answer = server.get(path);
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(answer.header("content-type"), Some("application/zip"));

@@ -95,7 +95,7 @@ fn qgis_adds_the_layers_of_the_service_and_of_a_scope() {
 }
 
 /// Draws a layer of the demo from the addresses its page gives.
-fn draw(server: &Server, root: &str, layer: &str, png: &Path) -> Value {
+pub fn draw(server: &Server, root: &str, layer: &str, png: &Path) -> Value {
     let base = format!("{}{root}", server.base);
     let template = format!("{base}collections/{layer}/tiles/{{z}}/{{x}}/{{y}}.mvt");
     let style = format!("{base}styles/{layer}");
@@ -103,7 +103,10 @@ fn draw(server: &Server, root: &str, layer: &str, png: &Path) -> Value {
     let max_zoom = tilejson["maxzoom"].to_string();
     let drawn = run("tiles.py", &[&template, &style, &max_zoom, png.to_str().unwrap()]);
     assert_eq!(drawn["converted"], true, "{layer}: {drawn}");
-    assert_eq!(drawn["warnings"], json!([]), "{layer}");
+    // Which fonts there are is the machine's matter: QGIS takes another.
+    let font = |w: &&Value| !w.as_str().unwrap().contains("Referenced font");
+    let warnings: Vec<&Value> = drawn["warnings"].as_array().unwrap().iter().filter(font).collect();
+    assert_eq!(warnings, [&json!(0); 0], "{layer}");
     assert_eq!(drawn["sources"][layer], json!([template]), "the style names the same tiles");
     assert_eq!(drawn["crs"], "EPSG:3857");
     drawn

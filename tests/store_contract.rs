@@ -176,6 +176,7 @@ pub fn version(number: u32, fields: &[(&str, FieldKind)], features: Vec<Feature>
             temporal: None,
             thinning: None,
             drawing: None,
+            classes: None,
             live: None,
         },
         features,

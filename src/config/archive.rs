@@ -38,6 +38,15 @@ pub(super) fn read(table: &Table<'_>, head: Head, base: &Path) -> Option<Archive
             );
         }
     }
+    if table.is_table("style") {
+        table.report(
+            "style",
+            text!(
+                "attendu le nom d'un style : une archive de tuiles ne dit pas assez d'elle-même",
+                "expected the name of a style: an archive of tiles does not say enough of itself"
+            ),
+        );
+    }
     let inner = table.table("archive", KEYS)?;
     let place = place(&inner, base);
     let usual = match place {

@@ -6,12 +6,14 @@ use super::{
     document::{Document, clip},
     fields, hold, licence, row_schema, schedule,
     server::{bilingual, web_address},
-    source,
+    source, symbols,
     table::Table,
     time,
 };
 use crate::{
-    model::{ArchiveDef, LayerDef, LayerId, Licence, Text, TileOptions, tile_id::MAX_ZOOM},
+    model::{
+        ArchiveDef, LayerDef, LayerId, Licence, Symbols, Text, TileOptions, tile_id::MAX_ZOOM,
+    },
     text,
 };
 use std::{path::Path, time::Duration};
@@ -122,6 +124,7 @@ pub(super) struct Head {
     pub(super) page: Option<String>,
     pub(super) label: Option<String>,
     pub(super) style: Option<String>,
+    pub(super) symbols: Symbols,
     pub(super) max_age: Option<Duration>,
 }
 
@@ -144,7 +147,12 @@ impl Head {
             published_at: table.date("published_at"),
             page: table.parsed("page", |u| web_address(u).map(String::from)),
             label: table.string("label"),
-            style: table.parsed("style", style_id),
+            style: document_of(table),
+            symbols: if table.is_table("style") {
+                symbols::read(table)
+            } else {
+                Symbols::default()
+            },
             max_age: max_age(table),
         }
     }
@@ -177,7 +185,7 @@ fn layer(table: &Table<'_>, head: Head, base: &Path) -> Option<LayerDef> {
     let hold = table.table("hold", hold::KEYS).map(|t| hold::read(&t)).unwrap_or_default();
     let rows = table.table("schema", row_schema::KEYS).and_then(|t| row_schema::read(&t, base));
     let schedule = table.table("schedule", schedule::KEYS).and_then(|t| schedule::read(&t));
-    let tiles = tile_options(table.table("tiles", TILE_KEYS));
+    let tiles = symbols::tiles(table, &head.symbols, TILE_KEYS);
     let key = table.string("key");
     let fields = fields::read(table);
     let keep = table.integer("keep_versions", 0..=1000).unwrap_or(3);
@@ -204,12 +212,18 @@ fn layer(table: &Table<'_>, head: Head, base: &Path) -> Option<LayerDef> {
         time,
         tiles,
         style: head.style,
+        symbols: head.symbols,
         max_age: head.max_age,
         keep_versions: usize::try_from(keep).unwrap_or(usize::MAX),
         hold,
         rows,
         schedule,
     })
+}
+
+/// The style document that `style` names, where it names one.
+pub(super) fn document_of(table: &Table<'_>) -> Option<String> {
+    (!table.is_table("style")).then(|| table.parsed("style", style_id)).flatten()
 }
 
 /// How long answers may be kept: whole seconds, a year at most (RFC 9111 knows no fractions).

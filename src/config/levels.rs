@@ -7,7 +7,7 @@ use super::{
 use crate::{
     model::{
         CsvOptions, DerivedSource, FieldDef, LayerDef, Level, LevelDef, SourceDef, SourceLocation,
-        TerritoryBinding, Text, Unit, UnitLang, layer::CodeColumn,
+        Symbols, TerritoryBinding, Text, Unit, UnitLang, layer::CodeColumn,
     },
     text,
 };
@@ -94,6 +94,8 @@ fn layer(communes: &LayerDef, level: Level) -> Option<LayerDef> {
             ..TerritoryBinding::default()
         },
         style: None,
+        // Their fields are others than those of the communes.
+        symbols: Symbols { labels: communes.symbols.labels, ..Symbols::default() },
         schedule: None,
         producer,
         ..communes.clone()

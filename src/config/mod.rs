@@ -29,6 +29,7 @@ mod services;
 mod source;
 mod store;
 mod styles;
+mod symbols;
 mod table;
 mod tables;
 #[cfg(test)]

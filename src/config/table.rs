@@ -2,7 +2,10 @@
 //! is reported to the document with its line, and reads as absent.
 
 use super::document::{Document, clip, hint};
-use crate::{model::Text, text};
+use crate::{
+    model::{CategoryValue, Text},
+    text,
+};
 use std::{ops::RangeInclusive, str::FromStr, time::Duration};
 use toml::{
     Spanned,
@@ -131,11 +134,7 @@ impl<'a> Table<'a> {
     /// A number of seconds, whole or not, within `range`.
     pub(super) fn seconds(&self, key: &str, range: RangeInclusive<f64>) -> Option<Duration> {
         let value = self.entry(key)?.get_ref();
-        let seconds: f64 = match value {
-            DeValue::Integer(digits) => to_i128(digits).map_or(f64::INFINITY, |n| n as f64),
-            DeValue::Float(digits) => digits.as_str().parse().unwrap_or(f64::NAN),
-            other => return self.wrong(key, &NUMBER, other),
-        };
+        let Some(seconds) = number(value) else { return self.wrong(key, &NUMBER, value) };
         if !range.contains(&seconds) {
             let (low, high) = range.into_inner();
             self.report(
@@ -187,6 +186,30 @@ impl<'a> Table<'a> {
             return self.wrong(key, &STRINGS, value);
         }
         Some(words)
+    }
+
+    /// A list of numbers, whole or not.
+    pub(super) fn numbers(&self, key: &str) -> Option<Vec<f64>> {
+        let value = self.entry(key)?.get_ref();
+        let Some(items) = value.as_array() else {
+            return self.wrong(key, &NUMBERS, value);
+        };
+        let numbers: Option<Vec<f64>> = items.iter().map(|item| number(item.get_ref())).collect();
+        numbers.or_else(|| self.wrong(key, &NUMBERS, value))
+    }
+
+    /// A value that a field may hold.
+    pub(super) fn scalar(&self, key: &str) -> Option<CategoryValue> {
+        let value = self.entry(key)?.get_ref();
+        let read = match value {
+            DeValue::String(words) => Some(CategoryValue::Text(words.nfc().collect())),
+            DeValue::Boolean(b) => Some(CategoryValue::Bool(*b)),
+            DeValue::Integer(digits) => {
+                to_i128(digits).and_then(|n| i64::try_from(n).ok()).map(CategoryValue::Int)
+            }
+            _ => None,
+        };
+        read.or_else(|| self.wrong(key, &SCALAR, value))
     }
 
     /// A list of texts, each understood; those that are not are reported.
@@ -274,6 +297,9 @@ const NUMBER: Kind = Kind("un nombre", "a number");
 const BOOLEAN: Kind = Kind("true ou false", "true or false");
 const DATE: Kind = Kind("une date", "a date");
 const STRINGS: Kind = Kind("une liste de textes", "a list of texts");
+const NUMBERS: Kind = Kind("une liste de nombres", "a list of numbers");
+const SCALAR: Kind =
+    Kind("un texte, un nombre entier, true ou false", "a text, a whole number, true or false");
 const TABLE: Kind = Kind("une table", "a table");
 const TABLES: Kind = Kind("une liste de tables", "a list of tables");
 
@@ -286,6 +312,15 @@ fn kind_of(value: &DeValue<'_>) -> &'static Kind {
         DeValue::Datetime(_) => &DATE,
         DeValue::Array(_) => &Kind("une liste", "a list"),
         DeValue::Table(_) => &TABLE,
+    }
+}
+
+/// A number, whole or not; `None`: it is none.
+fn number(value: &DeValue<'_>) -> Option<f64> {
+    match value {
+        DeValue::Integer(digits) => Some(to_i128(digits).map_or(f64::INFINITY, |n| n as f64)),
+        DeValue::Float(digits) => Some(digits.as_str().parse().unwrap_or(f64::NAN)),
+        _ => None,
     }
 }
 

@@ -2,9 +2,10 @@
 
 use super::{
     binding, fields,
-    layer::{TABLE_TILE_KEYS, contact, layer_id, max_age, style_id, tile_options},
+    layer::{TABLE_TILE_KEYS, contact, document_of, layer_id, max_age},
     licence,
     server::{bilingual, web_address},
+    symbols,
     table::Table,
     time,
 };
@@ -72,6 +73,7 @@ pub(super) fn read(table: &Table<'_>) -> Option<Read> {
     let producer = table.string("producer").unwrap_or_else(|| "Producteur non précisé".into());
     let attribution = table.string("attribution").unwrap_or_else(|| producer.clone());
     let srid = table.integer("srid", 1..=999_999).and_then(|n| u32::try_from(n).ok());
+    let symbols = symbols::of_table(table);
     let name = name.map(|name| TableSource {
         geometry: table.string("geometry"),
         srid,
@@ -96,8 +98,9 @@ pub(super) fn read(table: &Table<'_>) -> Option<Read> {
         source: source(name?),
         territory,
         time: table.table("time", time::KEYS).and_then(|inner| time::read(&inner)),
-        tiles: tile_options(table.table("tiles", TABLE_TILE_KEYS)),
-        style: table.parsed("style", style_id),
+        tiles: symbols::tiles(table, &symbols, TABLE_TILE_KEYS),
+        style: document_of(table),
+        symbols,
         max_age: max_age(table),
         keep_versions: 0,
         hold: crate::model::HoldRules::default(),

@@ -5,11 +5,12 @@ use super::order::{Order, Part};
 use crate::{
     error::{Error, Result},
     formats::{
+        maplibre::{self, Around},
         qgis::{self, Symbology},
         write::{Fact, Head, InProject, Said, Style, System},
     },
     geometry::crs::Crs,
-    model::{GeometryKind, Lang, LayerDef, Schema},
+    model::{GeometryKind, Lang, LayerDef, Schema, Version},
     store::border::{Border, Outline, Source, cut_schema},
 };
 use std::path::Path;
@@ -24,7 +25,7 @@ pub(super) fn head(
     let def = &part.layer.def;
     let schema = schema(part)?;
     let label = def.label.as_deref().and_then(|name| schema.index(name));
-    let symbology = symbology(styles, def, &schema);
+    let symbology = symbology(styles, def, &part.layer.at()?.version);
     Ok(Head {
         name: def.id.to_string(),
         title: def.title.fr.clone(),
@@ -129,17 +130,19 @@ fn words(value: &crate::model::Value) -> String {
     }
 }
 
-/// How the layer's style document draws it; nothing when there is none. The configuration refused
+/// How the layer's style document draws it, else how its file asks. The configuration refused
 /// unreadable ones at start: one that became so since is left out.
-fn symbology(folder: &Path, def: &LayerDef, schema: &Schema) -> Symbology {
+fn symbology(folder: &Path, def: &LayerDef, version: &Version) -> Symbology {
     let id = def.style.as_deref().unwrap_or(def.id.as_str());
     let text = std::fs::read(folder.join(format!("{id}.json"))).ok();
     let document: Option<serde_json::Value> =
         text.and_then(|text| serde_json::from_slice(&text).ok());
-    document
-        .filter(|_| schema.geometry != GeometryKind::None)
-        .map(|d| Symbology::of_style(&d, def.id.as_str(), schema.geometry))
-        .unwrap_or_default()
+    let kind = version.schema.geometry;
+    if kind == GeometryKind::None {
+        return Symbology::default();
+    }
+    let style = document.unwrap_or_else(|| maplibre::style(def, version, Around::default()));
+    Symbology::of_style(&style, def.id.as_str(), kind)
 }
 
 /// The same as a GeoPackage holds it.

@@ -21,6 +21,7 @@ pub mod gml;
 mod gml_reader;
 pub mod json_table;
 mod kml;
+pub mod maplibre;
 mod markup;
 pub mod mbtiles;
 pub mod mbtiles_reader;

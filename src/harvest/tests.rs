@@ -43,6 +43,7 @@ fn layer(location: SourceLocation) -> LayerDef {
         time: None,
         tiles: TileOptions { min_zoom: 0, max_zoom: 14, ..TileOptions::default() },
         style: None,
+        symbols: crate::model::Symbols::default(),
         max_age: None,
         keep_versions: 3,
         hold: crate::model::HoldRules::default(),

@@ -271,17 +271,7 @@ fn read(visit: &Visit, layer: &Layer, form: Asked, cursor: Option<&Cursor>) -> R
 fn view(visit: &Visit, schema: &Schema) -> Result<View> {
     let sort = visit.params.get(name::SORTBY).map(|s| Sort::parse(s, schema)).transpose()?;
     let fields = visit.params.get(name::PROPERTIES).map(|p| View::fields(p, schema)).transpose()?;
-    let no_geometry = match visit.params.get(name::SKIP_GEOMETRY) {
-        None | Some("false") => false,
-        Some("true") => true,
-        Some(other) => {
-            let shown: String = other.chars().take(40).collect();
-            return Err(Error::Invalid(text!(
-                "Paramètre « skipGeometry » : « {shown} ». Valeurs possibles : true, false.",
-                "Parameter \"skipGeometry\": \"{shown}\". Possible values: true, false."
-            )));
-        }
-    };
+    let no_geometry = visit.params.flag(name::SKIP_GEOMETRY)?.unwrap_or_default();
     let zoom = visit.params.number(name::ZOOM_LEVEL)?.map(|zoom| match u8::try_from(zoom) {
         Ok(zoom) if zoom <= MAX_ZOOM => Ok(zoom),
         _ => Err(Error::Invalid(text!(

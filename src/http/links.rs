@@ -24,6 +24,8 @@ pub mod media {
     pub const ATOM: &str = "application/atom+xml; charset=utf-8";
     /// The same in links.
     pub const ATOM_TYPE: &str = "application/atom+xml";
+    /// Pictures.
+    pub const PNG: &str = "image/png";
     /// Pages.
     pub const HTML: &str = "text/html";
     /// OpenAPI 3.0 as OGC API Features spells it, to the letter: clients compare it.

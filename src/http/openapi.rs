@@ -194,7 +194,7 @@ fn content(id: &str, types: &[&str]) -> Value {
         media::GEOJSON if id.ends_with("getFeature") || id == "getTerritory" => "featureGeoJSON",
         media::GEOJSON => "featureCollectionGeoJSON",
         media::HTML => "text",
-        media::MVT | media::ZIP | media::FGB | media::XLSX => "binary",
+        media::MVT | media::ZIP | media::FGB | media::XLSX | media::PNG => "binary",
         "application/geopackage+sqlite3" | "application/vnd.apache.parquet" => "binary",
         media::QLR | media::CSV => "text",
         other if is_text(other) => "text",
@@ -240,7 +240,7 @@ fn tag(template: &str) -> &'static str {
         "Tiles"
     } else if template.starts_with("/territories") {
         "Territories"
-    } else if template.starts_with("/styles") {
+    } else if template.starts_with("/styles") || template.starts_with("/sprites") {
         "Styles"
     } else if template.starts_with("/collections/") {
         "Features"

@@ -44,6 +44,8 @@ pub mod name {
     pub const PROPERTIES: &str = "properties";
     /// Whether geometry is left out.
     pub const SKIP_GEOMETRY: &str = "skipGeometry";
+    /// Whether a style names features.
+    pub const LABELS: &str = "labels";
     /// The zoom that geometry is generalised for.
     pub const ZOOM_LEVEL: &str = "zoom-level";
     /// Properties to sort by.
@@ -123,6 +125,22 @@ impl Params {
             }
         }
         Ok(())
+    }
+
+    /// `true` or `false`.
+    pub fn flag(&self, name: &str) -> Result<Option<bool>> {
+        match self.get(name) {
+            None => Ok(None),
+            Some("true") => Ok(Some(true)),
+            Some("false") => Ok(Some(false)),
+            Some(other) => {
+                let shown: String = other.chars().take(40).collect();
+                Err(Error::Invalid(text!(
+                    "Paramètre « {name} » : « {shown} ». Valeurs possibles : true, false.",
+                    "Parameter \"{name}\": \"{shown}\". Possible values: true, false."
+                )))
+            }
+        }
     }
 
     /// A non-negative whole number.

@@ -92,6 +92,10 @@ pub mod path {
     pub const STYLES: &str = "/styles";
     /// One style.
     pub const STYLE: &str = "/styles/{id}";
+    /// What the colours of a style mean.
+    pub const STYLE_LEGEND: &str = "/styles/{id}/legend";
+    /// Symbols of styles.
+    pub const SPRITE: &str = "/sprites/{file}";
     /// Territories and their search.
     pub const TERRITORIES: &str = "/territories";
     /// A table put on today's territories. Before the address of one territory, which it fits too.
@@ -124,7 +128,7 @@ pub mod path {
     pub const ASSET: &str = "/assets/{file}";
 
     /// All of them.
-    pub const ALL: [&str; 52] = [
+    pub const ALL: [&str; 54] = [
         LANDING,
         CONFORMANCE,
         FUNCTIONS,
@@ -162,6 +166,8 @@ pub mod path {
         GRID,
         STYLES,
         STYLE,
+        STYLE_LEGEND,
+        SPRITE,
         TERRITORIES,
         RESOLVE,
         TERRITORY,
@@ -241,6 +247,8 @@ fn routes() -> Router<Arc<Site>> {
         .route(path::GRID, get(tilesets::grid))
         .route(path::STYLES, get(styles::list))
         .route(path::STYLE, get(styles::one))
+        .route(path::STYLE_LEGEND, get(styles::legend))
+        .route(path::SPRITE, get(styles::sprite))
         // Territories
         .route(path::TERRITORIES, get(territories::search))
         .route(path::RESOLVE, get(resolve::form).post(resolve::resolve))

@@ -1,28 +1,45 @@
 //! MapLibre style documents: the operator's files, with `socle://collections/{id}` sources turned
-//! into absolute tile addresses of the service (or scope) asked for, and a plain style drawn by
-//! geometry kind for layers without one. Only what QGIS's converter also reads.
+//! into absolute tile addresses of the service (or scope) asked for, and one drawn from `[style]` of
+//! the layer file for layers without a document.
 
 use super::{
     Answer,
     links::{Link, media},
+    negotiate::Format,
+    pages,
     params::name,
-    reply::Document,
+    problem::Failure,
+    reply::{Document, Tag},
     tilesets::xyz_template,
     visit::Visit,
 };
 use crate::{
     catalog::{Layer, Snapshot},
     error::Error,
-    model::{GeometryKind, LayerDef, LayerId},
+    model::{LayerDef, LayerId},
     text,
-    tiles::archives::Archive,
+    tiles::{
+        archives::{Archive, Opened},
+        maplibre::{self, Around, Sprite},
+    },
 };
 use axum::extract::Path;
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, path::Path as FilePath};
+use std::{
+    collections::BTreeMap,
+    path::Path as FilePath,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 /// Sources of style files that stand for a layer of this service.
 const PLACEHOLDER: &str = "socle://collections/";
+/// The name of the sprite.
+const SPRITE: &str = "socle";
+/// How long symbols may be kept.
+const SPRITE_AGE: Duration = Duration::from_secs(86_400);
+/// Where a style keeps its legend.
+const LEGEND: &str = "/metadata/socle:legend";
 
 /// The operator's style documents, by file name without `.json`.
 #[derive(Default)]
@@ -61,9 +78,14 @@ impl Styles {
         declared.cloned().unwrap_or_else(|| id.to_string())
     }
 
-    /// What a style says of its colours to people: its `socle:legend` (see `styles/README.md`).
-    pub fn legend(&self, id: &str) -> Option<&Value> {
-        self.0.get(id)?.get("metadata")?.get("socle:legend")
+    /// What the style of a layer says of its colours to people: its `socle:legend` (see
+    /// `styles/README.md`).
+    pub fn legend(&self, layer: &Layer) -> Option<Value> {
+        let document = self.of(&layer.def).and_then(|id| self.0.get(&id));
+        match document {
+            Some(style) => style.pointer(LEGEND).cloned(),
+            None => Some(maplibre::legend(&layer.def, &layer.current.as_ref()?.version)),
+        }
     }
 }
 
@@ -102,33 +124,119 @@ pub async fn list(visit: Visit) -> Answer {
 
 /// `GET /styles/{id}`
 pub async fn one(Path(id): Path<String>, visit: Visit) -> Answer {
-    visit.params.check(&[name::F], &[])?;
-    let snapshot = visit.snapshot();
-    let tag = visit.tag(&["style", &visit.site.state(&snapshot)]);
+    visit.params.check(&[name::F, name::LABELS], &[])?;
+    // Old clients refuse a style that writes without fonts from a server.
+    let written = visit.params.flag(name::LABELS)?.unwrap_or(true);
     let id = id.strip_suffix(".json").unwrap_or(&id);
-    let own = !visit.site.styles.0.contains_key(id);
-    if let Some(archive) = visit.archive(id).ok().flatten().filter(|_| own) {
-        return of_archive(archive, &visit).await;
-    }
-    let style = if let Some(style) = visit.site.styles.0.get(id) {
-        let mut style = style.clone();
-        place(&visit, &snapshot, &mut style);
-        style
-    } else if let Ok(layer) = snapshot.layer(id) {
-        drawn(&visit, layer)?
-    } else {
-        let shown: String = id.chars().take(80).collect();
-        return Err(Error::NotFound(text!(
-            "Style inconnu : « {shown} ».",
-            "Unknown style: \"{shown}\"."
-        ))
-        .into());
-    };
+    let asked = Asked::find(&visit, id).await?;
+    let tag = asked.tag(&visit, "style");
     if let Some(unchanged) = visit.unchanged(&tag) {
         return Ok(unchanged);
     }
+    let mut style = asked.style(&visit)?;
+    if !written && let Some(layers) = style.get_mut("layers").and_then(Value::as_array_mut) {
+        layers.retain(|layer| layer.pointer("/layout/text-field").is_none());
+    }
     // Plain JSON for QGIS and browsers: both judge the type loosely, proxies compress it.
     visit.send(&tag, Document::json(media::JSON, &style)).await
+}
+
+/// `GET /styles/{id}/legend`
+pub async fn legend(Path(id): Path<String>, visit: Visit) -> Answer {
+    visit.params.check(&[name::F], &[])?;
+    let format = visit.format()?;
+    let asked = Asked::find(&visit, &id).await?;
+    let tag = asked.tag(&visit, "legend");
+    if let Some(unchanged) = visit.unchanged(&tag) {
+        return Ok(unchanged);
+    }
+    let style = asked.style(&visit)?;
+    let title = style.get("name").and_then(Value::as_str).unwrap_or(&id);
+    let legend = style.pointer(LEGEND).cloned().unwrap_or_default();
+    let document = match format {
+        Format::Html => Document::html(pages::legend::page(&visit, title, &legend)),
+        Format::Json => Document::json(media::JSON, &json!({ "title": title, "legend": legend })),
+    };
+    visit.send(&tag, document).await
+}
+
+/// The symbols of themes, at one and at two pixels to a CSS pixel; made when first asked for.
+static SPRITES: LazyLock<[Result<Sprite, Error>; 2]> = LazyLock::new(|| [1, 2].map(Sprite::drawn));
+
+/// `GET /sprites/{file}`: `socle.json`, `socle.png`, `socle@2x.json`, `socle@2x.png`.
+pub async fn sprite(Path(file): Path<String>, visit: Visit) -> Answer {
+    visit.params.check(&[], &[])?;
+    let rest = file.strip_prefix(SPRITE);
+    let found = match rest {
+        Some(".json" | ".png") => SPRITES.first(),
+        Some("@2x.json" | "@2x.png") => SPRITES.last(),
+        _ => None,
+    };
+    let Some(sprite) = found else {
+        return Err(Error::NotFound(text!(
+            "Il n'y a qu'un jeu de symboles : {SPRITE}.json, {SPRITE}.png, {SPRITE}@2x.json et {SPRITE}@2x.png.",
+            "There is one set of symbols: {SPRITE}.json, {SPRITE}.png, {SPRITE}@2x.json and {SPRITE}@2x.png."
+        ))
+        .into());
+    };
+    let sprite = sprite.as_ref().map_err(|e| Error::broken(e.chain()))?;
+    // They change with the program alone.
+    let tag = visit.tag(&["sprite", &file, env!("CARGO_PKG_VERSION")]).within(Some(SPRITE_AGE));
+    if let Some(unchanged) = visit.unchanged(&tag) {
+        return Ok(unchanged);
+    }
+    let document = match file.ends_with(".png") {
+        true => Document::new(media::PNG, sprite.png.clone()),
+        false => Document::json(media::JSON, &sprite.index),
+    };
+    visit.send(&tag, document).await
+}
+
+/// What an id of a style stands for.
+enum Asked<'a> {
+    /// A document of the operator's.
+    Document(&'a Value),
+    /// A layer, drawn as its file asks.
+    Layer(Arc<Layer>),
+    /// An archive, as it stands.
+    Archive(&'a Archive, Arc<Opened>),
+}
+
+impl<'a> Asked<'a> {
+    async fn find(visit: &'a Visit, id: &str) -> Result<Self, Failure> {
+        if let Some(style) = visit.site.styles.0.get(id) {
+            return Ok(Self::Document(style));
+        }
+        if let Some(archive) = visit.archive(id).ok().flatten() {
+            return Ok(Self::Archive(archive, archive.opened().await?));
+        }
+        visit.layer(id).map(Self::Layer).map_err(|_| {
+            let shown: String = id.chars().take(80).collect();
+            Error::NotFound(text!("Style inconnu : « {shown} ».", "Unknown style: \"{shown}\"."))
+                .into()
+        })
+    }
+
+    fn tag(&self, visit: &Visit, what: &str) -> Tag {
+        match self {
+            Self::Archive(archive, opened) => {
+                visit.tag(&[what, &opened.state]).within(archive.def.max_age)
+            }
+            _ => visit.tag(&[what, &visit.site.state(&visit.snapshot())]),
+        }
+    }
+
+    fn style(&self, visit: &Visit) -> Result<Value, Error> {
+        match self {
+            Self::Document(style) => {
+                let mut style = (*style).clone();
+                place(visit, &visit.snapshot(), &mut style);
+                Ok(style)
+            }
+            Self::Layer(layer) => drawn(visit, layer),
+            Self::Archive(archive, opened) => Ok(of_archive(archive, opened, visit)),
+        }
+    }
 }
 
 /// Turns placeholders into addresses.
@@ -166,29 +274,19 @@ fn vector_source(visit: &Visit, id: &str, layer: Option<&Layer>) -> Value {
     source
 }
 
-/// A plain style for a layer that has none.
+/// The style of a layer that has no document of its own.
 fn drawn(visit: &Visit, layer: &Layer) -> Result<Value, Error> {
-    let id = layer.def.id.as_str();
-    let kind = layer.at()?.version.schema.geometry;
-    let layers = match kind {
-        GeometryKind::None => Vec::new(),
-        kind => plain(id, id, id, kind.dimension()),
+    let def = &layer.def;
+    let around = Around {
+        name: &visit.titled(&def.title),
+        source: vector_source(visit, def.id.as_str(), Some(layer)),
+        sprite: Some(format!("{}sprites/{SPRITE}", visit.base())),
     };
-    Ok(json!({
-        "version": 8,
-        "name": visit.titled(&layer.def.title),
-        "sources": { id: vector_source(visit, id, Some(layer)) },
-        "layers": layers,
-    }))
+    Ok(maplibre::style(def, &layer.at()?.version, around))
 }
 
 /// A plain style for an archive: every MVT layer that it names.
-async fn of_archive(archive: &Archive, visit: &Visit) -> Answer {
-    let opened = archive.opened().await?;
-    let tag = visit.tag(&["style", &opened.state]).within(archive.def.max_age);
-    if let Some(unchanged) = visit.unchanged(&tag) {
-        return Ok(unchanged);
-    }
+fn of_archive(archive: &Archive, opened: &Opened, visit: &Visit) -> Value {
     let id = archive.def.id.as_str();
     let (min, max) = opened.zooms();
     let dimension = |kind: &str| match kind {
@@ -199,55 +297,23 @@ async fn of_archive(archive: &Archive, visit: &Visit) -> Answer {
     let layers = opened.layers();
     let drawn = layers.iter().map(|layer| {
         let kind = layer.geometry.as_deref().map(dimension);
-        (kind, plain(&layer.id, id, &layer.id, kind))
+        (kind, maplibre::plain(&layer.id, id, &layer.id, kind))
     });
     // Points above lines above areas, in the order of the archive.
     let mut drawn: Vec<_> = drawn.collect();
     drawn.sort_by_key(|(kind, _)| std::cmp::Reverse(*kind));
     let drawn: Vec<Value> = drawn.into_iter().flat_map(|(_, layers)| layers).collect();
-    let style = json!({
+    json!({
         "version": 8,
         "name": visit.titled(&archive.def.title),
         "sources": { id: {
             "type": "vector",
             "tiles": [xyz_template(visit, id)],
-            "attribution": archive.attribution(&opened),
+            "attribution": archive.attribution(opened),
             "minzoom": min,
             "maxzoom": max,
             "bounds": opened.bounds().to_array(),
         } },
         "layers": drawn,
-    });
-    visit.send(&tag, Document::json(media::JSON, &style)).await
-}
-
-/// Plain drawing of an MVT layer of a source, by its dimension where that is known. `id` begins the
-/// ids of the style's layers.
-fn plain(id: &str, source: &str, source_layer: &str, dimension: Option<u8>) -> Vec<Value> {
-    let of = |suffix: &str, kind: &str, paint: Value| json!({ "id": format!("{id}{suffix}"), "type": kind, "source": source, "source-layer": source_layer, "paint": paint });
-    let only = |mut layer: Value, geometry: &str| {
-        layer["filter"] = json!(["==", "$type", geometry]);
-        layer
-    };
-    let fill = of("-fill", "fill", json!({ "fill-color": "#3b6fb6", "fill-opacity": 0.25 }));
-    // Thin when far: thousands of borders would hide what they enclose.
-    let width = json!(["interpolate", ["linear"], ["zoom"], 4, 0.1, 7, 0.3, 10, 1]);
-    let border = of("-border", "line", json!({ "line-color": "#1f4e8c", "line-width": width }));
-    let line = of("-line", "line", json!({ "line-color": "#1f4e8c", "line-width": 2 }));
-    let circle = of(
-        "-circle",
-        "circle",
-        json!({ "circle-color": "#b5473c", "circle-radius": 4, "circle-stroke-color": "#ffffff", "circle-stroke-width": 1 }),
-    );
-    match dimension {
-        Some(0) => vec![circle],
-        Some(1) => vec![line],
-        Some(_) => vec![fill, border],
-        None => vec![
-            only(fill, "Polygon"),
-            only(border, "Polygon"),
-            only(line, "LineString"),
-            only(circle, "Point"),
-        ],
-    }
+    })
 }

@@ -125,6 +125,7 @@ impl Memory {
             temporal: None,
             thinning: None,
             drawing: None,
+            classes: None,
             live: None,
         };
         At { layer: layer.clone(), version: Arc::new(version), reach: "a1b2".into() }
@@ -314,6 +315,7 @@ fn layer(id: &str, title: &str) -> LayerDef {
         time: None,
         tiles: TileOptions { min_zoom: 0, max_zoom: 12, ..TileOptions::default() },
         style: (id == "mairies").then(|| "points".into()),
+        symbols: crate::model::Symbols::default(),
         max_age: (id == "mairies").then_some(Duration::from_secs(3600)),
         keep_versions: 3,
         hold: crate::model::HoldRules::default(),

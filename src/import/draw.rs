@@ -25,9 +25,11 @@ pub(super) fn plan(def: &LayerDef, features: &[Feature], version: &mut Version) 
         borders: options.borders && polygons,
         ..Drawing::default()
     };
-    // The id and the name: without them a tile's features can neither be joined nor named.
-    let own = [&def.key, &def.label].into_iter().flatten();
-    let keep = options.keep.iter().chain(own).cloned().collect();
+    // The id, the name and what colours depend on: without them a tile's features can neither be
+    // joined, nor named, nor drawn.
+    let colours = def.symbols.division.as_ref().map(|division| division.field());
+    let own = [def.key.as_deref(), def.label.as_deref(), colours].into_iter().flatten();
+    let keep = options.keep.iter().map(String::as_str).chain(own).map(str::to_owned).collect();
     let buffer = options.buffer.unwrap_or(BUFFER);
     let rule = Rule { budget: budget(def), buffer, keep };
     lightening::plan(features, version, &mut drawing, &rule)?;

@@ -7,6 +7,7 @@ mod borders;
 mod borrow;
 mod changes;
 mod check;
+mod classes;
 mod cog_files;
 mod compare;
 mod conform;
@@ -34,8 +35,9 @@ pub use workdir::Workdir;
 use crate::{
     error::{Error, Result},
     model::{
-        BBox, Feature, GeometryKind, Harvested, LayerDef, LevelDef, ReferenceState, Report, Schema,
-        SourceLimits, Thinning, Version, VersionId, progress::Progress, thinning::POINT_BUFFER,
+        BBox, Classes, Division, Feature, GeometryKind, Harvested, LayerDef, LevelDef,
+        ReferenceState, Report, Schema, SourceLimits, Thinning, Version, VersionId,
+        progress::Progress, thinning::POINT_BUFFER,
     },
     store::{At, NewVersion, Reach, Store, Touched, thinning},
     text,
@@ -182,11 +184,13 @@ impl Importer {
             report,
             thinning: None,
             drawing: None,
+            classes: None,
             live: None,
             id,
         };
         thin(job.def, &features, &mut version)?;
         draw::plan(job.def, &features, &mut version)?;
+        classes::plan(job.def, &features, &mut version)?;
         let (reach_id, vintage) = (attacher.reach_id(&version), attacher.taken_for());
         let reach = Reach { id: reach_id, vintage, ..reach };
         Ok(NewVersion {
@@ -314,6 +318,13 @@ pub fn options_hash(def: &LayerDef) -> String {
     // Versions loaded before layers had times stay what they are.
     if let Some(time) = &def.time {
         shaping["time"] = serde_json::json!(time);
+    }
+    // What the map's colours need of a version: the field in all tiles, and where it is cut.
+    if let Some(division) = &def.symbols.division {
+        shaping["style"] = match division {
+            Division::Classes(Classes { field, cut, .. }) => serde_json::json!([field, cut]),
+            Division::Categories(categories) => serde_json::json!(categories.field),
+        };
     }
     if let Some(rows) = &def.rows {
         shaping["rows"] = serde_json::json!(rows);

@@ -2,7 +2,7 @@
 
 use super::{
     DatagouvSource, Dataset, FieldDef, HoldRules, Level, RowSchema, Schedule, ServiceSource,
-    TableSource, Text,
+    Symbols, TableSource, Text,
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr, time::Duration};
@@ -164,6 +164,9 @@ pub struct LayerDef {
     pub tiles: TileOptions,
     /// Its style: the id of a file of `styles/` (without `.json`); a default is drawn otherwise.
     pub style: Option<String>,
+    /// How that default is drawn.
+    #[serde(default)]
+    pub symbols: Symbols,
     /// How long clients and caches may keep what it answers before asking again; `None`: a minute
     /// for tiles, seconds for the rest and for live layers.
     #[serde(default)]

@@ -28,6 +28,7 @@ pub mod schedule;
 pub mod schema;
 pub mod selection;
 pub mod sheet;
+pub mod symbols;
 pub mod territory;
 pub mod text;
 pub mod thinning;
@@ -67,6 +68,9 @@ pub use schedule::Schedule;
 pub use schema::{Field, FieldKind, Schema};
 pub use selection::{Clause, Mode, RankSet, Selection};
 pub use sheet::{Cell, Sheet};
+pub use symbols::{
+    Categories, Category, CategoryValue, ClassLimits, Classes, Cut, Division, Ramp, Symbols, Theme,
+};
 pub use territory::{
     Code, Level, LevelDef, LevelSource, LevelTable, LevelWords, OwnLevel, TerritoryCode,
     TerritoryError,

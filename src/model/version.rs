@@ -1,6 +1,6 @@
 //! Versions of a layer and where their data came from.
 
-use super::{BBox, Dataset, Drawing, LayerDef, Live, Report, Schema, Thinning};
+use super::{BBox, ClassLimits, Dataset, Drawing, LayerDef, Live, Report, Schema, Thinning};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::{fmt, path::PathBuf, str::FromStr};
@@ -143,6 +143,9 @@ pub struct Version {
     /// What tiles leave out or add; `None`: all fields, all geometry, nothing else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drawing: Option<Box<Drawing>>,
+    /// The classes that its map is coloured by, where the layer asks for some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<Box<ClassLimits>>,
     /// For a live layer: its revision, and what people should know of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub live: Option<Box<Live>>,

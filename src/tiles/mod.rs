@@ -16,6 +16,8 @@ mod render;
 mod tilejson;
 mod together;
 
+/// The styles that maps of tiles are drawn in.
+pub use crate::formats::maplibre;
 pub use geojson::nothing;
 pub use kept::{Filled, KeptSettings};
 pub use render::{render, render_as};

@@ -143,6 +143,7 @@ fn definition() -> LayerDef {
         time: None,
         tiles: TileOptions { min_zoom: 4, max_zoom: 14, ..TileOptions::default() },
         style: None,
+        symbols: crate::model::Symbols::default(),
         max_age: None,
         keep_versions: 3,
         hold: crate::model::HoldRules::default(),
@@ -187,6 +188,7 @@ fn layer(id: &str, reach: &str) -> Layer {
         temporal: None,
         thinning: None,
         drawing: None,
+        classes: None,
         live: None,
     };
     let def = definition();

@@ -7,6 +7,7 @@ import urllib.request
 import json
 from common import run
 from qgis.core import (
+    QgsMapBoxGlStyleConversionContext,
     QgsMapBoxGlStyleConverter,
     QgsMapRendererSequentialJob,
     QgsMapSettings,
@@ -14,7 +15,7 @@ from qgis.core import (
     QgsVectorTileLayer,
 )
 from qgis.PyQt.QtCore import QSize
-from qgis.PyQt.QtGui import QColor
+from qgis.PyQt.QtGui import QColor, QImage
 
 
 def main(template, style, max_zoom, png):
@@ -24,8 +25,19 @@ def main(template, style, max_zoom, png):
     with urllib.request.urlopen(style) as answer:
         document = json.load(answer)
     converter = QgsMapBoxGlStyleConverter()
-    converted = converter.convert(document)
+    context = QgsMapBoxGlStyleConversionContext()
+    if "sprite" in document:
+        # As QGIS does when a style is given by address.
+        sprite = document["sprite"]
+        with urllib.request.urlopen(f"{sprite}@2x.json") as answer:
+            index = json.load(answer)
+        with urllib.request.urlopen(f"{sprite}@2x.png") as answer:
+            picture = QImage.fromData(answer.read())
+        context.setSprites(picture, index)
+    converted = converter.convert(document, context)
     layer.setRenderer(converter.renderer())
+    if converter.labeling():
+        layer.setLabeling(converter.labeling())
     settings = QgsMapSettings()
     settings.setLayers([layer])
     settings.setDestinationCrs(layer.crs())

@@ -106,8 +106,12 @@ fn member(not: bool, rest: &[Value]) -> Option<String> {
         other => other,
     };
     let list: Option<Vec<String>> = list.iter().map(expression).collect();
-    let word = if not { "NOT IN" } else { "IN" };
-    Some(format!("({} {word} ({}))", left(needle)?, list?.join(", ")))
+    let (needle, list) = (left(needle)?, list?.join(", "));
+    // What has no value is in no list: SQL, and QGIS with it, would know nothing of it.
+    Some(match not {
+        true => format!("({needle} IS NULL OR {needle} NOT IN ({list}))"),
+        false => format!("({needle} IN ({list}))"),
+    })
 }
 
 /// The values of one branch of `match`.
@@ -195,7 +199,10 @@ mod tests {
     fn both_kinds_of_filters_are_understood() {
         assert_eq!(said(json!(["==", ["get", "type"], "V"])), "(\"type\" = 'V')");
         assert_eq!(said(json!(["==", "type", "V"])), "(\"type\" = 'V')");
-        assert_eq!(said(json!(["!in", "dep", "59", "62"])), "(\"dep\" NOT IN ('59', '62'))");
+        assert_eq!(
+            said(json!(["!in", "dep", "59", "62"])),
+            "(\"dep\" IS NULL OR \"dep\" NOT IN ('59', '62'))"
+        );
         assert_eq!(
             said(json!(["all", [">=", ["get", "p"], 500], ["<", ["get", "p"], 2000]])),
             "((\"p\" >= 500) AND (\"p\" < 2000))"

@@ -2,7 +2,7 @@
 //! labels where the style has them. The web map and the desktop then look alike, legend included.
 
 use super::expression::{branch, expression, field};
-use crate::model::GeometryKind;
+use crate::model::{Drawing, GeometryKind};
 use serde_json::Value;
 
 /// Zoom at which curves over the zoom have their value taken: a département on a screen.
@@ -79,7 +79,7 @@ impl Symbology {
         let legend = style.pointer("/metadata/socle:legend/items").and_then(Value::as_array);
         let words = Words(legend.map(Vec::as_slice).unwrap_or_default());
         for layer in style.get("layers").and_then(Value::as_array).into_iter().flatten() {
-            if layer.get("source-layer").and_then(Value::as_str) != Some(source_layer) {
+            if !is_of(layer, source_layer) {
                 continue;
             }
             if layer.pointer("/layout/visibility").and_then(Value::as_str) == Some("none") {
@@ -98,6 +98,16 @@ impl Symbology {
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
     }
+}
+
+/// Whether a style layer draws the features, or what tiles carry of them apart: the points of their
+/// names, their borders.
+fn is_of(layer: &Value, source_layer: &str) -> bool {
+    let drawn = |key: &str| layer.get(key).and_then(Value::as_str).unwrap_or_default();
+    let of = drawn("source-layer");
+    of == source_layer
+        || (drawn("type") == "symbol" && of == Drawing::labels_of(source_layer))
+        || (drawn("type") == "line" && of == Drawing::borders_of(source_layer))
 }
 
 /// What the legend calls a colour.
@@ -154,7 +164,8 @@ fn rules(layer: &Value, kind: GeometryKind, words: &Words<'_>) -> Vec<Rule> {
             _ => return None,
         })
     };
-    let title = layer.get("id").and_then(Value::as_str).unwrap_or_default();
+    let title = layer.pointer("/metadata/socle:title").or_else(|| layer.get("id"));
+    let title = title.and_then(Value::as_str).unwrap_or_default();
     classes(paint(&format!("{drawn}-color")))
         .into_iter()
         .filter_map(|class| {

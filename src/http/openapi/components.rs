@@ -124,6 +124,7 @@ fn of_views(visit: &Visit) -> Value {
         "zoom-level": p(name::ZOOM_LEVEL, "Géométrie généralisée pour ce zoom (WebMercatorQuad)", "Geometry generalised for this zoom (WebMercatorQuad)", json!({ "type": "integer", "minimum": 0, "maximum": MAX_ZOOM })),
         "tile-f": p(name::F, "Format de la tuile ; GeoJSON : pour regarder dedans", "Format of the tile; GeoJSON: to look into it", json!({ "type": "string", "enum": tiles::Form::NAMES, "default": "mvt" })),
         "skipGeometry": p(name::SKIP_GEOMETRY, "Sans géométrie", "Without geometry", json!({ "type": "boolean", "default": false })),
+        "labels": p(name::LABELS, "Avec les noms des entités", "With the names of features", json!({ "type": "boolean", "default": true })),
         "sortby": p(name::SORTBY, "Champs de tri, chacun précédé de « - » pour l'ordre décroissant", "Properties to sort by, each after \"-\" for descending order", json!({ "type": "array", "minItems": 1, "maxItems": 4, "items": { "type": "string" } })),
     })
 }

@@ -116,6 +116,7 @@ impl Sample {
         Some(match name {
             "collectionId" | "styleId" => json!(self.id()?),
             "featureId" => self.feature.as_ref()?.get("id")?.clone(),
+            "file" => json!("socle.json"),
             "tileMatrixSetId" => json!(Grid::WEB_MERCATOR.definition().id),
             "z" => json!(z),
             "tileMatrix" => json!(z.to_string()),

@@ -92,7 +92,7 @@ pub(super) const TAGS: [Tag; 6] = [
 const HEALTH: &[&str] = &[media::HEALTH];
 
 #[rustfmt::skip] // a table: one line per operation
-pub(super) const OPERATIONS: [Operation; 46] = [
+pub(super) const OPERATIONS: [Operation; 48] = [
     Operation { path: path::LANDING, id: "getLandingPage", fr: "Page d'accueil", en: "Landing page", refs: &[&["f"]], types: JSON_HTML },
     Operation { path: path::CONFORMANCE, id: "getConformance", fr: "Classes de conformité", en: "Conformance classes", refs: &[&["f"]], types: JSON_HTML },
     Operation { path: path::API, id: "getApi", fr: "Cette définition", en: "This definition", refs: &[&["f"]], types: &[media::OPENAPI, media::HTML] },
@@ -129,7 +129,9 @@ pub(super) const OPERATIONS: [Operation; 46] = [
     Operation { path: path::GRIDS, id: "getTileMatrixSets", fr: "Grilles de tuiles", en: "Tile matrix sets", refs: &[&["f"]], types: JSON_HTML },
     Operation { path: path::GRID, id: "getTileMatrixSet", fr: "Une grille de tuiles", en: "A tile matrix set", refs: &[&["f"]], types: JSON_HTML },
     Operation { path: path::STYLES, id: "getStyles", fr: "Styles", en: "Styles", refs: &[&["f"]], types: JSON_HTML },
-    Operation { path: path::STYLE, id: "getStyle", fr: "Un style MapLibre", en: "A MapLibre style", refs: &[], types: &[media::JSON] },
+    Operation { path: path::STYLE, id: "getStyle", fr: "Un style MapLibre", en: "A MapLibre style", refs: &[&["labels"]], types: &[media::JSON] },
+    Operation { path: path::STYLE_LEGEND, id: "getLegend", fr: "Légende d'un style", en: "Legend of a style", refs: &[&["f"]], types: JSON_HTML },
+    Operation { path: path::SPRITE, id: "getSprite", fr: "Symboles des styles", en: "Symbols of styles", refs: &[], types: &[media::JSON, media::PNG] },
     Operation { path: path::TERRITORIES, id: "searchTerritories", fr: "Recherche de territoires", en: "Search for territories", refs: &[&["q", "level", "territories-limit", "f"]], types: JSON_HTML },
     Operation { path: path::TABLE, id: "getTable", fr: "Un tableau : une ligne par territoire, une colonne par couche", en: "A table: one row per territory, one column per layer", refs: &[&["level", "columns", "show"], TERRITORY, FILTER, &["table-f"], CSV], types: &[media::JSON, media::CSV, media::XLSX, media::HTML] },
     Operation { path: path::FEED, id: "getFeed", fr: "Ce qui a changé, publication après publication (Atom)", en: "What changed, publication after publication (Atom)", refs: &[&["page"]], types: &[media::ATOM_TYPE] },

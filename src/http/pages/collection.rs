@@ -1,7 +1,8 @@
 //! The page of a layer: what it is, its map, its addresses, its fields.
 
 use super::{
-    address, contact, fact, licence, moment, paragraphs, territory_form, tiles_label, trail,
+    address, contact, fact, legend::legend, licence, moment, paragraphs, territory_form,
+    tiles_label, trail,
 };
 use crate::{
     catalog::Layer,
@@ -10,7 +11,6 @@ use crate::{
     model::{FieldKind, FieldWords, Version},
 };
 use maud::{Markup, html};
-use serde_json::Value;
 
 /// `/collections/{id}`
 pub async fn page(visit: &Visit, layer: &Layer) -> Result<String> {
@@ -27,7 +27,7 @@ pub async fn page(visit: &Visit, layer: &Layer) -> Result<String> {
         (trail(visit, &[(visit.root(), visit.words("Accueil", "Home").into()), (visit.url("collections?f=html"), visit.words("Couches", "Layers").into())]))
         h1 { (title) }
         (paragraphs(visit, &def.description))
-        @if map { (map_of(visit, layer, &at.version)) (legend(visit, layer)) }
+        @if map { (map_of(visit, layer, &at.version)) (legend(visit, visit.site.styles.legend(layer).as_ref())) }
         (territory_form(visit, None, Some(id)))
         ul.links {
             li { a href=(url("/items?f=html")) { (visit.words("Voir les entités", "See the features")) } }
@@ -78,34 +78,6 @@ fn map_of(visit: &Visit, layer: &Layer, version: &Version) -> Markup {
             data-label=[layer.def.label.as_deref()]
             data-items=(visit.url(&format!("collections/{}/items", layer.def.id))) {
             p { (visit.words("La carte demande JavaScript.", "The map needs JavaScript.")) }
-        }
-    }
-}
-
-/// What the colours of the map mean, when its style says so.
-fn legend(visit: &Visit, layer: &Layer) -> Markup {
-    let styles = &visit.site.styles;
-    let style = styles.of(&layer.def);
-    let Some(legend) = style.as_ref().and_then(|id| styles.legend(id)) else { return html! {} };
-    let say = |value: &Value| {
-        let said = value.get(visit.lang().tag()).or_else(|| value.get("fr"));
-        said.and_then(Value::as_str).map(str::to_owned)
-    };
-    let items = legend.get("items").and_then(Value::as_array);
-    html! {
-        div.legend {
-            @if let Some(title) = say(legend) { strong { (title) } }
-            ul {
-                @for (item, label) in items.into_iter().flatten().filter_map(|i| Some((i, say(i)?))) {
-                    li {
-                        // An attribute of the drawing: a style would need a looser policy.
-                        svg width="16" height="16" aria-hidden="true" {
-                            rect width="16" height="16" fill=[item.get("fill").and_then(Value::as_str)] {}
-                        }
-                        (label)
-                    }
-                }
-            }
         }
     }
 }

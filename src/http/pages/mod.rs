@@ -11,6 +11,7 @@ pub mod harvest;
 pub mod history;
 pub mod items;
 pub mod landing;
+pub mod legend;
 pub mod problem;
 pub mod report;
 pub mod resolve;

@@ -40,6 +40,7 @@ pub(in crate::store) fn version(id: &str) -> Version {
         temporal: None,
         thinning: None,
         drawing: None,
+        classes: None,
         live: None,
     }
 }

@@ -315,6 +315,7 @@ pub(super) mod tests {
             temporal: None,
             thinning: None,
             drawing: None,
+            classes: None,
             live: None,
         }
     }

@@ -335,6 +335,7 @@ fn state(
         temporal: None,
         thinning: None,
         drawing: drawing(def, figures.kind),
+        classes: None,
         live: Some(Box::new(Live {
             exact: figures.exact,
             title: form.title.clone(),
