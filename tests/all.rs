@@ -66,6 +66,7 @@ mod replica;
 mod resilience;
 mod resolve;
 mod row_schemas;
+mod saturation;
 mod schedule;
 mod serve;
 mod sources;
