@@ -1,6 +1,8 @@
 //! Tiles and those who read them: our reader on Mapbox's fixtures, and every tile of the demo, as
 //! `socle bake` writes it, read by the decoders of others.
 
+mod national;
+
 use crate::{
     bake,
     support::{has, installed, node_package, root, tool},
@@ -104,11 +106,18 @@ type Counts = BTreeMap<(u8, String), usize>;
 #[test]
 fn every_tile_of_the_demo_is_what_others_expect() {
     let dir = tempfile::tempdir().unwrap();
-    let tiles = dir.path().join("tiles");
-    let mut counts = Counts::new();
     let file = dir.path().join("demo.mbtiles");
     bake::baked(&["mairies", "communes", "cantons", "--max-zoom", "10"], &file);
-    for ((z, x, y), bytes) in bake::tiles(&file) {
+    let counts = by_all(&file, dir.path());
+    // Three layers, of which town halls begin late.
+    assert!(counts.len() >= 24, "{counts:?}");
+}
+
+/// Holds every tile of an archive against what readers expect, ours and others; what the tiles hold.
+fn by_all(file: &Path, dir: &Path) -> Counts {
+    let tiles = dir.join("tiles");
+    let mut counts = Counts::new();
+    for ((z, x, y), bytes) in bake::tiles(file) {
         let layers = mvt::read(&bytes).unwrap_or_else(|e| panic!("{z}/{x}/{y}: {e}"));
         assert!(!layers.is_empty(), "{z}/{x}/{y}");
         for layer in &layers {
@@ -119,11 +128,10 @@ fn every_tile_of_the_demo_is_what_others_expect() {
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join(format!("{y}.mvt")), &bytes).unwrap();
     }
-    // Three layers, of which town halls begin late.
-    assert!(counts.len() >= 24, "{counts:?}");
     by_vector_tile(&tiles, &counts);
     by_gdal(&tiles, &counts);
-    by_tippecanoe(&file, &counts);
+    by_tippecanoe(file, &counts);
+    counts
 }
 
 /// What clients rely on beyond what the reader refuses.
