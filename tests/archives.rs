@@ -3,6 +3,7 @@
 
 use crate::{
     blobs::{Moto, credentials},
+    styles,
     support::{
         Answer, Server, Site, command, demo, demo_server, finish, gunzip, installed, node_package,
         python,
@@ -10,7 +11,7 @@ use crate::{
         root, said, tool,
     },
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{
     fs,
     path::Path,
@@ -332,6 +333,7 @@ fn archives_of_tippecanoe_are_served_and_read_by_their_own_readers() {
     if let Some(package) = node_package("pmtiles") {
         by_node(&package, dir.path(), &far.base, &server);
     }
+    by_browser(&far.base, &server, dir.path());
     // The newest GDAL, over the same ranges, and from Socle's own tiles.
     if let Some(python) = python("pyogrio") {
         let code = "import sys, pyogrio\n\
@@ -345,6 +347,31 @@ fn archives_of_tippecanoe_are_served_and_read_by_their_own_readers() {
             let counts: Vec<usize> = said.lines().map(|l| l.parse().unwrap()).collect();
             assert!(counts[0] > 3_700 && counts[1] > 1_000, "{name}: {counts:?}");
         }
+    }
+}
+
+/// MapLibre in a browser: the archives read by their makers' own reader over ranges show the same
+/// features as the tiles that Socle serves from them.
+fn by_browser(far: &str, server: &Server, dir: &Path) {
+    let bounds = [2.0, 49.6, 3.6, 50.6];
+    let mut jobs = Vec::new();
+    for name in ["tippecanoe", "socle"] {
+        let served = server.json(&format!("/styles/{name}-loin"));
+        let mut direct = served.clone();
+        let source = format!("{name}-loin");
+        direct["sources"][source.as_str()] =
+            json!({ "type": "vector", "url": format!("pmtiles://{far}{name}.pmtiles") });
+        jobs.extend([served, direct].map(|style| json!({ "style": style, "bounds": bounds })));
+    }
+    let Some(drawn) = styles::in_browser(&json!(jobs), dir) else { return };
+    for (pair, name) in drawn.chunks(2).zip(["tippecanoe", "socle"]) {
+        let [served, direct] = pair else { unreachable!() };
+        assert_eq!((&served["errors"], &direct["errors"]), (&json!([]), &json!([])), "{name}");
+        let count: u64 =
+            served["rendered"].as_object().unwrap().values().map(|n| n.as_u64().unwrap()).sum();
+        assert!(count > 1_000, "{name}: {}", served["rendered"]);
+        assert_eq!(served["rendered"], direct["rendered"], "{name}");
+        assert_eq!(served["colours"], direct["colours"], "{name}");
     }
 }
 

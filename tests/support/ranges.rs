@@ -118,7 +118,9 @@ impl Shared {
     ) -> std::io::Result<()> {
         let manner = *self.manner.lock().expect("a manner");
         let head = |status: &str, more: &str, length: u64| {
-            format!("HTTP/1.1 {status}\r\n{more}Content-Length: {length}\r\n\r\n")
+            // Open to pages of any origin, as buckets that maps read from are.
+            let open = "Access-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: ETag, Content-Range\r\n";
+            format!("HTTP/1.1 {status}\r\n{open}{more}Content-Length: {length}\r\n\r\n")
         };
         let name = path.trim_start_matches('/').trim_start_matches("elsewhere/");
         let Ok(mut file) = fs::File::open(self.folder.join(name)) else {
