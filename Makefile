@@ -106,6 +106,10 @@ test: web ## run the tests, on their own and against GDAL, QGIS, nginx and S3
 	    echo "schemathesis could not be installed: the API definition is not tried, said by name" >&2
 	  $(TOOLS)/bin/python -c 'import openapi_spec_validator' 2>/dev/null || $(TOOLS)/bin/pip install --quiet 'openapi-spec-validator==0.9.*' ||
 	    echo "openapi-spec-validator could not be installed: the API definition and schemas are not judged by it, said by name" >&2
+	  $(TOOLS)/bin/python -c 'import aiosmtpd' 2>/dev/null || $(TOOLS)/bin/pip install --quiet aiosmtpd ||
+	    echo "aiosmtpd could not be installed: mail over STARTTLS is not tried, said by name" >&2
+	  $(TOOLS)/bin/python -c 'import feedparser' 2>/dev/null || $(TOOLS)/bin/pip install --quiet feedparser ||
+	    echo "feedparser could not be installed: the feed of alerts is not read by it, said by name" >&2
 	  $(TOOLS)/bin/python -c 'import owslib' 2>/dev/null || $(TOOLS)/bin/pip install --quiet owslib ||
 	    echo "owslib could not be installed: the test of WFS with it is skipped, by name" >&2
 	  $(TOOLS)/bin/python -c 'import lxml' 2>/dev/null || $(TOOLS)/bin/pip install --quiet lxml ||

@@ -1,6 +1,7 @@
 //! The long-lived parts, wired once by `main` and by tests.
 
 use crate::{
+    alerts::Alerts,
     blobs::Blobs,
     catalog::{Catalog, Layer, Snapshot},
     config::Settings,
@@ -44,6 +45,8 @@ pub struct App {
     pub resolver: Arc<Resolver>,
     /// Layers that this server is asked to harvest now.
     pub harvests: Arc<Inbox>,
+    /// What operators are told of sources.
+    pub alerts: Arc<Alerts>,
     /// The layers and the territory reference of this moment.
     world: ArcSwap<World>,
     /// Files shared by replicas.
@@ -99,6 +102,7 @@ impl App {
             tiles,
             resolver: Arc::new(Resolver::new(Some(store.clone()))),
             harvests: Arc::default(),
+            alerts: Arc::new(Alerts::new(&settings, store.clone())),
             world: ArcSwap::from_pointee(world),
             store,
             settings,

@@ -32,6 +32,7 @@ use std::{
     path::PathBuf,
     sync::{Arc, Mutex},
 };
+use tokio::sync::Notify;
 
 /// Runs harvests.
 pub struct Jobs {
@@ -47,6 +48,8 @@ pub struct Jobs {
     pub troubles: Mutex<BTreeMap<LayerId, String>>,
     /// The last runs of layers whose journal could not be written.
     pub unwritten: Mutex<BTreeMap<LayerId, RunRecord>>,
+    /// Rung after each run that the journal was told of.
+    pub ended: Arc<Notify>,
 }
 
 /// How to harvest.

@@ -14,6 +14,7 @@
 //! - [`stats`]: figures by territory.
 //! - [`resolve`]: tables of old codes, names or places, put on today's territories.
 //! - [`jobs`]: the pipelines: harvest, import, publish.
+//! - [`alerts`]: tells operators of sources that fail, change or are held.
 //! - [`harvest`]: a remote source becomes a local file with its provenance.
 //! - [`import`]: bytes become features, checked and attached, then a new version.
 //! - [`catalog`]: layers, versions and which is current: an immutable snapshot swapped whole.
@@ -37,6 +38,7 @@
 //! its snapshot. Each stage takes the value the one before returned and leaves what is published
 //! untouched if it fails.
 
+pub mod alerts;
 pub mod app;
 pub mod blobs;
 pub mod catalog;

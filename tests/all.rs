@@ -20,6 +20,7 @@ macro_rules! over_both {
 }
 
 mod agree;
+mod alerts;
 mod announced;
 mod any_request;
 mod architecture;

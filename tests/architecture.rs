@@ -31,9 +31,11 @@ fn table() -> BTreeMap<&'static str, Vec<&'static str>> {
         // It asks border layers about places as an import does.
         ("resolve", [&services[..], &["import"]].concat()),
         ("jobs", with(&["harvest", "import", "catalog", "store", "config"])),
-        ("app", with(&["items", "tiles", "exports", "stats", "resolve", "import", "catalog", "territory", "store", "blobs", "config", "jobs"])),
-        ("http", with(&["app", "jobs", "items", "tiles", "exports", "stats", "resolve", "catalog", "territory", "query", "config"])),
-        ("cli", with(&["app", "jobs", "http", "items", "tiles", "exports", "resolve", "harvest", "import", "catalog", "territory", "store", "query", "blobs", "config"])),
+        // Tells of what the journal holds: never of a run under way, which `jobs` knows.
+        ("alerts", with(&["store", "config"])),
+        ("app", with(&["alerts", "items", "tiles", "exports", "stats", "resolve", "import", "catalog", "territory", "store", "blobs", "config", "jobs"])),
+        ("http", with(&["app", "alerts", "jobs", "items", "tiles", "exports", "stats", "resolve", "catalog", "territory", "query", "config"])),
+        ("cli", with(&["app", "alerts", "jobs", "http", "items", "tiles", "exports", "resolve", "harvest", "import", "catalog", "territory", "store", "query", "blobs", "config"])),
         ("main", vec!["cli"]),
     ])
 }

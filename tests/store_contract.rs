@@ -12,10 +12,10 @@ use socle::{
     config::{PostgisSettings, Secret},
     error::Error,
     model::{
-        BBox, Change, ChangeKind, Changes, ChangesHead, Clause, Fault, Feature, Field, FieldKind,
-        GeometryKind, Grid, Harvested, Hold, HoldReason, HoldRule, LayerId, Outcome, RankSet,
-        Report, RunRecord, Schema, Selection, Text, TileId, Trigger, Value, ValueRef, Version,
-        VersionId,
+        BBox, Change, ChangeKind, Changes, ChangesHead, Clause, Delivery, Fault, Feature, Field,
+        FieldKind, GeometryKind, Grid, Harvested, Hold, HoldReason, HoldRule, LayerId, Outcome,
+        RankSet, Report, RunRecord, Schema, Selection, Text, TileId, Told, ToldEvent, Trigger,
+        Turn, Value, ValueRef, Version, VersionId,
     },
     query::{Equals, Filter, Scan, Start},
     store::{
@@ -352,6 +352,7 @@ const CASES: &[Case] = &[
     ("what a dead writer left is swept", sweeping),
     ("a held version waits, out of sight, until it is published", holding),
     ("the journal keeps the newest runs of each layer", journal),
+    ("who read what was told before somebody else changed it does not write", told),
     ("a check is noted without a new version", touching),
     ("layers without geometry, and without features", bare_layers),
     ("a sink that has enough stops the scan", stopping),
@@ -1098,6 +1099,8 @@ fn journal(place: &Place) {
                 fault: Fault::Busy,
                 text: Text::new("l'hôte \"x\" dort", "the host sleeps"),
                 retry_at: Some(Timestamp::from_second(1_900_000_000).unwrap()),
+                tries: 2,
+                since: Some(Timestamp::from_second(1_700_000_000).unwrap()),
             },
         };
         // Before anything is published.
@@ -1113,6 +1116,29 @@ fn journal(place: &Place) {
         let all = store.runs(usize::MAX).await.unwrap();
         assert_eq!(all[&id].len(), socle::store::KEPT_RUNS);
         assert!(store.current().await.unwrap().is_empty());
+    });
+}
+
+fn told(place: &Place) {
+    let store = place.open();
+    place.wait(async {
+        let first = store.told().await.unwrap();
+        assert_eq!(first, Told::default());
+        let delivery = Delivery { tries: 1, again: Some(Timestamp::UNIX_EPOCH) };
+        let event =
+            ToldEvent { at: Timestamp::UNIX_EPOCH, ways: [("mail".to_owned(), delivery)].into() };
+        let turn = Some(Turn { holder: "l'un".into(), until: Timestamp::UNIX_EPOCH });
+        let events = [("points.failing.1".to_owned(), event)].into();
+        let one = Told { serial: 1, turn, events };
+        store.set_told(one.clone()).await.unwrap();
+        assert_eq!(place.open().told().await.unwrap(), one);
+        for late in [one.clone(), Told { serial: 3, ..one.clone() }] {
+            let refused = store.set_told(late).await;
+            assert!(matches!(refused, Err(Error::Conflict(_))), "{refused:?}");
+        }
+        let two = Told { serial: 2, turn: None, ..one };
+        store.set_told(two.clone()).await.unwrap();
+        assert_eq!(store.told().await.unwrap(), two);
     });
 }
 

@@ -135,6 +135,7 @@ async fn harvest(settings: &Settings, store: Arc<dyn Store>) {
         importer: Importer::new(reference, settings.harvest.limits).into(),
         troubles: Default::default(),
         unwritten: Default::default(),
+        ended: Default::default(),
     };
     let runs = jobs.harvest(&[], Options::default(), Arc::new(Silent), |_| {}).await;
     for run in runs.expect("a harvest") {

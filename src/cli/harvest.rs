@@ -1,6 +1,6 @@
 //! `socle harvest`: fetch now, publish what changed, print the report.
 
-use super::{jobs, out, progress::Shown};
+use super::{alerts, jobs, out, progress::Shown};
 use crate::{
     config::Settings,
     error::{Error, Result},
@@ -44,6 +44,9 @@ pub(super) async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let options = Options { force: args.force, dry_run: args.dry_run };
     let runs =
         jobs.harvest(&names, options, Arc::new(Shown::new(lang)), |run| print(run, lang)).await?;
+    if !options.dry_run {
+        alerts::tell(settings, &jobs).await;
+    }
     let failed = runs.iter().any(|r| !r.outcome.as_ref().is_ok_and(Done::is_well));
     Ok(if failed { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }

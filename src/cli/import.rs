@@ -1,6 +1,6 @@
 //! `socle import`: a local file becomes a new version of a declared layer.
 
-use super::{jobs, out, progress::Shown};
+use super::{alerts, jobs, out, progress::Shown};
 use crate::{
     config::Settings,
     error::{Error, Result},
@@ -38,7 +38,11 @@ pub(super) async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     })?;
     let options = Options { force: args.force, dry_run: args.dry_run };
     let jobs = jobs(settings)?;
-    let done = jobs.import(&layer, args.file, options, Arc::new(Shown::new(lang))).await?;
+    let done = jobs.import(&layer, args.file, options, Arc::new(Shown::new(lang))).await;
+    if !options.dry_run {
+        alerts::tell(settings, &jobs).await;
+    }
+    let done = done?;
     if let Done::Held(held) = &done {
         let words = text!("{layer} : livraison retenue", "{layer}: delivery held");
         out::line(words.get(lang));

@@ -1,6 +1,7 @@
 //! The command line: one file per command, arguments in, report out. Reports go to standard
 //! output, what happens meanwhile to standard error. Exit codes: 0 done, 1 failed, 2 wrong usage.
 
+mod alerts;
 mod backup;
 mod bake;
 mod carry;
@@ -11,6 +12,7 @@ mod discover;
 mod harvest;
 mod import;
 mod layers;
+mod log;
 mod migrate_store;
 mod out;
 mod progress;
@@ -78,6 +80,8 @@ enum Command {
     Carry(carry::Args),
     /// The territory reference (COG): load, preview, apply, undo, list.
     Cog(cog::Args),
+    /// Say which sources fail or are held, and try who is told of it.
+    Alerts(alerts::Args),
     /// Check the configuration and the store.
     Check,
     /// Write a backup of all versions, while serving.
@@ -92,6 +96,7 @@ enum Command {
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let lang = out::lang();
+    log::begin(matches!(cli.command, Command::Serve(_)));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let result = match runtime {
         Ok(runtime) => runtime.block_on(dispatch(cli)),
@@ -126,6 +131,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Rollback(args) => rollback::run(&settings, args).await,
         Command::Carry(args) => carry::run(&cli.config, args).await,
         Command::Cog(args) => cog::run(&settings, args).await,
+        Command::Alerts(args) => alerts::run(&settings, args).await,
         Command::Check => check::run(&settings).await,
         Command::Backup(args) => backup::run(&settings, args).await,
         Command::Restore(args) => restore::run(&settings, args).await,
@@ -163,5 +169,6 @@ fn jobs_over(
             .into(),
         troubles: std::sync::Mutex::default(),
         unwritten: std::sync::Mutex::default(),
+        ended: Arc::default(),
     }
 }

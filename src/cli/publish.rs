@@ -1,6 +1,6 @@
 //! `socle publish`: deliveries that rules held are put in force after all.
 
-use super::{jobs, out, versions::known};
+use super::{alerts, jobs, out, versions::known};
 use crate::{config::Settings, error::Result, text};
 use std::process::ExitCode;
 
@@ -36,5 +36,6 @@ pub(super) async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
             }
         }
     }
+    alerts::tell(settings, &jobs).await;
     Ok(code)
 }

@@ -138,6 +138,7 @@ fn harvest_on_schedule(app: &Arc<App>, now: bool) {
     let jobs = Arc::new(jobs);
     let (inbox, workers) = (app.harvests.clone(), settings.harvest.workers);
     let (cog, follower) = (settings.cog.clone(), jobs.clone());
+    tokio::spawn(app.alerts.clone().run(jobs.ended.clone()));
     tokio::spawn(async move { follower.follow_reference(&cog, now).await });
     tokio::spawn(Scheduler { jobs, inbox, workers }.run(now));
 }

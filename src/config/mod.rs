@@ -6,6 +6,7 @@
 //! [`Error::Invalid`] that lists everything wrong at once. `docs/configuration.md` shows every
 //! key by example.
 
+mod alerts;
 mod archive;
 mod binding;
 mod blobs;
@@ -37,6 +38,7 @@ mod tests;
 mod tiles;
 mod time;
 
+pub use alerts::{AlertSettings, MailSecurity, MailSettings, SecretHeader, WebhookSettings};
 pub use blobs::{BlobSettings, S3Settings};
 pub use cog::CogSettings;
 pub use exports::ExportSettings;
@@ -70,6 +72,8 @@ pub struct Settings {
     pub tiles: TileServiceSettings,
     /// Fetching.
     pub harvest: HarvestSettings,
+    /// Who is told of sources that fail or change.
+    pub alerts: AlertSettings,
     /// Files shared by replicas.
     pub blobs: BlobSettings,
     /// Exports.
@@ -88,6 +92,7 @@ pub struct Settings {
 }
 
 const KEYS: &[&str] = &[
+    "alerts",
     "server",
     "store",
     "tiles",
@@ -134,6 +139,7 @@ impl Settings {
                 store: main.store,
                 tiles: main.tiles,
                 harvest: main.harvest,
+                alerts: main.alerts,
                 blobs: main.blobs,
                 exports: main.exports,
                 styles: main.styles,
@@ -153,6 +159,7 @@ struct Main {
     store: StoreSettings,
     tiles: TileServiceSettings,
     harvest: HarvestSettings,
+    alerts: AlertSettings,
     blobs: BlobSettings,
     exports: ExportSettings,
     styles: PathBuf,
@@ -172,6 +179,7 @@ impl Main {
         let store = table.table("store", store::KEYS);
         let tiles = table.table("tiles", tiles::KEYS);
         let harvest = table.table("harvest", harvest::KEYS);
+        let alerts = table.table("alerts", alerts::KEYS);
         let blobs = table.table("blobs", blobs::KEYS);
         let exports = table.table("exports", exports::KEYS);
         let levels = own_levels::read(&table.tables("levels", own_levels::KEYS), base);
@@ -189,6 +197,7 @@ impl Main {
                 || HarvestSettings::default_in(base),
                 |t| HarvestSettings::read(&t, base),
             ),
+            alerts: alerts.map_or_else(AlertSettings::default, |t| AlertSettings::read(&t, base)),
             blobs: blobs
                 .map_or_else(|| BlobSettings::default_in(base), |t| BlobSettings::read(&t, base)),
             exports: exports.map_or_else(

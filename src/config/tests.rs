@@ -321,6 +321,7 @@ fn the_default_configuration_documents_every_key() {
         store::KEYS,
         tiles::KEYS,
         harvest::KEYS,
+        alerts::KEYS,
         blobs::KEYS,
         exports::KEYS,
         levels::KEYS,

@@ -78,19 +78,8 @@ fn links(visit: &Visit, page: usize, pages: usize) -> Vec<Link> {
 
 fn document(visit: &Visit, links: &[Link], updated: Timestamp, entries: &[&LayerNews]) -> String {
     let title = visit.titled(&visit.site.app.settings.server.title);
-    let words = visit.words("nouveautés", "news");
-    let mut out = String::with_capacity(2048 * (entries.len() + 1));
-    out.push_str("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n");
-    let _ = write!(
-        out,
-        "<feed xmlns=\"http://www.w3.org/2005/Atom\" xml:lang=\"{}\">\n<id>{}</id>\n<title>{} — {words}</title>\n<updated>{updated}</updated>\n<author><name>{}</name></author>\n<generator version=\"{}\">Socle</generator>\n",
-        visit.lang().tag(),
-        xml(&visit.url("feed.atom")),
-        xml(&title),
-        xml(visit.say(&visit.site.app.settings.server.title)),
-        env!("CARGO_PKG_VERSION"),
-    );
-    links.iter().for_each(|l| link(&mut out, l));
+    let title = format!("{title} — {}", visit.words("nouveautés", "news"));
+    let mut out = head(visit, &visit.url("feed.atom"), &title, updated, links);
     for LayerNews { layer, news } in entries {
         entry(visit, layer, news, &mut out);
     }
@@ -98,7 +87,24 @@ fn document(visit: &Visit, links: &[Link], updated: Timestamp, entries: &[&Layer
     out
 }
 
-fn link(out: &mut String, link: &Link) {
+/// A feed as far as its first entry.
+pub fn head(visit: &Visit, id: &str, title: &str, updated: Timestamp, links: &[Link]) -> String {
+    let mut out = String::from("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n");
+    let _ = write!(
+        out,
+        "<feed xmlns=\"http://www.w3.org/2005/Atom\" xml:lang=\"{}\">\n<id>{}</id>\n<title>{}</title>\n<updated>{updated}</updated>\n<author><name>{}</name></author>\n<generator version=\"{}\">Socle</generator>\n",
+        visit.lang().tag(),
+        xml(id),
+        xml(title),
+        xml(visit.say(&visit.site.app.settings.server.title)),
+        env!("CARGO_PKG_VERSION"),
+    );
+    links.iter().for_each(|l| link(&mut out, l));
+    out
+}
+
+/// A link of a feed or of an entry.
+pub fn link(out: &mut String, link: &Link) {
     let media = link.media.unwrap_or(media::HTML);
     let _ = writeln!(
         out,

@@ -1,7 +1,13 @@
 //! The journal of harvests: what became of each layer's last runs, and when the next is due.
 
 use super::{
-    Answer, links::media, negotiate::Format, pages, params::name, reply::Document, visit::Visit,
+    Answer,
+    links::{Link, media},
+    negotiate::Format,
+    pages,
+    params::name,
+    reply::Document,
+    visit::Visit,
 };
 use crate::{
     jobs::{Due, due},
@@ -68,7 +74,14 @@ pub async fn journal(visit: Visit) -> Answer {
             .await;
     }
     let mut value = told;
-    value["links"] = json!(visit.own_links(media::JSON));
+    let mut links = visit.own_links(media::JSON);
+    links.push(Link::new("related", media::ATOM_TYPE, visit.url("harvest.atom")).titled(
+        visit.words(
+            "Alertes : pannes, changements de forme, livraisons retenues",
+            "Alerts: failures, changes of form, deliveries held",
+        ),
+    ));
+    value["links"] = json!(links);
     visit.send(&tag, Document::json(media::JSON, &value)).await
 }
 
@@ -109,7 +122,7 @@ fn run_shown(visit: &Visit, run: &RunRecord) -> Value {
         "outcome": run.outcome.name(),
     });
     match &run.outcome {
-        Outcome::Published { version, count } => {
+        Outcome::Published { version, count, .. } => {
             value["version"] = json!(version);
             value["count"] = json!(count);
         }
@@ -118,7 +131,7 @@ fn run_shown(visit: &Visit, run: &RunRecord) -> Value {
             value["version"] = json!(version);
             value["text"] = json!(visit.say(text));
         }
-        Outcome::Failed { fault, text, retry_at } => {
+        Outcome::Failed { fault, text, retry_at, .. } => {
             value["fault"] = json!(fault);
             value["text"] = json!(visit.say(text));
             if let Some(at) = retry_at {

@@ -8,6 +8,7 @@
 pub mod access;
 mod access_log;
 mod admin;
+mod alerts;
 mod archives;
 mod assets;
 mod body;

@@ -4,9 +4,9 @@
 //! before it gets here.
 
 use super::{
-    Site, access, admin, assets, changes, collections, dataset_tiles, exports, feed, filter,
-    harvest, health, history, items, landing, openapi, orders, problem::Failure, resolve, schema,
-    stats, styles, table, territories, tiles, tilesets, versions, wfs,
+    Site, access, admin, alerts, assets, changes, collections, dataset_tiles, exports, feed,
+    filter, harvest, health, history, items, landing, openapi, orders, problem::Failure, resolve,
+    schema, stats, styles, table, territories, tiles, tilesets, versions, wfs,
 };
 use crate::app::App;
 use axum::{
@@ -120,6 +120,8 @@ pub mod path {
     pub const RELOAD: &str = "/admin/reload";
     /// The journal of harvests.
     pub const HARVEST: &str = "/harvest";
+    /// What happened to sources, as a feed.
+    pub const ALERTS: &str = "/harvest.atom";
     /// A layer harvested now, for whoever runs the service.
     pub const HARVEST_NOW: &str = "/admin/harvest/{id}";
     /// Kinds of problems.
@@ -128,7 +130,7 @@ pub mod path {
     pub const ASSET: &str = "/assets/{file}";
 
     /// All of them.
-    pub const ALL: [&str; 54] = [
+    pub const ALL: [&str; 55] = [
         LANDING,
         CONFORMANCE,
         FUNCTIONS,
@@ -180,6 +182,7 @@ pub mod path {
         METRICS,
         RELOAD,
         HARVEST,
+        ALERTS,
         HARVEST_NOW,
         PROBLEM,
         ASSET,
@@ -277,6 +280,7 @@ fn routes() -> Router<Arc<Site>> {
         .route(path::METRICS, get(admin::public_metrics))
         .route(path::RELOAD, post(admin::public_reload))
         .route(path::HARVEST, get(harvest::journal))
+        .route(path::ALERTS, get(alerts::feed))
         .route(path::HARVEST_NOW, post(admin::public_harvest))
         .route(path::PROBLEM, get(landing::problem))
         .route(path::ASSET, get(assets::asset))

@@ -353,6 +353,7 @@ pub fn settings() -> Settings {
             kept_bytes: 0,
         },
         harvest: HarvestSettings::default_in(std::path::Path::new("")),
+        alerts: crate::config::AlertSettings::default(),
         blobs: BlobSettings { path: "blobs".into(), s3: None },
         exports: ExportSettings::default_in(&std::env::temp_dir().join("socle-http-tests")),
         styles: "no-such-folder".into(),

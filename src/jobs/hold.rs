@@ -1,7 +1,7 @@
 //! Deliveries that wait for a person: what a source was last seen to hold, which rules hold a
 //! delivery, and how one is published after all.
 
-use super::{Done, Jobs, Options, nothing};
+use super::{Done, Jobs, Options, journal::Why, nothing};
 use crate::{
     error::{Error, Result},
     harvest::Fetch,
@@ -136,12 +136,14 @@ impl Jobs {
     /// the layer.
     pub async fn publish_held(&self, layer: &LayerId) -> Result<VersionId> {
         let def = self.named(std::slice::from_ref(layer))?.remove(0);
-        let claim = self.claim(layer).await?;
+        let (claim, started) = (self.claim(layer).await?, jiff::Timestamp::now());
         let held = self.store.held(layer).await?.ok_or_else(|| nothing_held(layer))?;
         let current = self.store.current().await?.remove(layer).ok_or_else(|| nothing(layer))?;
-        let id = held.version.id.clone();
+        let version = Box::new(held.version.clone());
+        let id = version.id.clone();
         self.bring_back(&def, &claim, &current, held.version).await?;
         self.tidy(&def, &claim).await;
+        self.note_run(&def, &claim, Why::COMMAND, started, &Ok(Done::Published(version))).await;
         drop(claim);
         self.follow_up().await;
         Ok(id)

@@ -3,7 +3,7 @@
 use super::{Done, Jobs};
 use crate::{
     error::{Error, Result},
-    model::{Fault, LayerDef, Outcome, RunRecord, Text, Trigger},
+    model::{Comparison, Fault, LayerDef, Outcome, RunRecord, Text, Trigger},
     store::Claim,
     text,
 };
@@ -37,7 +37,8 @@ impl Jobs {
     ) {
         let took = Timestamp::now().duration_since(started);
         let (trigger, attempt) = (why.trigger, why.attempt);
-        let outcome = outcome(def, started, attempt, done);
+        let last = self.last_run(def).await;
+        let outcome = outcome(def, started, attempt, done).after(last.as_ref(), started);
         tell(def, &outcome, took);
         if let Outcome::Failed { fault: Fault::Gone, text, .. } = &outcome
             && let Err(e) = self.mark_gone(def, claim, text).await
@@ -60,6 +61,15 @@ impl Jobs {
                 unwritten.insert(def.id.clone(), run);
             }
         }
+        drop(unwritten);
+        self.ended.notify_one();
+    }
+
+    /// The run of a layer before this one, as far as it is known.
+    async fn last_run(&self, def: &LayerDef) -> Option<RunRecord> {
+        let noted = self.store.runs(1).await.ok().and_then(|mut runs| runs.remove(&def.id)?.pop());
+        let unwritten = self.unwritten.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.into_iter().chain(unwritten.get(&def.id).cloned()).max_by_key(|run| run.started)
     }
 }
 
@@ -71,7 +81,7 @@ fn tell(def: &LayerDef, outcome: &Outcome, took: SignedDuration) {
     metrics::gauge!("socle_harvest_last_run_timestamp_seconds", &labels)
         .set(Timestamp::now().as_second() as f64);
     match outcome {
-        Outcome::Published { version, count } => {
+        Outcome::Published { version, count, .. } => {
             tracing::info!(%layer, outcome = name, %version, count, seconds, "harvested");
         }
         Outcome::Unchanged { version } => {
@@ -80,7 +90,7 @@ fn tell(def: &LayerDef, outcome: &Outcome, took: SignedDuration) {
         Outcome::Held { version, text } => {
             tracing::warn!(%layer, outcome = name, %version, seconds, "harvested: {}", text.en);
         }
-        Outcome::Failed { fault, text, retry_at } => {
+        Outcome::Failed { fault, text, retry_at, .. } => {
             let (fault, retry) = (fault.name(), retry_at.map(|at| at.to_string()));
             tracing::warn!(%layer, outcome = name, fault, retry, seconds, "harvested: {}", text.en);
         }
@@ -94,7 +104,8 @@ fn outcome(def: &LayerDef, started: Timestamp, attempt: u8, done: &Result<Done>)
             Outcome::Unchanged { version: at.version.id.clone() }
         }
         Ok(Done::Published(v) | Done::Checked { version: v, .. }) => {
-            Outcome::Published { version: v.id.clone(), count: v.count }
+            let shape = v.report.comparison.as_ref().and_then(Comparison::shape);
+            Outcome::Published { version: v.id.clone(), count: v.count, shape: shape.map(Box::new) }
         }
         Ok(Done::Held(held)) => {
             Outcome::Held { version: held.version.id.clone(), text: held.hold.sentence() }
@@ -113,7 +124,7 @@ fn outcome(def: &LayerDef, started: Timestamp, attempt: u8, done: &Result<Done>)
                 let due = |after| s.next(&def.id, after);
                 before_due(at, asked, due(started), due(now), now)
             });
-            Outcome::Failed { fault, text: words(error), retry_at }
+            Outcome::Failed { fault, text: words(error), retry_at, tries: 0, since: None }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Plain data that crosses rooms: features, schemas, boxes, tile ids, territory codes, layers,
 //! versions, reports. No input or output, no database, no HTTP; it imports nothing of ours.
 
+pub mod alert;
 pub mod archive;
 pub mod bbox;
 pub mod budget;
@@ -27,6 +28,7 @@ pub mod run;
 pub mod schedule;
 pub mod schema;
 pub mod selection;
+pub mod shape_change;
 pub mod sheet;
 pub mod symbols;
 pub mod territory;
@@ -37,6 +39,7 @@ pub mod tile_id;
 pub mod value;
 pub mod version;
 
+pub use alert::{Alert, AlertKind, AlertRules, Delivery, Told, ToldEvent, Turn};
 pub use archive::{ArchiveDef, ArchivePlace, ObjectPlace};
 pub use bbox::BBox;
 pub use budget::{Budget, Spent};
@@ -67,6 +70,7 @@ pub use run::{Fault, Outcome, RunRecord, SourceFailure, Trigger};
 pub use schedule::Schedule;
 pub use schema::{Field, FieldKind, Schema};
 pub use selection::{Clause, Mode, RankSet, Selection};
+pub use shape_change::{OtherGeometry, ShapeChange};
 pub use sheet::{Cell, Sheet};
 pub use symbols::{
     Categories, Category, CategoryValue, ClassLimits, Classes, Cut, Division, Ramp, Symbols, Theme,

@@ -1,7 +1,7 @@
 //! What became of harvests: how sources fail, by name, and the journal of runs.
 
-use super::{LayerId, Text, VersionId};
-use jiff::Timestamp;
+use super::{LayerId, ShapeChange, Text, VersionId};
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// How a source, or what it delivered, failed. The closed list that the journal, alerts and metrics
@@ -122,6 +122,9 @@ pub enum Outcome {
         version: VersionId,
         /// Its features.
         count: u64,
+        /// What it changed of the layer's form.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shape: Option<Box<ShapeChange>>,
     },
     /// The source holds what is in force.
     Unchanged {
@@ -144,6 +147,12 @@ pub enum Outcome {
         /// When it is tried again before the next due time.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_at: Option<Timestamp>,
+        /// Failures in a row with this one; 0 in journals from before they were counted.
+        #[serde(default)]
+        tries: u32,
+        /// When the first of them began.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since: Option<Timestamp>,
     },
 }
 
@@ -156,6 +165,23 @@ impl Outcome {
             Self::Held { .. } => "held",
             Self::Failed { .. } => "failed",
         }
+    }
+
+    /// The outcome of a run that began at a moment, which knows of the failures before it: the
+    /// journal forgets old runs, and they count all the same.
+    pub fn after(mut self, last: Option<&RunRecord>, started: Timestamp) -> Self {
+        if let Self::Failed { tries, since, .. } = &mut self {
+            (*tries, *since) = (1, Some(started));
+            if let Some(RunRecord {
+                started: before,
+                outcome: Self::Failed { tries: others, since: first, .. },
+                ..
+            }) = last
+            {
+                (*tries, *since) = (others.max(&1) + 1, Some(first.unwrap_or(*before)));
+            }
+        }
+        self
     }
 }
 
@@ -175,4 +201,12 @@ pub struct RunRecord {
     /// How it ended.
     #[serde(flatten)]
     pub outcome: Outcome,
+}
+
+impl RunRecord {
+    /// When it ended.
+    pub fn ended(&self) -> Timestamp {
+        let took = SignedDuration::from_millis(i64::try_from(self.took_ms).unwrap_or(i64::MAX));
+        self.started.saturating_add(took).unwrap_or(Timestamp::MAX)
+    }
 }

@@ -32,7 +32,7 @@ use crate::{
     error::{Error, Result},
     model::{
         BBox, Changes, ChangesHead, Feature, Harvested, Held, Hold, LayerId, ReferenceState,
-        RunRecord, Selection, Text, TileId, ValueRef, Version, VersionId,
+        RunRecord, Selection, Text, TileId, Told, ValueRef, Version, VersionId,
     },
     query::{Filter, Scan, Sort, Start},
     text,
@@ -366,6 +366,17 @@ pub trait Store: Send + Sync + 'static {
         Ok(BTreeMap::new())
     }
 
+    /// What was told of alerts so far; the default before anything was.
+    async fn told(&self) -> Result<Told> {
+        Ok(Told::default())
+    }
+
+    /// Replaces it in one step. The serial is one more than the one it replaces;
+    /// [`Error::Conflict`] when someone else was quicker.
+    async fn set_told(&self, told: Told) -> Result<()> {
+        Err(Error::broken(format!("this store keeps no alerts (serial {})", told.serial)))
+    }
+
     /// Makes a loaded version and reach index current, in one step.
     async fn publish(&self, claim: &Claim, version: &VersionId, reach: &str) -> Result<()>;
 
@@ -400,6 +411,14 @@ fn outdated() -> Error {
     Error::Conflict(text!(
         "Un autre programme vient de changer la référence territoriale : recommencez.",
         "Another program has just changed the territory reference: begin again."
+    ))
+}
+
+/// Someone else told of alerts between reading and writing what was told.
+fn told_meanwhile() -> Error {
+    Error::Conflict(text!(
+        "Un autre programme vient de transmettre des alertes.",
+        "Another program has just told of alerts."
     ))
 }
 

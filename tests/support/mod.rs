@@ -6,6 +6,7 @@
 mod finish;
 pub mod postgres;
 pub mod ranges;
+pub mod smtp;
 pub mod upstream;
 
 pub use finish::{finish, finish_within, said};

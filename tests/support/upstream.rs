@@ -18,12 +18,20 @@ pub struct Asked {
     pub query: BTreeMap<String, String>,
     /// The head as it came.
     pub head: String,
+    /// The body, of what is sent with its length.
+    pub body: Vec<u8>,
 }
 
 impl Asked {
     /// A parameter; empty without it.
     pub fn get(&self, name: &str) -> &str {
         self.query.get(name).map_or("", String::as_str)
+    }
+
+    /// A header; empty without it.
+    pub fn header(&self, name: &str) -> &str {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(':'));
+        lines.find(|(n, _)| n.eq_ignore_ascii_case(name)).map_or("", |(_, value)| value.trim())
     }
 
     /// A parameter as a number.
@@ -94,7 +102,13 @@ fn serve(mut stream: TcpStream, log: &Mutex<Vec<Asked>>, answer: &dyn Fn(&Asked)
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     let query = pairs.map(|(n, v)| (decode(n).to_lowercase(), decode(v))).collect();
-    let asked = Asked { path: decode(path), query, head: head.clone() };
+    let mut asked = Asked { path: decode(path), query, head: head.clone(), body: Vec::new() };
+    if let Ok(length) = asked.header("content-length").parse() {
+        asked.body = vec![0; length];
+        if stream.read_exact(&mut asked.body).is_err() {
+            return;
+        }
+    }
     let reply = answer(&asked);
     log.lock().expect("a log").push(asked);
     let whole = |status: u16, headers: &str, body: &[u8]| {

@@ -92,7 +92,7 @@ pub(super) const TAGS: [Tag; 6] = [
 const HEALTH: &[&str] = &[media::HEALTH];
 
 #[rustfmt::skip] // a table: one line per operation
-pub(super) const OPERATIONS: [Operation; 48] = [
+pub(super) const OPERATIONS: [Operation; 49] = [
     Operation { path: path::LANDING, id: "getLandingPage", fr: "Page d'accueil", en: "Landing page", refs: &[&["f"]], types: JSON_HTML },
     Operation { path: path::CONFORMANCE, id: "getConformance", fr: "Classes de conformité", en: "Conformance classes", refs: &[&["f"]], types: JSON_HTML },
     Operation { path: path::API, id: "getApi", fr: "Cette définition", en: "This definition", refs: &[&["f"]], types: &[media::OPENAPI, media::HTML] },
@@ -139,6 +139,7 @@ pub(super) const OPERATIONS: [Operation; 48] = [
     Operation { path: path::TERRITORY, id: "getTerritory", fr: "Un territoire", en: "A territory", refs: &[&["vintage", "territory-f"]], types: &[media::JSON, media::GEOJSON, media::HTML] },
     Operation { path: path::HISTORY, id: "getTerritoryHistory", fr: "Les mouvements d'un territoire", en: "The movements of a territory", refs: &[&["f"]], types: JSON_HTML },
     Operation { path: path::HARVEST, id: "getHarvests", fr: "Le journal des moissonnages : derniers passages, prochains horaires", en: "The journal of harvests: last runs, next due times", refs: &[&["f"]], types: JSON_HTML },
+    Operation { path: path::ALERTS, id: "getAlerts", fr: "Les alertes : sources en panne, formes changées, livraisons retenues (Atom)", en: "Alerts: sources that fail, forms that changed, deliveries held (Atom)", refs: &[], types: &[media::ATOM_TYPE] },
     Operation { path: path::LIVE, id: "getLive", fr: "Le programme répond", en: "The program answers", refs: &[], types: HEALTH },
     Operation { path: path::READY, id: "getReady", fr: "Le service est prêt", en: "The service is ready", refs: &[], types: HEALTH },
 ];

@@ -16,7 +16,10 @@ pub fn page(visit: &Visit, waiting: &[&ReferenceTable], entries: &[Entry<'_>]) -
     let title = visit.words("Moissonnages", "Harvests");
     let content = html! {
         h1 { (title) }
-        p { a href=(visit.address(&["f"], &[("f", "json")])) { "JSON" } }
+        p {
+            a href=(visit.address(&["f"], &[("f", "json")])) { "JSON" } " · "
+            a href=(visit.url("harvest.atom")) { (visit.words("S'abonner aux alertes (Atom)", "Subscribe to alerts (Atom)")) }
+        }
         p { (visit.words("Les horaires sont à l'heure de Paris, les moments en UTC.", "Schedules are in the time of Paris, moments in UTC.")) }
         @for table in waiting {
             p.note {
@@ -117,7 +120,7 @@ fn row(visit: &Visit, id: &str, run: &RunRecord) -> Markup {
             td { (trigger) @if run.attempt > 1 { " (" (run.attempt) ")" } }
             td {
                 @match &run.outcome {
-                    Outcome::Published { version, count } => {
+                    Outcome::Published { version, count, .. } => {
                         (visit.words("publiée : ", "published: "))
                         a href=(report(version)) { (version) } " (" (number(*count, visit.lang())) ")"
                     }
@@ -126,7 +129,7 @@ fn row(visit: &Visit, id: &str, run: &RunRecord) -> Markup {
                         strong { (visit.words("retenue : ", "held: ")) }
                         a href=(report(version)) { (version) } " — " (visit.say(text))
                     }
-                    Outcome::Failed { fault, text, retry_at } => {
+                    Outcome::Failed { fault, text, retry_at, .. } => {
                         strong { (visit.words("échec", "failed")) }
                         " (" code { (fault.name()) } ") : " (visit.say(text))
                         @if let Some(at) = retry_at {

@@ -19,6 +19,7 @@ mod sections;
 mod sidecar;
 mod snapshot;
 mod sorted;
+mod told;
 mod tree;
 mod write;
 
@@ -28,7 +29,7 @@ use crate::{
     error::{Error, Result},
     model::{
         BBox, Changes, ChangesHead, Harvested, Held, Hold, LayerId, ReferenceState, RunRecord,
-        Selection, TileId, Version, VersionId,
+        Selection, TileId, Told, Version, VersionId,
     },
     query::{Filter, Scan, Sort},
     text,
@@ -459,6 +460,14 @@ impl Store for EmbeddedStore {
     async fn note_run(&self, claim: &Claim, run: RunRecord) -> Result<()> {
         let layer = claim.layer.clone();
         self.run(move |inner| runs::note(&inner.dir(&layer), run)).await
+    }
+
+    async fn told(&self) -> Result<Told> {
+        self.run(move |inner| told::read(&inner.root)).await
+    }
+
+    async fn set_told(&self, told: Told) -> Result<()> {
+        self.run(move |inner| told::set(&inner.root, &told)).await
     }
 
     async fn runs(&self, most: usize) -> Result<BTreeMap<LayerId, Vec<RunRecord>>> {

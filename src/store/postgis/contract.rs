@@ -6,13 +6,13 @@ use super::{
     link::Ran,
     live, load, prune, reach,
     read::{read, ready_filter, scan_aside},
-    reference, rows, runs, tiles, write,
+    reference, rows, runs, tiles, told, write,
 };
 use crate::{
     error::Result,
     model::{
         BBox, Changes, ChangesHead, Harvested, Held, Hold, LayerId, ReferenceState, RunRecord,
-        Selection, Text, TileId, Version, VersionId,
+        Selection, Text, TileId, Told, Version, VersionId,
     },
     query::{Filter, Scan, Sort},
     store::{
@@ -279,6 +279,14 @@ impl Store for PostgisStore {
 
     async fn note_run(&self, claim: &Claim, run: RunRecord) -> Result<()> {
         runs::note(&self.inner, claim, &run).await
+    }
+
+    async fn told(&self) -> Result<Told> {
+        told::read(&self.inner).await
+    }
+
+    async fn set_told(&self, told: Told) -> Result<()> {
+        told::set(&self.inner, &told).await
     }
 
     async fn runs(&self, most: usize) -> Result<BTreeMap<LayerId, Vec<RunRecord>>> {

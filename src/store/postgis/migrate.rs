@@ -25,6 +25,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0007_trusted.sql"),
     include_str!("migrations/0008_held.sql"),
     include_str!("migrations/0009_runs.sql"),
+    include_str!("migrations/0010_told.sql"),
 ];
 
 /// PostgreSQL's `server_version_num` of the oldest served.

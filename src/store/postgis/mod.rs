@@ -35,6 +35,7 @@ mod runs;
 mod sorted;
 mod tiles;
 mod tls;
+mod told;
 mod views;
 mod write;
 
