@@ -110,6 +110,8 @@ test: web ## run the tests, on their own and against GDAL, QGIS, nginx and S3
 	    echo "aiosmtpd could not be installed: mail over STARTTLS is not tried, said by name" >&2
 	  $(TOOLS)/bin/python -c 'import feedparser' 2>/dev/null || $(TOOLS)/bin/pip install --quiet feedparser ||
 	    echo "feedparser could not be installed: the feed of alerts is not read by it, said by name" >&2
+	  $(TOOLS)/bin/python -c 'import jsonschema' 2>/dev/null || $(TOOLS)/bin/pip install --quiet jsonschema ||
+	    echo "jsonschema could not be installed: JSON Schemas are not compared with it, said by name" >&2
 	  $(TOOLS)/bin/python -c 'import owslib' 2>/dev/null || $(TOOLS)/bin/pip install --quiet owslib ||
 	    echo "owslib could not be installed: the test of WFS with it is skipped, by name" >&2
 	  $(TOOLS)/bin/python -c 'import lxml' 2>/dev/null || $(TOOLS)/bin/pip install --quiet lxml ||

@@ -12,7 +12,8 @@ use super::{
 };
 use crate::{
     model::{
-        ArchiveDef, LayerDef, LayerId, Licence, Symbols, Text, TileOptions, tile_id::MAX_ZOOM,
+        ArchiveDef, LayerDef, LayerId, Licence, RowSchema, Symbols, Text, TileOptions,
+        tile_id::MAX_ZOOM,
     },
     text,
 };
@@ -192,7 +193,7 @@ fn layer(table: &Table<'_>, head: Head, base: &Path) -> Option<LayerDef> {
     let producer = head.producer?;
     let mut source = source?;
     // Codes that the schema calls texts keep their zeros.
-    source.csv.text.extend(rows.iter().flat_map(|r| r.table.texts()).map(str::to_owned));
+    source.csv.text.extend(rows.iter().flat_map(RowSchema::texts).map(str::to_owned));
     Some(LayerDef {
         id: head.id?,
         title: head.title,

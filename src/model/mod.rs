@@ -13,6 +13,7 @@ pub mod geometry_kind;
 pub mod hash;
 pub mod hilbert;
 pub mod hold;
+pub mod json_schema;
 pub mod layer;
 pub mod limits;
 pub mod live;
@@ -50,6 +51,7 @@ pub use field::{FieldDef, FieldWords, Unit, UnitLang};
 pub use geometry_kind::GeometryKind;
 pub use hash::{push_hex, stable_hash};
 pub use hold::{Comparison, Held, Hold, HoldReason, HoldRule, HoldRules, Retyped};
+pub use json_schema::{Instance, JsonSchema};
 pub use layer::{
     CsvOptions, DerivedSource, Format, LayerDef, LayerId, Licence, SourceDef, SourceLocation,
     TerritoryBinding, TerritoryGeometry, TileOptions, TimeBinding,
@@ -64,7 +66,8 @@ pub use reference::{Flip, ReferenceState, ReferenceTable};
 pub use relation::Relation;
 pub use report::{Carried, Refusal, RefusalReason, Report};
 pub use row_schema::{
-    Constraints, CustomCheck, OneOrMore, RowSchema, SchemaField, SchemaKind, TableSchema,
+    Constraints, CustomCheck, ForeignKey, ForeignReference, OneOrMore, RowRules, RowSchema,
+    SchemaField, SchemaKind, TableSchema,
 };
 pub use run::{Fault, Outcome, RunRecord, SourceFailure, Trigger};
 pub use schedule::Schedule;

@@ -1,6 +1,7 @@
 //! What the rows of a layer must be like: a Table Schema (Frictionless, version 1), as published on
-//! schema.data.gouv.fr.
+//! schema.data.gouv.fr, or a JSON Schema.
 
+use super::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A layer's schema, and what becomes of rows that do not follow it.
@@ -9,7 +10,28 @@ pub struct RowSchema {
     /// Rows that do not follow it are refused; otherwise they are only told of.
     pub refuses: bool,
     /// The schema.
-    pub table: TableSchema,
+    #[serde(flatten)]
+    pub rules: RowRules,
+}
+
+/// A schema of one kind or the other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RowRules {
+    /// A Table Schema.
+    Table(TableSchema),
+    /// A JSON Schema.
+    Json(JsonSchema),
+}
+
+impl RowSchema {
+    /// The columns whose values are text whatever they look like: codes keep their zeros.
+    pub fn texts(&self) -> Vec<&str> {
+        match &self.rules {
+            RowRules::Table(table) => table.texts().collect(),
+            RowRules::Json(schema) => schema.texts().collect(),
+        }
+    }
 }
 
 /// A Table Schema, as its file says it. What this program does not know of it is left out, but for
@@ -34,9 +56,9 @@ pub struct TableSchema {
     /// The columns that together name a row.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub primary_key: Option<OneOrMore>,
-    /// References to other tables: not checked.
+    /// References to rows of this table, which are checked, and of others, which are not.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub foreign_keys: Option<serde_json::Value>,
+    pub foreign_keys: Option<Vec<ForeignKey>>,
     /// Validata's own checks.
     #[serde(rename = "custom_checks", skip_serializing_if = "Option::is_none")]
     pub custom_checks: Option<Vec<CustomCheck>>,
@@ -60,6 +82,25 @@ impl OneOrMore {
             Self::More(names) => names,
         }
     }
+}
+
+/// Columns whose values are those of other columns, in some row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForeignKey {
+    /// The columns.
+    pub fields: OneOrMore,
+    /// What they refer to.
+    pub reference: ForeignReference,
+}
+
+/// What a foreign key refers to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForeignReference {
+    /// The table, by its name in its data package; empty: this one.
+    #[serde(default)]
+    pub resource: String,
+    /// Its columns, as many.
+    pub fields: OneOrMore,
 }
 
 /// One of Validata's checks (`custom_checks`).

@@ -49,7 +49,11 @@ pub(super) enum Rule {
     Pattern(String),
     Allowed(String),
     Digits(Digits),
-    Twice { first: u64 },
+    Twice {
+        first: u64,
+    },
+    /// Of columns that the values are not among.
+    Unknown(String),
 }
 
 /// A rule without its figures, for counting.
@@ -63,6 +67,7 @@ pub(super) enum Kind {
     Allowed,
     Digits,
     Twice,
+    Unknown,
 }
 
 impl Column {
@@ -416,6 +421,7 @@ impl Rule {
             Self::Allowed(_) => Kind::Allowed,
             Self::Digits(_) => Kind::Digits,
             Self::Twice { .. } => Kind::Twice,
+            Self::Unknown(_) => Kind::Unknown,
         }
     }
 
@@ -458,6 +464,10 @@ impl Rule {
                 "déjà à la ligne {first}, alors que les valeurs sont uniques",
                 "already on line {first}, though values are unique"
             ),
+            Self::Unknown(columns) => text!(
+                "aucune ligne n'a cette valeur dans {columns}",
+                "no row has this value in {columns}"
+            ),
         }
     }
 }
@@ -475,6 +485,7 @@ impl Kind {
                 text!("numéros dont la clé est fausse", "numbers with a wrong check digit")
             }
             Self::Twice => text!("valeurs en double", "values that come twice"),
+            Self::Unknown => text!("références à aucune ligne", "references to no row"),
         }
     }
 }

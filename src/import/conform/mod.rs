@@ -1,15 +1,20 @@
-//! Rows against the Table Schema that their layer names (`[schema]`): columns that should be there,
-//! cells by type and constraint, rows that come twice. What does not follow it is refused, or told
-//! of, by the layer's choice; either way a producer reads which rule, how often, and on which lines.
+//! Rows against the schema that their layer names (`[schema]`). Of a Table Schema: columns that
+//! should be there, cells by type and constraint, rows that come twice, references to other rows;
+//! a JSON Schema is in [`json`]. What does not follow it is refused, or told of, by the layer's
+//! choice; either way a producer reads which rule, how often, and on which lines.
 
 mod cell;
+mod json;
+mod refer;
 #[cfg(test)]
 mod tests;
 
 use super::{check::Checked, read::Rows};
 use crate::{
     error::{Error, Result},
-    model::{Refusal, RefusalReason, Report, RowSchema, Schema, TableSchema, Text, Value},
+    model::{
+        Refusal, RefusalReason, Report, RowRules, RowSchema, Schema, TableSchema, Text, Value,
+    },
     text,
 };
 use cell::{Column, Fault};
@@ -25,39 +30,75 @@ const SHOWN: usize = 200;
 ///
 /// # Errors
 /// [`Error::Refused`] when a column that must be there is not, and rows that do not follow the schema
-/// are refused.
+/// are refused; [`Error::Invalid`] when the schema cannot be followed.
 pub(super) fn check(schema: &RowSchema, rows: &mut Rows, report: &mut Report) -> Result<()> {
-    let columns = columns(schema, &rows.schema, report)?;
+    match &schema.rules {
+        RowRules::Table(table) => check_table(table, schema.refuses, rows, report),
+        RowRules::Json(json) => json::check(json, schema.refuses, rows, report),
+    }
+}
+
+fn check_table(
+    table: &TableSchema,
+    refuses: bool,
+    rows: &mut Rows,
+    report: &mut Report,
+) -> Result<()> {
+    let columns = columns(table, refuses, &rows.schema, report)?;
     for row in rows.checked.iter_mut().flatten() {
-        missing(&schema.table, &columns, row);
+        missing(table, &columns, row);
     }
     let mut faults: Vec<Vec<Vec<Fault>>> = rows
         .checked
         .par_iter()
         .map(|batch| batch.iter().map(|r| cells(&columns, r)).collect())
         .collect();
-    twice(&schema.table, &columns, &rows.checked, &mut faults);
+    twice(table, &columns, &rows.checked, &mut faults);
+    refer::check(table, &columns, &rows.checked, &mut faults);
     let mut summary = Summary::default();
+    let seen = rows.checked.iter().flatten().zip(faults.iter().flatten());
+    for (row, faults) in seen {
+        for fault in faults.iter().filter(|f| f.column < columns.len()) {
+            summary.add((fault.column, fault.rule.kind()), row.line);
+        }
+    }
+    refuse_all(rows, faults, refuses, report, |row, faults| refusal(&columns, row, faults));
+    report.notes.extend(summary.tell(table.called(), |(column, kind)| {
+        Some((columns.get(*column)?.name.clone(), kind.words()))
+    }));
+    Ok(())
+}
+
+/// Takes the rows with faults out, for the report, where they are to be refused.
+fn refuse_all<F>(
+    rows: &mut Rows,
+    faults: Vec<Vec<Vec<F>>>,
+    refuses: bool,
+    report: &mut Report,
+    refusal: impl Fn(&Checked, &[F]) -> Refusal,
+) {
+    if !refuses {
+        return;
+    }
     for (batch, faults) in rows.checked.iter_mut().zip(faults) {
         let mut faults = faults.into_iter();
         batch.retain(|row| {
             let faults = faults.next().unwrap_or_default();
-            summary.add(&columns, row.line, &faults);
-            if faults.is_empty() || !schema.refuses {
-                return true;
+            if !faults.is_empty() {
+                report.refuse(refusal(row, &faults));
             }
-            report.refuse(refusal(&columns, row, &faults));
-            false
+            faults.is_empty()
         });
     }
-    let called = schema.table.called();
-    report.notes.extend(summary.tell(&columns, called));
-    Ok(())
 }
 
 /// The columns that the schema speaks of and the rows have; the report is told of the others.
-fn columns(schema: &RowSchema, rows: &Schema, report: &mut Report) -> Result<Vec<Column>> {
-    let table = &schema.table;
+fn columns(
+    table: &TableSchema,
+    refuses: bool,
+    rows: &Schema,
+    report: &mut Report,
+) -> Result<Vec<Column>> {
     let called = table.called();
     let (mut found, mut required, mut optional) = (Vec::new(), Vec::new(), Vec::new());
     for field in &table.fields {
@@ -74,7 +115,7 @@ fn columns(schema: &RowSchema, rows: &Schema, report: &mut Report) -> Result<Vec
             "Schéma {called} : colonnes obligatoires absentes : {names}.",
             "Schema {called}: required columns are missing: {names}."
         );
-        if schema.refuses {
+        if refuses {
             return Err(Error::Refused(missing));
         }
         report.notes.push(missing);
@@ -112,7 +153,7 @@ fn unchecked(table: &TableSchema, found: &mut [Column], report: &mut Report) {
             (_, None) => names.push(&check.name),
         }
     }
-    if table.foreign_keys.is_some() {
+    if table.foreign_keys.iter().flatten().any(|key| !refer::is_own(key)) {
         names.push("foreignKeys");
     }
     if !names.is_empty() {
@@ -201,31 +242,44 @@ fn refusal(columns: &[Column], row: &Checked, faults: &[Fault]) -> Refusal {
     }
 }
 
-/// How often each rule was broken, and where first.
-#[derive(Default)]
-struct Summary(BTreeMap<(usize, cell::Kind), (u64, Vec<u64>)>);
+/// How often each rule was broken, and where first, by the column and the rule.
+struct Summary<K>(BTreeMap<K, Count>);
 
-impl Summary {
-    fn add(&mut self, columns: &[Column], line: u64, faults: &[Fault]) {
-        for fault in faults.iter().filter(|f| f.column < columns.len()) {
-            let (count, lines) = self.0.entry((fault.column, fault.rule.kind())).or_default();
-            *count += 1;
-            if lines.len() < LINES {
-                lines.push(line);
-            }
+#[derive(Default)]
+struct Count {
+    all: u64,
+    /// The first lines.
+    lines: Vec<u64>,
+}
+
+impl<K> Default for Summary<K> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<K: Ord> Summary<K> {
+    fn add(&mut self, rule: K, line: u64) {
+        let count = self.0.entry(rule).or_default();
+        count.all += 1;
+        if count.lines.len() < LINES {
+            count.lines.push(line);
         }
     }
 
-    fn tell(self, columns: &[Column], called: &str) -> Vec<Text> {
-        let one = |((column, kind), (count, lines)): ((usize, cell::Kind), (u64, Vec<u64>))| {
-            let name = &columns.get(column)?.name;
-            let Text { fr, en } = kind.words();
-            let lines: Vec<String> = lines.iter().map(u64::to_string).collect();
-            let more = if count > lines.len() as u64 { "…" } else { "" };
-            let lines = lines.join(", ");
+    /// It in words; `named` gives the column and the words of a rule.
+    fn tell(self, called: &str, named: impl Fn(&K) -> Option<(String, Text)>) -> Vec<Text> {
+        let one = |(rule, Count { all, lines }): (K, Count)| {
+            let (name, Text { fr, en }) = named(&rule)?;
+            let more = if all > lines.len() as u64 { "…" } else { "" };
+            let lines = lines.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+            let (of_fr, of_en) = match name.as_str() {
+                "" => (String::new(), String::new()),
+                name => (format!("« {name} » : "), format!("\"{name}\": ")),
+            };
             Some(text!(
-                "Schéma {called} : « {name} » : {fr} : {count} (lignes {lines}{more}).",
-                "Schema {called}: \"{name}\": {en}: {count} (lines {lines}{more})."
+                "Schéma {called} : {of_fr}{fr} : {all} (lignes {lines}{more}).",
+                "Schema {called}: {of_en}{en}: {all} (lines {lines}{more})."
             ))
         };
         self.0.into_iter().filter_map(one).collect()

@@ -4,7 +4,7 @@ use super::*;
 use crate::model::{Field, FieldKind};
 
 fn schema(json: &str, refuses: bool) -> RowSchema {
-    RowSchema { refuses, table: serde_json::from_str(json).unwrap() }
+    RowSchema { refuses, rules: RowRules::Table(serde_json::from_str(json).unwrap()) }
 }
 
 /// Rows of texts, an empty one being none.
@@ -141,11 +141,82 @@ fn values_that_readers_typed_are_judged_alike() {
 }
 
 #[test]
+fn rows_refer_to_rows_of_their_table() {
+    let json = r#"{"fields": [{"name": "dep"}, {"name": "id"}, {"name": "parent"}],
+        "foreignKeys": [{"fields": ["dep", "parent"],
+                         "reference": {"resource": "", "fields": ["dep", "id"]}}]}"#;
+    let cells: &[&[&str]] =
+        &[&["59", "1", ""], &["59", "2", "1"], &["62", "3", "1"], &["62", "4", "4"]];
+    let (mut taken, mut report) = (rows(&["dep", "id", "parent"], cells), Report::default());
+    check(&schema(json, true), &mut taken, &mut report).unwrap();
+    let kept: Vec<u64> = taken.checked.iter().flatten().map(|r| r.line).collect();
+    assert_eq!(kept, [2, 3, 5], "{:?}", report.refusals);
+    assert_eq!(report.refusals[0].text.fr, "« dep » : aucune ligne n'a cette valeur dans dep, id.");
+    assert!(!notes(&report).contains("foreignKeys"), "{}", notes(&report));
+}
+
+/// Rows of texts judged by a JSON Schema; the lines kept, and the report.
+fn judged(json: &str, names: &[&str], cells: &[&[&str]]) -> (Vec<u64>, Report) {
+    let mut taken = rows(names, cells);
+    for value in taken.checked.iter_mut().flatten().flat_map(|row| &mut row.values) {
+        if matches!(value, Value::Text(words) if words.is_empty()) {
+            *value = Value::Null;
+        }
+    }
+    let json = crate::model::JsonSchema(serde_json::from_str(json).unwrap());
+    let schema = RowSchema { refuses: true, rules: RowRules::Json(json) };
+    let mut report = Report::default();
+    check(&schema, &mut taken, &mut report).unwrap();
+    (taken.checked.iter().flatten().map(|r| r.line).collect(), report)
+}
+
+#[test]
+fn a_json_schema_refuses_with_line_column_value_and_reason() {
+    let json = r##"{"title": "Lieux", "required": ["nom"], "properties": {
+        "nom": {"type": "string", "maxLength": 4},
+        "n": {"type": "integer", "minimum": 0},
+        "note": {"$ref": "#/$defs/note"}},
+        "$defs": {"note": {"type": ["number", "null"], "maximum": 5}}}"##;
+    let cells: &[&[&str]] = &[
+        &["Un", "1", "2.5"],
+        &["", "1", ""],
+        &["Longue", "-1", ""],
+        &["Deux", "un", "6"],
+        &["12", "", ""],
+    ];
+    let (kept, report) = judged(json, &["nom", "n", "note"], cells);
+    assert_eq!(kept, [2, 6], "a text whatever it looks like: {:?}", report.refusals);
+    let [missing, long, other] = &report.refusals[..] else { panic!("{:?}", report.refusals) };
+    assert_eq!((missing.line, missing.column.as_deref(), &missing.value), (3, Some("nom"), &None));
+    assert_eq!(missing.text.fr, "« nom » : valeur obligatoire absente.");
+    assert!(long.text.fr.contains("au plus 4 caractères") && long.text.fr.contains("sous 0"));
+    assert!(long.text.en.contains("at most 4 characters"), "{}", long.text.en);
+    assert!(other.text.fr.contains("type attendu : integer"), "{}", other.text.fr);
+    let told = notes(&report);
+    assert!(told.contains("Schéma Lieux : « n » : la valeur est sous 0 : 1 (lignes 4)"), "{told}");
+}
+
+#[test]
+fn a_json_schema_of_features_sees_geometry() {
+    let json = r#"{"properties": {"type": {"const": "Feature"},
+        "properties": {"properties": {"nom": {"type": "string"}}, "additionalProperties": false},
+        "geometry": {"type": "object"}}}"#;
+    let (kept, report) = judged(json, &["nom", "plus"], &[&["a", ""], &["b", "x"]]);
+    assert!(kept.is_empty());
+    let said: Vec<&str> = report.refusals.iter().map(|r| r.text.fr.as_str()).collect();
+    assert!(
+        said.iter().all(|words| words.contains("« geometry » : type attendu : object")),
+        "{said:?}"
+    );
+    assert!(said[1].contains("propriétés non admises : plus"), "{said:?}");
+}
+
+#[test]
 fn columns_rows_and_keys() {
     let json = r#"{"name": "essai", "missingValues": ["", "NA"], "primaryKey": ["id"],
         "fields": [{"name": "id"}, {"name": "nom", "constraints": {"unique": true, "required": true}},
                    {"name": "siret"}, {"name": "absente"}],
-        "foreignKeys": [],
+        "foreignKeys": [{"fields": "id", "reference": {"resource": "autre", "fields": "id"}}],
         "custom_checks": [{"name": "french-siret-value", "params": {"column": "siret"}},
                           {"name": "opening-hours-value", "params": {"column": "nom"}}]}"#;
     let cells: &[&[&str]] = &[
