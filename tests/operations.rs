@@ -19,6 +19,7 @@ use std::{
 
 over_both!(
     a_backup_while_serving_and_harvesting_comes_back_the_same,
+    a_backup_has_what_waits_and_the_journal,
     a_damaged_or_newer_backup_is_refused_and_nothing_changes,
     what_is_published_is_not_overwritten_unless_told_to,
     kill_nine_in_backup_and_restore_leaves_nothing_half,
@@ -173,6 +174,58 @@ fn a_backup_while_serving_and_harvesting_comes_back_the_same() {
     }
     if store_kind() == StoreKind::Embedded {
         links_are_copies(&site, &dest);
+    }
+}
+
+fn a_backup_has_what_waits_and_the_journal() {
+    let declare = |site: &Site| {
+        points(site);
+        site.layer("nulle", "[source]\npath = \"../nowhere.csv\"");
+    };
+    let few = |site: &Site| {
+        fs::write(site.path("points.csv"), "id;livraison;lon;lat\n1;2;2.0;48.0\n").unwrap();
+    };
+    let site = Site::new();
+    declare(&site);
+    crash::delivery(&site, 1);
+    site.run(&["harvest"]);
+    few(&site);
+    assert!(said(&site.run(&["harvest"])).contains("retenue"));
+    let waiting = versions(&site, "points");
+    assert!(waiting.iter().any(|line| line.contains('!')), "{waiting:?}");
+    let journal = |site: &Site| {
+        let mut told = site.serve().json("/harvest")["layers"].clone();
+        for layer in told.as_array_mut().unwrap() {
+            layer.as_object_mut().unwrap().retain(|key, _| key == "id" || key == "runs");
+        }
+        told
+    };
+    let told = journal(&site);
+    assert_eq!(told[0]["runs"].as_array().unwrap().len(), 2, "{told}");
+    let dest = site.path("sauvegarde");
+    run(&site, &["backup", path(&dest)]);
+    let kinds: &[StoreKind] = match postgres::shared() {
+        Some(_) => &[StoreKind::Embedded, StoreKind::Postgis],
+        None => &[StoreKind::Embedded],
+    };
+    for kind in kinds {
+        let other = Site::of(*kind);
+        declare(&other);
+        let report = run(&other, &["restore", path(&dest)]);
+        assert!(report.lines().any(|line| line.starts_with("! points")), "{report}");
+        assert_eq!(versions(&other, "points"), waiting);
+        assert_eq!(journal(&other), told);
+        let again = run(&other, &["restore", path(&dest)]);
+        assert!(again.contains("! points") && !again.contains("copiée"), "{again}");
+        assert_eq!((versions(&other, "points"), journal(&other)), (waiting.clone(), told.clone()));
+        // It waits as it did: the same source is not loaded again, and it can be published.
+        few(&other);
+        assert!(said(&other.run(&["harvest", "points"])).contains("retenue"));
+        assert_eq!(versions(&other, "points"), waiting);
+        run(&other, &["publish", "points", "--held"]);
+        let page = other.serve().json("/collections/points/items");
+        assert_eq!(page["numberMatched"], 1, "{page}");
+        run(&other, &["check"]);
     }
 }
 

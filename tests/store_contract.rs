@@ -1106,14 +1106,18 @@ fn journal(place: &Place) {
         // Before anything is published.
         let writer = claim(&store, &id).await;
         for second in 0..60 {
-            store.note_run(&writer, run(&id, second)).await.unwrap();
+            store.note_runs(&writer, vec![run(&id, second)]).await.unwrap();
         }
         let second = claim(&store, &other).await;
-        store.note_run(&second, run(&other, 7)).await.unwrap();
+        store.note_runs(&second, vec![run(&other, 7)]).await.unwrap();
         let seen = place.open().runs(2).await.unwrap();
         assert_eq!(seen[&id], [run(&id, 59), run(&id, 58)]);
         assert_eq!(seen[&other], [run(&other, 7)]);
+        // Older ones that come later, as from a backup, take their places.
+        store.note_runs(&second, vec![run(&other, 3), run(&other, 9)]).await.unwrap();
+        store.note_runs(&second, vec![run(&other, 3)]).await.unwrap();
         let all = store.runs(usize::MAX).await.unwrap();
+        assert_eq!(all[&other], [run(&other, 9), run(&other, 7), run(&other, 3)]);
         assert_eq!(all[&id].len(), socle::store::KEPT_RUNS);
         assert!(store.current().await.unwrap().is_empty());
     });

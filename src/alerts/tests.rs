@@ -54,7 +54,7 @@ impl Place {
             attempt: 1,
             outcome,
         };
-        self.store.note_run(&claim, run).await.unwrap();
+        self.store.note_runs(&claim, vec![run]).await.unwrap();
     }
 
     /// Changes what was told, as another process would.

@@ -42,7 +42,11 @@ pub(super) async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
 pub(super) fn report(id: &LayerId, copied: &[Copied], lang: Lang) {
     for c in copied {
         let (version, count) = (&c.id, c.count);
-        let mark = if c.current { '*' } else { ' ' };
+        let mark = match (c.current, c.held) {
+            (true, _) => '*',
+            (false, true) => '!',
+            (false, false) => ' ',
+        };
         let sum: String = c.checksum.chars().take(16).collect();
         let words = match c.already {
             false => text!("copiée et vérifiée", "copied and verified"),

@@ -51,7 +51,7 @@ impl Jobs {
         let took_ms = u64::try_from(took.as_millis()).unwrap_or(0);
         let layer = def.id.clone();
         let run = RunRecord { layer, started, took_ms, trigger, attempt, outcome };
-        let noted = self.store.note_run(claim, run.clone()).await;
+        let noted = self.store.note_runs(claim, vec![run.clone()]).await;
         let mut unwritten = self.unwritten.lock().unwrap_or_else(PoisonError::into_inner);
         match noted {
             Ok(()) => drop(unwritten.remove(&def.id)),

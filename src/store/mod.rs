@@ -356,8 +356,9 @@ pub trait Store: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Writes a run of the claimed layer into the journal, which keeps the newest [`KEPT_RUNS`].
-    async fn note_run(&self, _claim: &Claim, _run: RunRecord) -> Result<()> {
+    /// Writes runs of the claimed layer into the journal, which keeps the newest [`KEPT_RUNS`]. One
+    /// that began at the same moment as another takes its place.
+    async fn note_runs(&self, _claim: &Claim, _runs: Vec<RunRecord>) -> Result<()> {
         Ok(())
     }
 

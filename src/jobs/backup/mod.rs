@@ -60,6 +60,9 @@ pub struct Layer {
     pub current: String,
     /// Features of each version, oldest first.
     pub versions: Vec<(String, u64)>,
+    /// The delivery that waits for a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<String>,
 }
 
 /// How to write a backup.
@@ -103,6 +106,9 @@ pub async fn write(
             let copied: Arc<dyn Store> = Arc::new(EmbeddedStore::open(&aside)?);
             for layer in store.current().await?.into_keys() {
                 copy::layer(store, &copied, &layer, progress).await?;
+                tidy(&aside.join("layers").join(layer.as_str()))?;
+            }
+            for layer in copy::journals(store, &copied).await? {
                 tidy(&aside.join("layers").join(layer.as_str()))?;
             }
             copy::reference(store, &copied).await?;
@@ -166,6 +172,7 @@ pub async fn transfer(
         progress.finish();
         seen(id, &copied);
     }
+    copy::journals(from, to).await?;
     copy::reference(from, to).await
 }
 

@@ -68,7 +68,8 @@ pub(super) async fn seal(folder: &Path, progress: &dyn Progress) -> Result<Manif
     for (id, at) in store.current().await? {
         let versions = store.versions(&id).await?;
         let versions = versions.iter().map(|v| (v.id.to_string(), v.count)).collect();
-        layers.insert(id, Layer { current: at.key(), versions });
+        let held = store.held(&id).await?.map(|held| held.version.id.to_string());
+        layers.insert(id, Layer { current: at.key(), versions, held });
     }
     let files = files(folder)?;
     progress.stage(text!("Sommes de contrôle", "Checksums"), None);

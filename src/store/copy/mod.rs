@@ -8,10 +8,10 @@ mod rows;
 #[cfg(test)]
 pub(super) mod tests;
 
-use super::{At, Beside, Claim, NewVersion, Store};
+use super::{At, Beside, Claim, KEPT_RUNS, NewVersion, Store};
 use crate::{
     error::{Error, Result},
-    model::{Feature, LayerId, Progress, Version, VersionId},
+    model::{Feature, LayerId, Progress, RunRecord, Version, VersionId},
     text,
 };
 use rows::read;
@@ -35,10 +35,13 @@ pub struct Copied {
     pub already: bool,
     /// Whether it is the current one.
     pub current: bool,
+    /// Whether it waits for a person.
+    pub held: bool,
 }
 
-/// Copies a layer: its older versions, then the current one, which is published last. Only what
-/// the layer shows in `to` afterwards changes, in one step; versions that were there stay.
+/// Copies a layer: its older versions, then the current one, which is published last; then its
+/// journal and what is held of it. Only what the layer shows in `to` afterwards changes, in one step;
+/// versions that were there stay, and so does what is held there.
 ///
 /// # Errors
 /// [`Error::NotFound`] when `from` has no current version of it; [`Error::Conflict`] when someone
@@ -50,24 +53,79 @@ pub async fn layer(
     id: &LayerId,
     progress: &dyn Progress,
 ) -> Result<Vec<Copied>> {
-    let claim = to.claim(id).await?.ok_or_else(|| {
-        Error::Conflict(text!(
-            "« {id} » est en cours d'écriture par un autre programme : réessayez ensuite.",
-            "\"{id}\" is being written by another program: try again afterwards."
-        ))
-    })?;
+    let claim = claimed(to, id).await?;
     for _ in 0..TRIES {
         let current = from.current().await?.remove(id).ok_or_else(|| nothing(id))?;
         match all(from, to, &claim, &current, progress).await {
             // A publication moved on, and the version it left is gone.
             Err(Error::Gone { .. }) => {}
-            other => return other,
+            Err(other) => return Err(other),
+            Ok(mut copied) => {
+                match held(from, to, &claim, progress).await {
+                    Err(Error::Gone { .. }) => {} // released or published while it was copied
+                    held => copied.extend(held?),
+                }
+                runs(from, to, &claim).await?;
+                return Ok(copied);
+            }
         }
     }
     Err(Error::Refused(text!(
         "« {id} » change de version plus vite qu'elle ne se copie : réessayez.",
         "\"{id}\" changes its version faster than it is copied: try again."
     )))
+}
+
+async fn claimed(to: &Arc<dyn Store>, id: &LayerId) -> Result<Claim> {
+    to.claim(id).await?.ok_or_else(|| {
+        Error::Conflict(text!(
+            "« {id} » est en cours d'écriture par un autre programme : réessayez ensuite.",
+            "\"{id}\" is being written by another program: try again afterwards."
+        ))
+    })
+}
+
+/// Copies the journals of layers that were never published: those of the others come with them.
+///
+/// # Errors
+/// [`Error::Conflict`] when someone else writes such a layer; what the stores fail with. Gives the layers.
+pub async fn journals(from: &Arc<dyn Store>, to: &Arc<dyn Store>) -> Result<Vec<LayerId>> {
+    let (published, mut copied) = (from.current().await?, Vec::new());
+    for id in from.runs(1).await?.into_keys().filter(|id| !published.contains_key(id)) {
+        runs(from, to, &claimed(to, &id).await?).await?;
+        copied.push(id);
+    }
+    Ok(copied)
+}
+
+/// Copies the runs of a layer that are not there.
+async fn runs(from: &Arc<dyn Store>, to: &Arc<dyn Store>, claim: &Claim) -> Result<()> {
+    let theirs = from.runs(KEPT_RUNS).await?.remove(&claim.layer).unwrap_or_default();
+    let ours = to.runs(KEPT_RUNS).await?.remove(&claim.layer).unwrap_or_default();
+    let known = |run: &RunRecord| ours.iter().any(|our| our.started == run.started);
+    let new: Vec<RunRecord> = theirs.into_iter().filter(|run| !known(run)).collect();
+    match new.is_empty() {
+        true => Ok(()),
+        false => to.note_runs(claim, new).await,
+    }
+}
+
+/// Copies what is held of a layer, unless something is held there.
+async fn held(
+    from: &Arc<dyn Store>,
+    to: &Arc<dyn Store>,
+    claim: &Claim,
+    progress: &dyn Progress,
+) -> Result<Option<Copied>> {
+    let Some(held) = from.held(&claim.layer).await? else { return Ok(None) };
+    let there = to.held(&claim.layer).await?.map(|there| there.version.id);
+    let known = to.versions(&claim.layer).await?.iter().any(|v| v.id == held.version.id);
+    if known || there.as_ref().is_some_and(|there| *there != held.version.id) {
+        return Ok(None);
+    }
+    let copied = one(from, to, claim, &held.version, there.is_some(), None, progress).await?;
+    to.hold(claim, &copied.id, held.hold).await?;
+    Ok(Some(Copied { held: true, ..copied }))
 }
 
 /// Copies the territory reference: the tables kept, and which is in force. Called behind the layers,
@@ -203,7 +261,7 @@ async fn one(
         }
     }
     let (id, count, checksum) = (version.id.clone(), read.count, read.checksum);
-    Ok(Copied { id, count, checksum, already, current: false })
+    Ok(Copied { id, count, checksum, already, current: false, held: false })
 }
 
 fn differs(id: &LayerId, version: &Version) -> Error {

@@ -457,9 +457,9 @@ impl Store for EmbeddedStore {
         self.run(move |inner| write::release(&inner.dir(&layer), None)).await
     }
 
-    async fn note_run(&self, claim: &Claim, run: RunRecord) -> Result<()> {
+    async fn note_runs(&self, claim: &Claim, runs: Vec<RunRecord>) -> Result<()> {
         let layer = claim.layer.clone();
-        self.run(move |inner| runs::note(&inner.dir(&layer), run)).await
+        self.run(move |inner| runs::note(&inner.dir(&layer), runs)).await
     }
 
     async fn told(&self) -> Result<Told> {

@@ -7,8 +7,8 @@ use crate::{
     store::KEPT_RUNS,
 };
 
-/// Adds a run, and forgets those beyond the newest that are kept.
-pub(super) fn note(dir: &LayerDir, run: RunRecord) -> Result<()> {
+/// Adds runs, and forgets those beyond the newest that are kept.
+pub(super) fn note(dir: &LayerDir, runs: Vec<RunRecord>) -> Result<()> {
     // What a later program wrote stays as it is: this refuses it.
     if let Some(current) = dir.read_current()? {
         dir.describe(&current.version)?;
@@ -22,7 +22,9 @@ pub(super) fn note(dir: &LayerDir, run: RunRecord) -> Result<()> {
         }
         Vec::new()
     });
-    all.insert(0, run);
+    all.retain(|known| runs.iter().all(|run| run.started != known.started));
+    all.splice(0..0, runs);
+    all.sort_by_key(|run| std::cmp::Reverse(run.started));
     all.truncate(KEPT_RUNS);
     let text = serde_json::to_vec(&all).map_err(|e| Error::fault("the journal", e))?;
     write_atomic(&dir.runs(), &text)

@@ -21,18 +21,20 @@ use std::{
 /// How often a layer whose current version leaves while it is read is begun again.
 const TRIES: usize = 5;
 
-/// Puts a layer as it stands into another folder; one without current version is left out.
+/// Puts a layer as it stands into another folder, with what is held of it and its journal; of one
+/// without current version there is the journal alone.
 pub(super) fn layer(from: &LayerDir, to: &LayerDir, copies: bool) -> Result<()> {
     for _ in 0..TRIES {
-        let Some(current) = from.read_current()? else { return Ok(()) };
+        let Some(current) = from.read_current()? else { return journal(from, to, copies) };
         fs::create_dir_all(to.versions()).map_err(|e| Error::io(to.path(), e))?;
         for id in from.version_ids()? {
-            let history = from.file(&id, "published").exists();
-            if (history || id == current.version) && !version(from, to, &id, copies)? {
+            let kept = from.file(&id, "published").exists() || from.is_held(&id);
+            if (kept || id == current.version) && !version(from, to, &id, copies)? {
                 forget(to, &id)?; // removed while it was read
             }
         }
         history(from, to, copies)?;
+        journal(from, to, copies)?;
         // The pointer that was read first: what it names is here, or a newer one is read.
         if to.reach(&current.version, &current.reach).exists()
             && to.file(&current.version, "json").exists()
@@ -48,6 +50,16 @@ pub(super) fn layer(from: &LayerDir, to: &LayerDir, copies: bool) -> Result<()> 
         "Une couche change de version plus vite qu'elle ne se copie : réessayez.",
         "A layer changes its version faster than it is copied: try again."
     )))
+}
+
+/// Links the journal, which is replaced whole.
+fn journal(from: &LayerDir, to: &LayerDir, copies: bool) -> Result<()> {
+    if !from.runs().exists() {
+        return Ok(());
+    }
+    fs::create_dir_all(to.path()).map_err(|e| Error::io(to.path(), e))?;
+    place(&from.runs(), &to.runs(), copies)?;
+    sync_folder_of(&to.runs())
 }
 
 /// Links what publications changed; `.json` last, which says that the rest is there.

@@ -277,8 +277,8 @@ impl Store for PostgisStore {
         held::release(&self.inner, claim).await
     }
 
-    async fn note_run(&self, claim: &Claim, run: RunRecord) -> Result<()> {
-        runs::note(&self.inner, claim, &run).await
+    async fn note_runs(&self, claim: &Claim, runs: Vec<RunRecord>) -> Result<()> {
+        runs::note(&self.inner, claim, &runs).await
     }
 
     async fn told(&self) -> Result<Told> {

@@ -12,21 +12,25 @@ use crate::{
 use std::{collections::BTreeMap, sync::Arc};
 use tokio_postgres::types::Type;
 
-/// Adds a run, and forgets those beyond the newest that are kept.
-pub(super) async fn note(inner: &Arc<Inner>, claim: &Claim, run: &RunRecord) -> Result<()> {
+/// Adds runs, and forgets those beyond the newest that are kept.
+pub(super) async fn note(inner: &Arc<Inner>, claim: &Claim, runs: &[RunRecord]) -> Result<()> {
     let names = &inner.ready().await?.names;
-    let record = serde_json::to_string(run).map_err(|e| Error::fault("the journal", e))?;
+    let written = |run: &RunRecord| serde_json::to_string(run);
+    let records: Result<Vec<String>, _> = runs.iter().map(written).collect();
+    let records = records.map_err(|e| Error::fault("the journal", e))?;
+    let started: Vec<i64> = runs.iter().map(|run| run.started.as_microsecond()).collect();
     let mut link = inner.write_link().await?;
-    let (layer, started) = (claim.layer.as_str(), run.started.as_microsecond());
+    let layer = claim.layer.as_str();
     let work = async {
         link.begin(inner.role()).await?;
         claims::assure(&mut link, names, claim).await?;
         let sql = names.sql(
-            "INSERT INTO {s}runs (layer, started, record) VALUES ($1, $2, $3::text::json)
+            "INSERT INTO {s}runs (layer, started, record)
+             SELECT $1, new.started, new.record::json FROM unnest($2, $3) AS new (started, record)
              ON CONFLICT (layer, started) DO UPDATE SET record = excluded.record",
         );
         let params: [Param<'_>; 3] =
-            [(&layer, Type::TEXT), (&started, Type::INT8), (&record, Type::TEXT)];
+            [(&layer, Type::TEXT), (&started, Type::INT8_ARRAY), (&records, Type::TEXT_ARRAY)];
         link.run(&sql, &params).await?;
         let sql = names.sql(
             "DELETE FROM {s}runs WHERE layer = $1 AND started IN
