@@ -173,6 +173,7 @@ long: web ## throw far more hostile and random input at parsers, algorithms and 
 	  $(TOOLS)/bin/python -c 'import schemathesis' 2>/dev/null || $(TOOLS)/bin/pip install --quiet 'schemathesis==4.*'
 	}
 	SOCLE_CASES=300 $(CARGO) test --locked --test all any_request -- --nocapture
+	SOCLE_KILLS=50 $(CARGO) test --locked --test all kills -- --nocapture
 	$(NEED) ogr2ogr=gdal-bin postgresql postgresql-postgis || echo "tests of what tipg gives are skipped" >&2
 	$(MAKE) peers
 	TIPG_BIN=$$PWD/target/peers/bin $(CARGO) test --locked --test all sources::peers -- --nocapture

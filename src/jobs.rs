@@ -339,8 +339,10 @@ impl Jobs {
         {
             return Ok(Done::Held(Box::new(held)));
         }
+        progress.stage(text!("Publication", "Publishing"), None);
         self.note(def, claim, changes).await;
         self.store.publish(claim, &version.id, &reach).await?;
+        progress.stage(text!("Nettoyage", "Tidying up"), None);
         self.tidy(def, claim).await;
         Ok(Done::Published(version))
     }

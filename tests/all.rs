@@ -47,6 +47,7 @@ mod gdal;
 mod grids;
 mod harvest;
 mod holds;
+mod kills;
 mod kinds;
 mod kit;
 mod large_tables;

@@ -1,12 +1,8 @@
-//! `kill -9` at random moments: the last good version is served, nothing is half, nothing grows.
+//! Harvests beside servers that read: seen at once, and nothing in use is removed. Harvests that are
+//! killed are in `kills`.
 
-use crate::support::{Server, Site, StoreKind, command, said, store_kind};
-use std::{
-    fs,
-    path::Path,
-    process::Stdio,
-    time::{Duration, Instant},
-};
+use crate::support::{Server, Site, StoreKind, store_kind};
+use std::{fs, path::Path, time::Duration};
 
 /// A delivery of `n` points whose attribute names the delivery.
 pub fn delivery(site: &Site, number: u32) {
@@ -47,63 +43,6 @@ pub fn shown(server: &Server) -> u64 {
     let first = features[0]["properties"]["livraison"].as_u64().unwrap();
     assert!(features.iter().all(|f| f["properties"]["livraison"] == first), "a mixture");
     first
-}
-
-#[test]
-fn kill_nine_at_twenty_moments_leaves_the_last_good_version() {
-    let site = Site::new();
-    site.layer("points", "key = \"id\"\n[source]\npath = \"../points.csv\"");
-    delivery(&site, 0);
-    let started = Instant::now();
-    site.harvest();
-    let whole = started.elapsed() + Duration::from_millis(300);
-    let server = site.serve();
-    let mut published = 0;
-    for round in 1..=20u32 {
-        delivery(&site, round);
-        let mut child = command(&["harvest", "--config", &site.config()])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        // Spread over the whole run, in an order that does not repeat from run to run.
-        let moment = whole * ((round * 7) % 20) / 20;
-        std::thread::sleep(moment);
-        let _ = child.kill();
-        child.wait().unwrap();
-        let fresh = site.serve();
-        let now = shown(&fresh);
-        assert!(now == published || now == u64::from(round), "delivery {now} in round {round}");
-        published = now;
-        let seen = server.until(Duration::from_secs(2), |s| shown(s) == published);
-        assert!(seen, "the running server did not follow");
-    }
-    drop(server);
-    delivery(&site, 100);
-    site.harvest();
-    let server = site.serve();
-    assert_eq!(shown(&server), 100);
-    drop(server);
-    let check = site.run(&["check"]);
-    assert!(check.status.success(), "{}", said(&check));
-    // One current and three old versions, five files each, and no leftover of the twenty runs.
-    site.run(&["harvest", "--force"]);
-    let names = files(&site.path("store"));
-    let versions = names.iter().filter(|n| n.ends_with(".gpkg")).count();
-    assert!(versions <= 4, "{names:?}");
-    let (of_versions, others): (Vec<&String>, Vec<&String>) =
-        names.iter().partition(|n| n.starts_with("20"));
-    assert_eq!(of_versions.len(), versions * 5, "{names:?}");
-    // The table of the COG, which version is current, the locks of both, the journal.
-    let (table, others): (Vec<&String>, Vec<&String>) =
-        others.into_iter().partition(|n| n.starts_with("cog-"));
-    assert_eq!(table.len(), 1, "{names:?}");
-    assert_eq!(others, ["current", "lock", "lock", "runs.json", "state.json"], "{names:?}");
-    let differences = files(&site.path("store/layers/points/changes"));
-    let heads = differences.iter().filter(|n| n.ends_with(".json")).count();
-    assert!(heads >= 2 && differences.len() == 2 * heads, "{differences:?}");
-    let cache = files(&site.path("cache"));
-    assert!(cache.len() <= 2, "{cache:?}");
 }
 
 #[test]

@@ -43,6 +43,7 @@ impl Progress for Shown {
         state.total = total;
         state.started = Instant::now();
         state.said = state.started;
+        tracing::debug!(stage = state.name.as_str(), "begins");
         if std::io::stderr().is_terminal() {
             let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr_with_hz(10));
             let template = match total {
