@@ -174,6 +174,8 @@ long: web ## throw far more hostile and random input at parsers, algorithms and 
 	}
 	SOCLE_CASES=300 $(CARGO) test --locked --test all any_request -- --nocapture
 	SOCLE_KILLS=50 $(CARGO) test --locked --test all kills -- --nocapture
+	$(NEED) time || echo "what a load holds is not told" >&2
+	SOCLE_LONG=1 $(CARGO) test --locked --release --test all memory_does_not_grow -- --nocapture
 	$(NEED) ogr2ogr=gdal-bin postgresql postgresql-postgis || echo "tests of what tipg gives are skipped" >&2
 	$(MAKE) peers
 	TIPG_BIN=$$PWD/target/peers/bin $(CARGO) test --locked --test all sources::peers -- --nocapture

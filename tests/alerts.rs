@@ -134,19 +134,24 @@ print(json.dumps(found))
     serde_json::from_str(&out).unwrap()
 }
 
-fn a_source_that_fails_is_told_of_once_on_every_way_and_again_when_it_is_well() {
-    let (source, sink, smtp) = (Source::start(), sink(), Smtp::start());
-    let site = Site::with("public_url = \"https://sig.example.fr/socle/\"");
-    source.layer(&site, "");
+/// Two failures are told by a webhook and by mail.
+fn tell_both(site: &Site, sink: &Upstream, smtp: &Smtp) {
     let (hook, port) = (&sink.base, smtp.port);
     configure(
-        &site,
+        site,
         &format!(
             "tries = 2\n[[alerts.webhooks]]\nurl = \"{hook}/hook\"\nheader_env = \"SOCLE_TEST_HOOK\"\n\
              [alerts.mail]\nserver = \"127.0.0.1\"\nport = {port}\nsecurity = \"none\"\n\
              from = \"Socle <socle@example.fr>\"\nto = [\"sig@example.fr\", \"élodie <dsi@example.fr>\"]"
         ),
     );
+}
+
+fn a_source_that_fails_is_told_of_once_on_every_way_and_again_when_it_is_well() {
+    let (source, sink, smtp) = (Source::start(), sink(), Smtp::start());
+    let site = Site::with("public_url = \"https://sig.example.fr/socle/\"");
+    source.layer(&site, "");
+    tell_both(&site, &sink, &smtp);
     assert_eq!(harvest(&site).0, Some(0));
     source.well.store(false, Ordering::SeqCst);
     let (code, said_first) = harvest(&site);

@@ -54,6 +54,7 @@ mod large_tables;
 mod levels;
 mod lightening;
 mod live_contract;
+mod memory;
 mod news;
 mod odd;
 mod operations;

@@ -77,8 +77,9 @@ impl Tables {
     /// Makes a table of a version, its rows in the order of an enumeration of their ids.
     fn make(&self, id: &LayerId, new: &NewVersion) {
         let table = format!("essai.\"{id}\"");
-        let labels: Vec<String> = new.features.iter().map(|f| literal(&f.id)).collect();
-        let key = match new.features.iter().all(|f| f.id.len() < 64) {
+        let features = new.features.map(Feature::clone).unwrap();
+        let labels: Vec<String> = features.iter().map(|f| literal(&f.id)).collect();
+        let key = match features.iter().all(|f| f.id.len() < 64) {
             true => {
                 self.sql(&format!(
                     "CREATE TYPE essai.\"cle de {id}\" AS ENUM ({})",
@@ -95,12 +96,12 @@ impl Tables {
             .map(|(i, f)| format!("{} {}", quoted(&name(i, &f.name)), sql_type(f.kind)));
         let columns: Vec<String> = columns.collect();
         let columns: String = columns.iter().map(|c| format!(", {c}")).collect();
-        let spatial = new.features.iter().any(|f| f.geometry.is_some());
+        let spatial = features.iter().any(|f| f.geometry.is_some());
         let geometry = if spatial { ", \"la géométrie\" geometry(Geometry, 4326)" } else { "" };
         self.sql(&format!(
             "CREATE TABLE {table} (\"la clé\" {key} PRIMARY KEY{columns}{geometry})"
         ));
-        for some in new.features.chunks(200) {
+        for some in features.chunks(200) {
             let rows: Vec<String> = some.iter().map(|f| row(f, fields.len(), spatial)).collect();
             self.sql(&format!("INSERT INTO {table} VALUES {}", rows.join(", ")));
         }
@@ -199,7 +200,7 @@ impl LiveStore {
 impl Store for LiveStore {
     async fn load(&self, claim: &Claim, new: NewVersion) -> Result<()> {
         self.tables.make(&claim.layer, &new);
-        let ids = new.features.iter().map(|f| f.id.clone()).collect();
+        let ids = new.features.map(|f| f.id.clone()).unwrap();
         self.reaches.lock().unwrap().insert(claim.layer.clone(), Reach { ids, ..new.reach });
         self.inner.reload().await
     }

@@ -19,8 +19,10 @@ use socle::{
     },
     query::{Equals, Filter, Scan, Start},
     store::{
-        At, Claim, NewVersion, Reach, Store, TileFeatures, embedded::EmbeddedStore,
+        At, Claim, NewVersion, Reach, Store, TileFeatures,
+        embedded::EmbeddedStore,
         postgis::PostgisStore,
+        spool::{Spill, Spooling},
     },
 };
 use std::{
@@ -179,7 +181,7 @@ pub fn version(number: u32, fields: &[(&str, FieldKind)], features: Vec<Feature>
             classes: None,
             live: None,
         },
-        features,
+        features: features.into(),
         reach: Reach {
             ids: Vec::new(),
             vintage: None,
@@ -345,6 +347,7 @@ const CASES: &[Case] = &[
     ("a territory selects the same everywhere", territories),
     ("features are found by their id", ids),
     ("tiles are those of the prepared overviews", tiles),
+    ("rows that went by a file are stored as those that were held", by_a_file),
     ("versions roll back, states stay as long as they are kept", states),
     ("old versions leave, those that are read stay", pruning),
     ("a reach index flips alone", reach_flips),
@@ -880,6 +883,45 @@ fn tiles(place: &Place) {
     }
 }
 
+/// The same version, its rows in a file.
+fn filed(new: NewVersion) -> NewVersion {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rows = Spooling::new(&Spill::into(folder.path()).beyond(0));
+    rows.extend(new.features.map(Feature::clone).unwrap()).unwrap();
+    let features = rows.finish().unwrap();
+    assert!(features.is_filed());
+    NewVersion { features, ..new }
+}
+
+fn by_a_file(place: &Place) {
+    let store = place.open();
+    // More points than are read at once; polygons, some without geometry.
+    for (kind, make) in [
+        ("points", (|| points(1, 9_000)) as fn() -> NewVersion),
+        ("carres", || squares(None)),
+        ("bizarres", || version(1, ODD_FIELDS, odd_features())),
+    ] {
+        let ids = [kind.to_owned(), format!("{kind}-fichier")].map(|id| layer(&id));
+        place.wait(async {
+            let held = put(&store, &ids[0], make()).await;
+            let by_file = put(&store, &ids[1], filed(make())).await;
+            let all = (rows(&store, &held, all()).await, rows(&store, &by_file, all()).await);
+            assert_eq!(all.0, all.1, "{kind}");
+            for (z, x, y) in [(0, 0, 0), (5, 16, 10), (8, 129, 86), (12, 2074, 1380)] {
+                let tile = TileId::new(z, x, y).unwrap();
+                let one = store.tile(&held, tile, 64, None).await.unwrap();
+                let two = store.tile(&by_file, tile, 64, None).await.unwrap();
+                assert_eq!(contents(one.as_ref()), contents(two.as_ref()), "{kind} {tile:?}");
+            }
+            let beside = |at: At| {
+                let store = store.clone();
+                async move { store.beside(&at.layer, &at.version.id).await.unwrap() }
+            };
+            assert_eq!(beside(held).await, beside(by_file).await, "{kind}");
+        });
+    }
+}
+
 fn states(place: &Place) {
     let (store, id) = (place.open(), layer("points"));
     place.wait(async {
@@ -1217,8 +1259,8 @@ fn besides(place: &Place) {
         let (mut one, mut two) = (squares(Some("code")), squares(None));
         one.version.id = "20260101T000001Z-3f9a01c2".parse().unwrap();
         two.version.id = "20260101T000002Z-3f9a01c2".parse().unwrap();
-        let ids: Vec<u64> = one.features.iter().map(|f| f.mvt_id).collect();
-        let bare: Vec<bool> = one.features.iter().map(|f| f.geometry.is_none()).collect();
+        let ids: Vec<u64> = one.features.map(|f| f.mvt_id).unwrap();
+        let bare: Vec<bool> = one.features.map(|f| f.geometry.is_none()).unwrap();
         let (title, provenance) = (one.title.clone(), one.provenance.clone());
         let reach = one.reach.clone();
         let first = one.version.clone();

@@ -5,9 +5,10 @@ use super::{out, progress::Shown, restore::report, store};
 use crate::{
     config::Settings,
     error::Result,
+    import::Workdir,
     jobs::backup,
     model::{LayerId, Progress},
-    store::copy::Copied,
+    store::{copy::Copied, spool::Spill},
     text,
 };
 use std::{path::PathBuf, process::ExitCode};
@@ -37,7 +38,9 @@ pub(super) async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
         features += copied.iter().map(|c| c.count).sum::<u64>();
         report(id, copied, lang);
     };
-    let moved = backup::transfer(&from, &to, args.force, &shown, seen).await;
+    let work = Workdir::create(&settings.harvest.cache)?;
+    let spill = Spill::into(work.path());
+    let moved = backup::transfer(&from, &to, args.force, &spill, &shown, seen).await;
     shown.finish();
     moved?;
     let words = text!(

@@ -4,9 +4,10 @@ use super::{out, progress::Shown, store};
 use crate::{
     config::Settings,
     error::Result,
+    import::Workdir,
     jobs::backup,
     model::{Lang, LayerId, Progress},
-    store::copy::Copied,
+    store::{copy::Copied, spool::Spill},
     text,
 };
 use std::{path::PathBuf, process::ExitCode};
@@ -26,7 +27,9 @@ pub(super) async fn run(settings: &Settings, args: Args) -> Result<ExitCode> {
     let lang = out::lang();
     let (store, shown) = (store(settings)?, Shown::new(lang));
     let seen = |id: &LayerId, copied: &[Copied]| report(id, copied, lang);
-    let restored = backup::restore(&args.source, &store, args.force, &shown, seen).await;
+    let work = Workdir::create(&settings.harvest.cache)?;
+    let spill = Spill::into(work.path());
+    let restored = backup::restore(&args.source, &store, args.force, &spill, &shown, seen).await;
     shown.finish();
     let made = restored?;
     let (n, at, program) = (made.layers.len(), made.made_at, &made.program);

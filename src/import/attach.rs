@@ -1,7 +1,10 @@
 //! Attaches features to territories (DESIGN §4): by their code column first, else by location.
 //! All attachments of a version make its reach index.
 
-use super::borders::{Border, Borders, Loaded};
+use super::{
+    borders::{Border, Borders, Loaded},
+    tell::Tally,
+};
 use crate::{
     error::{Error, Result},
     geometry::overlap::{NoiseRule, Overlap},
@@ -9,7 +12,7 @@ use crate::{
         Code, Feature, LayerDef, Level, Report, Schema, TerritoryCode, Value, Version,
         live::reach_name, progress::Progress,
     },
-    store::Reach,
+    store::{Reach, Spool},
     territory::{Carry, Detected, Fate, Passage, Reference, Verdict},
     text,
 };
@@ -144,15 +147,21 @@ impl<'a> Attacher<'a> {
     }
 
     /// The distinct commune codes of features, with the zeros they lost.
-    pub(super) fn commune_codes(&self, features: &[Feature]) -> BTreeSet<String> {
+    pub(super) fn commune_codes(&self, features: &Spool<Feature>) -> Result<BTreeSet<String>> {
         let mut codes = BTreeSet::new();
-        for (_, field) in self.columns.iter().filter(|(level, _)| *level == Level::Com) {
-            let cells = features.iter().filter_map(|f| f.values.get(*field)?.as_code());
-            for cell in cells {
+        let columns = self.columns.iter().filter(|(level, _)| *level == Level::Com);
+        let columns: Vec<usize> = columns.map(|(_, field)| *field).collect();
+        if columns.is_empty() {
+            return Ok(codes);
+        }
+        features.each(|_, batch| {
+            let cells = batch.iter().flat_map(|f| columns.iter().map(|field| f.values.get(*field)));
+            for cell in cells.filter_map(|cell| cell?.as_code()) {
                 self.add_codes(&cell, &mut codes);
             }
-        }
-        codes
+            Ok(())
+        })?;
+        Ok(codes)
     }
 
     /// Adds the commune codes that a cell lists.
@@ -208,23 +217,28 @@ impl<'a> Attacher<'a> {
         columns.filter(|(_, (level, _))| *level == Level::Com).map(|(i, _)| i).collect()
     }
 
-    /// Attaches all features of a new version.
+    /// Attaches all features of a new version; each batch is shown to `see` as well.
     pub(super) fn attach_all(
         &self,
-        features: &[Feature],
+        features: &Spool<Feature>,
         report: &mut Report,
         progress: &dyn Progress,
+        mut see: impl FnMut(&[Feature]),
     ) -> Result<Reach> {
-        let mut all = Vec::with_capacity(features.len());
-        for chunk in features.chunks(STEP) {
-            let attached: Result<Vec<Attachment>> =
-                chunk.par_iter().map(|f| self.attach(&self.subject(f))).collect();
-            all.extend(attached?);
-            progress.advance(all.len() as u64);
-        }
-        self.tell(&all, features, report);
-        self.contradictions(&all, features, report)?;
-        Ok(self.gather(all))
+        let (mut gathered, mut tally) = (self.gathering(features.len()), Tally::new(self)?);
+        features.each(|first, batch| {
+            see(batch);
+            for (step, batch) in batch.chunks(STEP).enumerate() {
+                let attached = batch.par_iter().map(|f| self.attach(&self.subject(f)));
+                let attached = attached.collect::<Result<Vec<_>>>()?;
+                tally.add(first + step * STEP, &attached, batch);
+                gathered.add(attached);
+                progress.advance((first + step * STEP + batch.len()) as u64);
+            }
+            Ok(())
+        })?;
+        tally.tell(features, report)?;
+        Ok(gathered.finish())
     }
 
     /// The polygons of communes, when a layer that serves this one has them.
@@ -376,14 +390,24 @@ impl<'a> Attacher<'a> {
         Ok(())
     }
 
-    /// Turns attachments, in source order, into the index.
-    pub(super) fn gather(&self, all: Vec<Attachment>) -> Reach {
-        let mut reach = Reach {
+    /// An index to be filled, of so many features or more.
+    pub(super) fn gathering(&self, features: usize) -> Gathering {
+        Gathering(Reach {
             communes: vec![Vec::new(); self.reference.commune_count() as usize],
-            degree: Vec::with_capacity(all.len()),
+            degree: Vec::with_capacity(features),
             ..Reach::default()
-        };
-        for (ordinal, a) in (0u32..).zip(all) {
+        })
+    }
+}
+
+/// An index being filled.
+pub(super) struct Gathering(Reach);
+
+impl Gathering {
+    /// Adds the attachments of the next features, in source order.
+    pub(super) fn add(&mut self, attached: Vec<Attachment>) {
+        let reach = &mut self.0;
+        for (ordinal, a) in (reach.degree.len() as u32..).zip(attached) {
             reach.degree.push(a.communes.len() as u32);
             for rank in a.communes {
                 if let Some(features) = reach.communes.get_mut(rank as usize) {
@@ -394,7 +418,11 @@ impl<'a> Attacher<'a> {
                 reach.others.entry(other.to_string()).or_default().insert(ordinal);
             }
         }
-        reach
+    }
+
+    pub(super) fn finish(mut self) -> Reach {
+        self.0.communes.iter_mut().for_each(Vec::shrink_to_fit);
+        self.0
     }
 }
 

@@ -9,6 +9,10 @@ use crate::{
     error::{Error, Result},
     geometry::dissolve::dissolve,
     model::{Code, Feature, Level, Report, SourceLimits, TerritoryCode, TerritoryGeometry, Value},
+    store::{
+        Spool,
+        spool::{Spill, Spooling},
+    },
     text,
 };
 use geo::{Centroid, Contains, CoordsIter, InteriorPoint};
@@ -20,57 +24,57 @@ const NAMED: usize = 20;
 
 type Shapes = BTreeMap<TerritoryCode, Geometry<f64>>;
 
-/// Fills in the geometries and says what became of whom.
+/// Fills in the geometries and says what became of whom; gives the features on.
 pub(super) fn fill(
     attacher: &Attacher<'_>,
     job: &Job<'_>,
     limits: &SourceLimits,
-    features: &mut [Feature],
+    features: Spool<Feature>,
+    spill: &Spill,
     report: &mut Report,
-) -> Result<()> {
+) -> Result<Spool<Feature>> {
     let form = job.def.territory.geometry;
     if form.is_none() {
-        return Ok(());
+        return Ok(features);
     }
-    let bare = |f: &&mut Feature| f.geometry.is_none();
-    let asked: Vec<(&mut Feature, Vec<TerritoryCode>)> = features
-        .iter_mut()
-        .filter(bare)
-        .map(|feature| {
-            let named = attacher.named(feature, job);
-            (feature, named)
-        })
-        .collect();
     let mut wanted: BTreeMap<Level, BTreeSet<TerritoryCode>> = BTreeMap::new();
-    for code in asked.iter().flat_map(|(_, named)| named) {
-        wanted.entry(code.level).or_default().insert(code.clone());
-    }
+    features.each(|_, batch| {
+        let bare = batch.iter().filter(|f| f.geometry.is_none());
+        for code in bare.flat_map(|feature| attacher.named(feature, job)) {
+            wanted.entry(code.level).or_default().insert(code);
+        }
+        Ok(())
+    })?;
     let mut shapes = Shapes::new();
     for (level, codes) in &wanted {
         let Some(border) = job.borders.drawing(*level) else { continue };
         shapes.extend(border.polygons(attacher.reference, codes)?);
     }
     let mut told = Told::default();
-    let mut vertices = 0u64;
-    for (feature, named) in asked {
-        if named.is_empty() {
-            told.unnamed += 1;
-            continue;
-        }
-        match drawn(&named, &shapes, form) {
-            Some(shape) => {
-                told.filled += 1;
-                vertices += shape.coords_count() as u64;
-                feature.geometry = Some(shape);
+    let (mut vertices, mut filled) = (0u64, Spooling::new(&spill.like(&features)));
+    features.drain(|mut batch| {
+        for feature in batch.iter_mut().filter(|f| f.geometry.is_none()) {
+            let named = attacher.named(feature, job);
+            if named.is_empty() {
+                told.unnamed += 1;
+                continue;
             }
-            None => told.lacking(&named, &shapes, job),
+            match drawn(&named, &shapes, form) {
+                Some(shape) => {
+                    told.filled += 1;
+                    vertices += shape.coords_count() as u64;
+                    feature.geometry = Some(shape);
+                }
+                None => told.lacking(&named, &shapes, job),
+            }
+            if vertices > limits.max_total_vertices {
+                return Err(too_many(limits.max_total_vertices));
+            }
         }
-        if vertices > limits.max_total_vertices {
-            return Err(too_many(limits.max_total_vertices));
-        }
-    }
+        filled.extend(batch)
+    })?;
     told.report(form, report);
-    Ok(())
+    filled.finish()
 }
 
 fn too_many(most: u64) -> Error {

@@ -1,7 +1,7 @@
 //! Two versions of a layer compared, feature by feature: what the new one adds, changes and
 //! removes, and where.
 
-use super::Importer;
+use super::{Importer, seen::Seen};
 use crate::{
     error::{Error, Result},
     model::{
@@ -11,6 +11,7 @@ use crate::{
     query::{Filter, Scan, Start},
     store::{At, Reach, Row, Store},
 };
+use roaring::RoaringBitmap;
 use rustc_hash::FxHashMap;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,13 +31,6 @@ pub struct State<'a> {
     pub reach: Reach,
 }
 
-/// A feature as it is compared.
-struct Seen {
-    ordinal: u32,
-    values: u64,
-    geometry: u64,
-}
-
 /// A difference found, its places still by ordinal.
 struct Found {
     kind: ChangeKind,
@@ -50,23 +44,49 @@ struct Found {
     new: Option<u32>,
 }
 
-/// What comparing has come to.
+/// What comparing has come to. Of each feature of the version compared with some 32 bytes are held.
 #[derive(Default)]
 struct Comparison {
-    old: FxHashMap<Box<str>, Seen>,
+    /// By ordinal, as all lists of the old version here. That two ids have one hash of 64 bits is as
+    /// unlikely as that two contents have.
+    old: Seen,
+    values: Vec<u64>,
+    geometries: Vec<u64>,
+    /// Those that the new version has as well.
+    met: RoaringBitmap,
     found: Vec<Found>,
     added: u64,
     changed: u64,
+    /// What stopped it.
+    failed: Option<Error>,
 }
 
 impl Comparison {
-    fn note(&mut self, row: &Row<'_>, hashes: (u64, u64), label: Option<String>) {
-        let ordinal = u32::try_from(row.ordinal).unwrap_or(u32::MAX);
-        let (values, geometry) = hashes;
-        let (kind, old) = match self.old.remove(row.id) {
-            None => (ChangeKind::Added, None),
-            Some(seen) if (seen.values, seen.geometry) == hashes => return,
-            Some(seen) => (ChangeKind::Changed, Some(seen)),
+    /// Takes a feature of the old version.
+    fn take(&mut self, row: &Row<'_>, values: u64) -> ControlFlow<()> {
+        if row.ordinal != self.values.len() as u64 {
+            self.failed = Some(Error::broken("a version shows features out of their order"));
+            return ControlFlow::Break(());
+        }
+        self.old.add(of_id(row.id));
+        self.values.push(values);
+        self.geometries.push(of_geometry(row));
+        ControlFlow::Continue(())
+    }
+
+    /// Holds a feature of the new version against it.
+    fn note(&mut self, row: &Row<'_>, values: u64, label: Option<String>) {
+        let left = |rank| Ok(!self.met.contains(rank));
+        let old = self.old.find(of_id(row.id), left).unwrap_or_default();
+        let geometry = of_geometry(row);
+        let is = |list: &[u64], now| old.map(|old| list.get(old as usize) == Some(&now));
+        let same_values = is(&self.values, values);
+        let same_geometry = is(&self.geometries, geometry);
+        self.met.extend(old);
+        let kind = match (same_values, same_geometry) {
+            (Some(true), Some(true)) => return,
+            (Some(_), _) => ChangeKind::Changed,
+            (None, _) => ChangeKind::Added,
         };
         match kind {
             ChangeKind::Added => self.added += 1,
@@ -77,12 +97,18 @@ impl Comparison {
                 kind,
                 id: row.id.to_owned(),
                 label,
-                geometry: old.as_ref().is_some_and(|o| o.geometry != geometry),
-                values: old.as_ref().is_some_and(|o| o.values != values),
-                old: old.map(|o| o.ordinal),
-                new: Some(ordinal),
+                geometry: same_geometry == Some(false),
+                values: same_values == Some(false),
+                old,
+                new: Some(u32::try_from(row.ordinal).unwrap_or(u32::MAX)),
             });
         }
+    }
+
+    /// The features that only the old version has: how many, and the first of them.
+    fn gone(&self, most: usize) -> (u64, RoaringBitmap) {
+        let left = (0..self.values.len() as u32).filter(|rank| !self.met.contains(*rank));
+        (self.values.len() as u64 - self.met.len(), left.take(most).collect())
     }
 }
 
@@ -109,21 +135,9 @@ impl Importer {
             return Ok(Changes { head, communes: vec![], others: vec![], list: vec![] });
         };
         let compared = compare(store, def, base.at, new.at).await?;
-        let removed = compared.old.len() as u64;
+        let (removed, gone) = compared.gone(MAX_CHANGES - compared.found.len());
         let mut found = compared.found;
-        let mut gone: Vec<(Box<str>, Seen)> = compared.old.into_iter().collect();
-        gone.sort_unstable_by_key(|(_, seen)| seen.ordinal);
-        gone.truncate(MAX_CHANGES - found.len());
-        let labels = labels(store, def, base.at, &gone).await?;
-        found.extend(gone.into_iter().map(|(id, seen)| Found {
-            kind: ChangeKind::Removed,
-            id: id.into(),
-            label: labels.get(&seen.ordinal).cloned(),
-            geometry: false,
-            values: false,
-            old: Some(seen.ordinal),
-            new: None,
-        }));
+        found.extend(named(store, def, base.at, gone).await?);
         let head = ChangesHead {
             at,
             version,
@@ -185,7 +199,7 @@ struct Places {
 }
 
 impl Places {
-    fn of(reach: &Reach, ordinals: &roaring::RoaringBitmap) -> Self {
+    fn of(reach: &Reach, ordinals: &RoaringBitmap) -> Self {
         let mut places = Self::default();
         for (rank, features) in (0u32..).zip(&reach.communes) {
             for ordinal in features.iter().filter(|o| ordinals.contains(**o)) {
@@ -212,25 +226,25 @@ async fn compare(
     let comparison = Arc::new(Mutex::new(Comparison::default()));
     let (out, order) = (comparison.clone(), by_name(base));
     let sink = Box::new(move |row: &Row<'_>| {
-        let (values, geometry) = (of_values(row, &order), of_geometry(row));
-        let ordinal = u32::try_from(row.ordinal).unwrap_or(u32::MAX);
-        let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
-        out.old.insert(row.id.into(), Seen { ordinal, values, geometry });
-        ControlFlow::Continue(())
+        let values = of_values(row, &order);
+        out.lock().unwrap_or_else(PoisonError::into_inner).take(row, values)
     });
     store.scan(base, whole(), sink).await?;
     let (out, order) = (comparison.clone(), by_name(new));
     let label = label_field(def, new);
     let sink = Box::new(move |row: &Row<'_>| {
-        let hashes = (of_values(row, &order), of_geometry(row));
+        let values = of_values(row, &order);
         let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
-        out.note(row, hashes, label.and_then(|field| label_of(row, field)));
+        out.note(row, values, label.and_then(|field| label_of(row, field)));
         ControlFlow::Continue(())
     });
     store.scan(new, whole(), sink).await?;
     let comparison =
         std::mem::take(&mut *comparison.lock().unwrap_or_else(PoisonError::into_inner));
-    if u64::try_from(comparison.old.len()).unwrap_or(u64::MAX) > base.version.count {
+    if let Some(failed) = comparison.failed {
+        return Err(failed);
+    }
+    if comparison.values.len() as u64 > base.version.count {
         return Err(Error::broken("a version shows more features than it has"));
     }
     Ok(comparison)
@@ -240,30 +254,38 @@ fn whole() -> Scan {
     Scan { filter: Filter::default(), start: Start::Ordinal(0), limit: None }
 }
 
-/// The names of what is gone.
-async fn labels(
+/// What is gone, by the ids and names that it had.
+async fn named(
     store: &Arc<dyn Store>,
     def: &LayerDef,
     base: &At,
-    gone: &[(Box<str>, Seen)],
-) -> Result<FxHashMap<u32, String>> {
-    let (Some(field), false) = (label_field(def, base), gone.is_empty()) else {
-        return Ok(FxHashMap::default());
-    };
-    let wanted: roaring::RoaringBitmap = gone.iter().map(|(_, seen)| seen.ordinal).collect();
-    let labels: Arc<Mutex<FxHashMap<u32, String>>> = Arc::default();
-    let out = labels.clone();
+    gone: RoaringBitmap,
+) -> Result<Vec<Found>> {
+    if gone.is_empty() {
+        return Ok(Vec::new());
+    }
+    let field = label_field(def, base);
+    let found: Arc<Mutex<Vec<Found>>> = Arc::default();
+    let out = found.clone();
     let sink = Box::new(move |row: &Row<'_>| {
         let ordinal = u32::try_from(row.ordinal).unwrap_or(u32::MAX);
-        if wanted.contains(ordinal)
-            && let Some(label) = label_of(row, field)
-        {
-            out.lock().unwrap_or_else(PoisonError::into_inner).insert(ordinal, label);
+        if gone.contains(ordinal) {
+            let label = field.and_then(|field| label_of(row, field));
+            let gone = Found {
+                kind: ChangeKind::Removed,
+                id: row.id.to_owned(),
+                label,
+                geometry: false,
+                values: false,
+                old: Some(ordinal),
+                new: None,
+            };
+            out.lock().unwrap_or_else(PoisonError::into_inner).push(gone);
         }
         ControlFlow::Continue(())
     });
     store.scan_values(base, whole(), sink).await?;
-    Ok(std::mem::take(&mut *labels.lock().unwrap_or_else(PoisonError::into_inner)))
+    Ok(std::mem::take(&mut *found.lock().unwrap_or_else(PoisonError::into_inner)))
 }
 
 fn label_field(def: &LayerDef, at: &At) -> Option<usize> {
@@ -309,6 +331,12 @@ fn of_values(row: &Row<'_>, order: &[(String, usize)]) -> u64 {
             ValueRef::Text(t) | ValueRef::Json(t) => (3u8, t).hash(&mut hasher),
         }
     }
+    hasher.finish()
+}
+
+fn of_id(id: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
     hasher.finish()
 }
 

@@ -3,6 +3,7 @@
 use crate::{
     geometry::{crs::Crs, validity},
     model::{Record, Refusal, RefusalReason, Value},
+    store::spool::{self, Kept},
     text,
 };
 use geo::MapCoordsInPlace;
@@ -16,6 +17,27 @@ pub(super) struct Checked {
     pub(super) values: Vec<Value>,
     pub(super) geometry: Option<Geometry<f64>>,
     pub(super) repaired: bool,
+}
+
+impl Kept for Checked {
+    fn weight(&self) -> usize {
+        spool::weight(&self.values, self.geometry.as_ref())
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.line.to_le_bytes());
+        out.push(u8::from(self.repaired));
+        spool::write_values(&self.values, out);
+        spool::write_geometry(self.geometry.as_ref(), out);
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (line, bytes) = bytes.split_first_chunk()?;
+        let (repaired, mut bytes) = bytes.split_first()?;
+        let values = spool::read_values(&mut bytes)?;
+        let geometry = spool::read_geometry(bytes)?;
+        Some(Self { line: u64::from_le_bytes(*line), values, geometry, repaired: *repaired == 1 })
+    }
 }
 
 /// Judges one row; `crs` is that of its coordinates, `turned`: northing or latitude comes first.

@@ -7,6 +7,7 @@ use crate::{
         CategoryValue, ClassLimits, Classes, Cut, Division, Feature, FieldKind, LayerDef, Schema,
         Version,
     },
+    store::Spool,
     text,
 };
 
@@ -16,13 +17,17 @@ const DIGITS: i32 = 3;
 /// Decides the classes that the layer's file asks for.
 ///
 /// # Errors
-/// [`Error::Refused`] when it names a field that is not there, or not of numbers.
-pub(super) fn plan(def: &LayerDef, features: &[Feature], version: &mut Version) -> Result<()> {
+/// [`Error::Refused`] when it names a field that is not there, or not of numbers; a fault when the
+/// features cannot be read.
+pub(super) fn plan(def: &LayerDef, features: &Spool<Feature>, version: &mut Version) -> Result<()> {
     let Some(division) = &def.symbols.division else { return Ok(()) };
     let field = known(&version.schema, division)?;
     let Division::Classes(Classes { field: name, cut, .. }) = division else { return Ok(()) };
-    let mut numbers: Vec<f64> =
-        features.iter().filter_map(|f| number(f.values.get(field)?)).collect();
+    let mut numbers: Vec<f64> = Vec::new();
+    features.each(|_, features| {
+        numbers.extend(features.iter().filter_map(|f| number(f.values.get(field)?)));
+        Ok(())
+    })?;
     numbers.sort_by(f64::total_cmp);
     let limits = match cut {
         Cut::At(_) => return Ok(()),

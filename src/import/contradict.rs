@@ -2,7 +2,10 @@
 //! they name, and those that name something smaller but bear the outline of a whole commune. Nothing
 //! is refused or moved: codes go before places, and the report says where the two disagree.
 
-use super::attach::{Attacher, Attachment};
+use super::{
+    attach::{Attacher, Attachment},
+    borders::Loaded,
+};
 use crate::{
     error::Result,
     geometry::overlap::BorderIndex,
@@ -12,6 +15,7 @@ use crate::{
 use geo::InteriorPoint;
 use geo_types::{Coord, Geometry};
 use rayon::prelude::*;
+use std::sync::Arc;
 
 /// Features that a note names, so that someone can go and look at them.
 const NAMED: usize = 20;
@@ -30,55 +34,81 @@ enum Odd {
     Whole(u32),
 }
 
-impl Attacher<'_> {
-    /// Puts into the report which features contradict themselves.
-    pub(super) fn contradictions(
-        &self,
-        all: &[Attachment],
-        features: &[Feature],
-        report: &mut Report,
-    ) -> Result<()> {
-        if self.borrows || self.columns.is_empty() {
-            return Ok(());
-        }
-        let Some(communes) = self.communes()? else { return Ok(()) };
-        let pairs: Vec<(&Attachment, &Feature)> = all.iter().zip(features).collect();
-        let odd: Vec<(&Feature, Odd)> = pairs
-            .into_par_iter()
+/// Which features contradict themselves, as far as they were looked at.
+pub(super) struct Contradictions<'t, 'a> {
+    attacher: &'t Attacher<'a>,
+    /// `None`: nothing to hold them against.
+    communes: Option<Arc<Loaded>>,
+    elsewhere: Named,
+    whole: Named,
+}
+
+/// How many features, and the first of them with the rank of a commune.
+#[derive(Default)]
+struct Named {
+    count: usize,
+    first: Vec<(String, u32)>,
+}
+
+impl<'t, 'a> Contradictions<'t, 'a> {
+    pub(super) fn new(attacher: &'t Attacher<'a>) -> Result<Self> {
+        let communes = match attacher.borrows || attacher.columns.is_empty() {
+            true => None,
+            false => attacher.communes()?,
+        };
+        Ok(Self { attacher, communes, elsewhere: Named::default(), whole: Named::default() })
+    }
+
+    /// Looks at features and what they were attached to.
+    pub(super) fn add(&mut self, attached: &[Attachment], features: &[Feature]) {
+        let Some(communes) = &self.communes else { return };
+        let odd: Vec<(&Feature, Odd)> = attached
+            .par_iter()
+            .zip(features)
             .filter_map(|(a, f)| Some((f, odd(a, f.geometry.as_ref()?, &communes.index)?)))
             .collect();
-        let name = |rank: u32| self.reference.commune(rank).map(|c| c.code.to_string());
-        let named = |wanted: fn(Odd) -> Option<u32>| {
-            let found: Vec<(&str, u32)> =
-                odd.iter().filter_map(|(f, odd)| Some((f.id.as_str(), wanted(*odd)?))).collect();
-            let (count, more) = (found.len(), if found.len() > NAMED { "…" } else { "" });
-            let first = found.into_iter().take(NAMED);
-            let first: Vec<String> = first
-                .map(|(id, rank)| format!("{id} ({})", name(rank).unwrap_or_default()))
-                .collect();
-            (count, format!("{}{more}", first.join(", ")))
-        };
-        let (count, list) = named(|odd| match odd {
-            Odd::Elsewhere(rank) => Some(rank),
-            Odd::Whole(_) => None,
-        });
+        for (feature, odd) in odd {
+            match odd {
+                Odd::Elsewhere(rank) => self.elsewhere.add(feature, rank),
+                Odd::Whole(rank) => self.whole.add(feature, rank),
+            }
+        }
+    }
+
+    /// Puts them into the report.
+    pub(super) fn tell(&self, report: &mut Report) {
+        let (count, list) = (self.elsewhere.count, self.elsewhere.list(self.attacher));
         if count > 0 {
             report.notes.push(text!(
                 "{count} lignes sont dans une autre commune que celle de leur code, qui est suivi : {list}.",
                 "{count} rows lie in another commune than that of their code, which is followed: {list}."
             ));
         }
-        let (count, list) = named(|odd| match odd {
-            Odd::Whole(rank) => Some(rank),
-            Odd::Elsewhere(_) => None,
-        });
+        let (count, list) = (self.whole.count, self.whole.list(self.attacher));
         if count > 0 {
             report.notes.push(text!(
                 "{count} lignes portent le code d'un territoire plus petit, mais le contour d'une commune entière : {list}. Leur géométrie contredit leur code ; vérifiez la source.",
                 "{count} rows bear the code of a smaller territory, but the outline of a whole commune: {list}. Their geometry contradicts their code; check the source."
             ));
         }
-        Ok(())
+    }
+}
+
+impl Named {
+    fn add(&mut self, feature: &Feature, rank: u32) {
+        self.count += 1;
+        if self.first.len() < NAMED {
+            self.first.push((feature.id.clone(), rank));
+        }
+    }
+
+    fn list(&self, attacher: &Attacher<'_>) -> String {
+        let name = |rank: u32| attacher.reference.commune(rank).map(|c| c.code.to_string());
+        let one =
+            |(id, rank): &(String, u32)| format!("{id} ({})", name(*rank).unwrap_or_default());
+        let list: Vec<String> = self.first.iter().map(one).collect();
+        let more = if self.count > NAMED { "…" } else { "" };
+        format!("{}{more}", list.join(", "))
     }
 }
 

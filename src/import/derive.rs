@@ -100,12 +100,13 @@ impl<'a> Under<'a> {
             self.at.clone(),
             sink,
         ));
-        let (mut all, mut ids) = (Vec::new(), Vec::new());
+        let mut gathered = attacher.gathering(self.at.version.count as usize);
+        let mut ids = Vec::new();
         for batch in batches {
             let batch: Vec<Stored> = batch;
             let attached: Result<Vec<Attachment>> =
                 batch.par_iter().map(|row| row.attach(attacher)).collect();
-            all.extend(attached?);
+            gathered.add(attached?);
             if self.at.version.live.is_some() {
                 ids.extend(batch.into_iter().map(|row| row.id));
             }
@@ -115,7 +116,7 @@ impl<'a> Under<'a> {
             .block_on(reading)
             .map_err(|e| Error::fault("reading features stopped", e))??;
         let (id, vintage) = (attacher.reach_id(&self.at.version), attacher.taken_for());
-        Ok(Reach { id, ids, vintage, ..attacher.gather(all) })
+        Ok(Reach { id, ids, vintage, ..gathered.finish() })
     }
 }
 

@@ -4,7 +4,10 @@ use super::budget;
 use crate::{
     error::{Error, Result},
     model::{Drawing, Feature, LayerDef, Schema, Version},
-    store::lightening::{self, Rule},
+    store::{
+        Spool,
+        lightening::{self, Rule},
+    },
     text,
 };
 
@@ -15,7 +18,7 @@ const BUFFER: u16 = 64;
 ///
 /// # Errors
 /// [`Error::Refused`] when the layer's file names a field that is not there.
-pub(super) fn plan(def: &LayerDef, features: &[Feature], version: &mut Version) -> Result<()> {
+pub(super) fn plan(def: &LayerDef, features: &Spool<Feature>, version: &mut Version) -> Result<()> {
     let options = &def.tiles;
     known(&version.schema, options.from.keys().chain(&options.keep))?;
     let polygons = version.schema.geometry.dimension() == Some(2);

@@ -63,12 +63,13 @@ impl Importer {
     }
 
     /// The version of a level; without a feature when no territory of the level has a commune in the
-    /// layer.
+    /// layer. `workdir`: a folder for rows too many to be held.
     pub fn level(
         &self,
         def: &LayerDef,
         source: &Harvested,
         communes: &Communes,
+        workdir: &Path,
         progress: &dyn Progress,
     ) -> Result<NewVersion> {
         let made = def.derived().ok_or_else(|| Error::broken("a layer that is not derived"))?;
@@ -85,9 +86,8 @@ impl Importer {
                 Err(problem) => report.refuse(refusal(line, &unit.code, &problem)),
             }
         }
-        let rows = Rows { checked: vec![checked], schema };
+        let rows = Rows::new(checked.into(), schema);
         let borders = Borders::default();
-        let workdir = Path::new("");
         let job = Job { def, source, borders: &borders, workdir, progress };
         let new = self.version(&job, rows, report)?;
         if !none {

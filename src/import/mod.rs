@@ -16,10 +16,12 @@ mod derive;
 mod draw;
 mod identity;
 mod levels;
+mod meet;
 mod meter;
 mod place;
 mod read;
 mod references;
+mod seen;
 mod tell;
 mod time;
 mod workdir;
@@ -39,7 +41,7 @@ use crate::{
         ReferenceState, Report, Schema, SourceLimits, Thinning, Version, VersionId,
         progress::Progress, thinning::POINT_BUFFER,
     },
-    store::{At, NewVersion, Reach, Store, Touched, thinning},
+    store::{At, NewVersion, Reach, Spool, Store, Touched, spool::Spill, thinning},
     text,
 };
 use arc_swap::ArcSwap;
@@ -54,6 +56,8 @@ pub struct Importer {
     levels: Vec<LevelDef>,
     /// What one source may hold at most.
     limits: SourceLimits,
+    /// Bytes of rows held in memory, by estimate, before they go to a file.
+    held: usize,
 }
 
 /// One file to import.
@@ -74,12 +78,17 @@ impl Importer {
     /// An importer under `reference`.
     pub fn new(reference: Arc<Reference>, limits: SourceLimits) -> Self {
         let levels = Vec::new();
-        Self { reference: ArcSwap::new(reference), levels, limits }
+        Self { reference: ArcSwap::new(reference), levels, limits, held: Spill::MOST }
     }
 
     /// The same with the levels of the configuration, which any reference gets.
     pub fn with_levels(self, levels: Vec<LevelDef>) -> Self {
         Self { levels, ..self }
+    }
+
+    /// The same that holds other than [`Spill::MOST`] bytes of rows in memory.
+    pub fn holding(self, bytes: usize) -> Self {
+        Self { held: bytes, ..self }
     }
 
     /// A table of the COG as a reference with the levels of the configuration; `None` is the one
@@ -103,7 +112,7 @@ impl Importer {
 
     /// An importer like this one under another reference.
     pub fn under(&self, reference: Arc<Reference>) -> Self {
-        Self::new(reference, self.limits).with_levels(self.levels.clone())
+        Self::new(reference, self.limits).with_levels(self.levels.clone()).holding(self.held)
     }
 
     /// Attaches under a reference from now on.
@@ -138,9 +147,10 @@ impl Importer {
     /// Reads, checks and attaches a file. Called from a blocking thread of the runtime.
     pub fn import(&self, job: &Job<'_>) -> Result<NewVersion> {
         let mut report = Report::default();
-        let mut rows = read::read(job, &self.limits, &mut report)?;
+        let spill = Spill::into(job.workdir).beyond(self.held);
+        let mut rows = read::read(job, &self.limits, &spill, &mut report)?;
         if let Some(schema) = &job.def.rows {
-            conform::check(schema, &mut rows, &mut report)?;
+            rows = conform::check(schema, rows, &spill, &mut report)?;
         }
         let new = self.version(job, rows, report)?;
         some(&new.version.report)?;
@@ -150,9 +160,11 @@ impl Importer {
     /// Names and attaches rows that were read and checked.
     fn version(&self, job: &Job<'_>, rows: read::Rows, mut report: Report) -> Result<NewVersion> {
         let key = job.def.key.clone();
-        let mut features = identity::name(rows.checked, &rows.schema, key.as_deref(), &mut report)?;
+        let spill = Spill::into(job.workdir).beyond(self.held);
+        let read = rows.schema.clone();
+        let features = identity::name(rows, key.as_deref(), &spill, &mut report)?;
         report.kept = features.len() as u64;
-        let strangers: Vec<&str> = job.def.strangers(&rows.schema).collect();
+        let strangers: Vec<&str> = job.def.strangers(&read).collect();
         if !strangers.is_empty() {
             let names = strangers.join(", ");
             report.notes.push(text!(
@@ -160,16 +172,20 @@ impl Importer {
                 "[fields] speaks of fields that the layer does not have: {names}."
             ));
         }
-        let mut schema = Schema { fields: rows.schema.fields, geometry: GeometryKind::None };
+        let mut schema = Schema { fields: read.fields, geometry: GeometryKind::None };
         let reference = self.reference();
         let mut attacher = attach::Attacher::new(job.def, &schema, &reference, job.borders)?;
-        attacher.date(attacher.commune_codes(&features));
-        borrow::fill(&attacher, job, &self.limits, &mut features, &mut report)?;
-        let extent = settle(&features, &mut report);
-        schema.geometry = extent.kind;
+        attacher.date(attacher.commune_codes(&features)?);
+        let features = borrow::fill(&attacher, job, &self.limits, features, &spill, &mut report)?;
+        let (mut extent, mut times) = (Extent::default(), time::Times::of(job.def, &schema)?);
         job.progress.stage(text!("Rattachement", "Attaching"), Some(features.len() as u64));
-        let reach = attacher.attach_all(&features, &mut report, job.progress)?;
-        let temporal = time::extent(job.def, &schema, &features)?;
+        let reach = attacher.attach_all(&features, &mut report, job.progress, |features| {
+            extent.add(features);
+            times.iter_mut().for_each(|times| times.add(features));
+        })?;
+        schema.geometry = extent.kind;
+        report.without_geometry += extent.without;
+        let temporal = times.map(time::Times::extent);
         let id = VersionId::new(jiff::Timestamp::now(), &job.source.sha256);
         let mut version = Version {
             options_hash: reading_hash(job.def, job.borders),
@@ -265,7 +281,7 @@ fn budget(def: &LayerDef) -> u32 {
 }
 
 /// Decides which points small zooms leave out, and says so.
-fn thin(def: &LayerDef, features: &[Feature], version: &mut Version) -> Result<()> {
+fn thin(def: &LayerDef, features: &Spool<Feature>, version: &mut Version) -> Result<()> {
     let budget = budget(def);
     let importance = def.tiles.importance.clone();
     let buffer = def.tiles.buffer.unwrap_or(POINT_BUFFER);
@@ -286,23 +302,31 @@ fn thin(def: &LayerDef, features: &[Feature], version: &mut Version) -> Result<(
 struct Extent {
     bbox: BBox,
     kind: GeometryKind,
+    /// Features without geometry.
+    without: u64,
 }
 
-fn settle(features: &[Feature], report: &mut Report) -> Extent {
-    use geo::CoordsIter;
-    let mut extent = Extent { bbox: BBox::EMPTY, kind: GeometryKind::None };
-    for feature in features.iter() {
-        match &feature.geometry {
-            Some(geometry) => {
-                extent.kind = extent.kind.widen(GeometryKind::of(geometry));
-                for c in geometry.coords_iter() {
-                    extent.bbox.add(c.x, c.y);
+impl Default for Extent {
+    fn default() -> Self {
+        Self { bbox: BBox::EMPTY, kind: GeometryKind::None, without: 0 }
+    }
+}
+
+impl Extent {
+    fn add(&mut self, features: &[Feature]) {
+        use geo::CoordsIter;
+        for feature in features {
+            match &feature.geometry {
+                Some(geometry) => {
+                    self.kind = self.kind.widen(GeometryKind::of(geometry));
+                    for c in geometry.coords_iter() {
+                        self.bbox.add(c.x, c.y);
+                    }
                 }
+                None => self.without += 1,
             }
-            None => report.without_geometry += 1,
         }
     }
-    extent
 }
 
 /// A fingerprint of the options that shape the data: when they change, an unchanged source makes

@@ -10,6 +10,10 @@ use crate::{
     error::{Error, Result},
     formats::{self, Next},
     model::{Record, Refusal, Report, Schema, SourceLimits, Text},
+    store::{
+        Spool,
+        spool::{self, Spill, Spooling},
+    },
     text,
 };
 use rayon::prelude::*;
@@ -17,14 +21,54 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 /// Rows handed over at once.
 const BATCH: usize = 256;
+/// Bytes of them, by estimate, from which on fewer are.
+const BATCH_BYTES: usize = 1 << 20;
 /// Batches waiting between the two threads.
 const WAITING: usize = 16;
 
 /// Rows that passed the checks, in source order, with the fields they have.
 pub(super) struct Rows {
-    /// In the batches they were read in: whoever consumes them lets go of each in turn.
-    pub(super) checked: Vec<Vec<Checked>>,
+    checked: Spool<Checked>,
     pub(super) schema: Schema,
+    /// Whether values are as they were read: what their fields hold was known at the end only.
+    raw: bool,
+}
+
+impl Rows {
+    /// Rows whose values are of their fields.
+    pub(super) fn new(checked: Spool<Checked>, schema: Schema) -> Self {
+        Self { checked, schema, raw: false }
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.checked.len()
+    }
+
+    /// Where rows made of them go.
+    pub(super) fn spill(&self, spill: &Spill) -> Spill {
+        spill.like(&self.checked)
+    }
+
+    /// Gives all of them away in order, in batches.
+    pub(super) fn drain(self, mut take: impl FnMut(Vec<Checked>) -> Result<()>) -> Result<()> {
+        let Self { checked, schema, raw } = self;
+        checked.drain(|mut batch| {
+            if raw {
+                batch.par_iter_mut().with_min_len(64).for_each(|row| settle(row, &schema));
+            }
+            take(batch)
+        })
+    }
+}
+
+/// Makes a row one of a schema.
+fn settle(row: &mut Checked, schema: &Schema) {
+    row.values.resize_with(schema.fields.len(), Default::default);
+    for (value, field) in row.values.iter_mut().zip(&schema.fields) {
+        let taken = std::mem::take(value);
+        *value = check::normal(formats::cast(taken, field.kind));
+    }
 }
 
 /// What the reading thread sends.
@@ -45,7 +89,12 @@ struct Finished {
     crs: Option<String>,
 }
 
-pub(super) fn read(job: &Job<'_>, limits: &SourceLimits, report: &mut Report) -> Result<Rows> {
+pub(super) fn read(
+    job: &Job<'_>,
+    limits: &SourceLimits,
+    spill: &Spill,
+    report: &mut Report,
+) -> Result<Rows> {
     let def = job.def;
     let mut source = def.source.clone();
     // Columns of codes are text whatever their values look like: `59350,59009` is no decimal.
@@ -58,25 +107,18 @@ pub(super) fn read(job: &Job<'_>, limits: &SourceLimits, report: &mut Report) ->
     let (sender, receiver) = sync_channel(WAITING);
     let (finished, checked) = std::thread::scope(|scope| {
         let reading = scope.spawn(move || pump(reader.as_mut(), Meter::new(limits), &sender));
-        let checked = receive(job, receiver, &mut placing, report);
+        let checked = receive(job, receiver, &mut placing, Spooling::new(spill), report);
         let finished = reading.join().unwrap_or_else(|_| Err(Error::broken("the reader stopped")));
         (finished, checked)
     });
     // A broken file explains itself better than the rows that came before it.
     let finished = finished?;
-    let mut checked = checked?;
+    let checked = checked?;
     report.notes.extend(finished.notes);
     placing.contradicted(finished.crs.as_deref());
     report.notes.extend(placing.notes);
-    checked.par_iter_mut().flatten().for_each(|row| {
-        row.values.resize_with(finished.fields.len(), Default::default);
-        for (value, field) in row.values.iter_mut().zip(&finished.fields) {
-            let taken = std::mem::take(value);
-            *value = check::normal(formats::cast(taken, field.kind));
-        }
-    });
     let schema = Schema { fields: finished.fields, ..Schema::default() };
-    Ok(Rows { checked, schema })
+    Ok(Rows { checked, schema, raw: true })
 }
 
 /// Reads to the end, in batches.
@@ -89,11 +131,14 @@ fn pump(
     loop {
         let mut records = Vec::with_capacity(BATCH);
         let mut refusals = Vec::new();
-        let mut end = false;
-        while records.len() < BATCH && refusals.len() < BATCH {
+        let (mut bytes, mut end) = (0, false);
+        while records.len() < BATCH && refusals.len() < BATCH && bytes < BATCH_BYTES {
             match reader.next()? {
                 Next::Record(record) => match meter.row(&record, reader.fields())? {
-                    None => records.push(record),
+                    None => {
+                        bytes += spool::weight(&record.values, record.geometry.as_ref());
+                        records.push(record);
+                    }
                     Some(refusal) => refusals.push(refusal),
                 },
                 Next::Refused(refusal) => {
@@ -120,9 +165,9 @@ fn receive(
     job: &Job<'_>,
     batches: Receiver<Batch>,
     placing: &mut Placing,
+    mut all: Spooling<Checked>,
     report: &mut Report,
-) -> Result<Vec<Vec<Checked>>> {
-    let mut all = Vec::new();
+) -> Result<Spool<Checked>> {
     for batch in batches {
         let crs = placing.of(batch.crs.as_deref(), &batch.records)?;
         let turned = batch.authority && crs.authority_is_lat_lon();
@@ -143,12 +188,12 @@ fn receive(
                 Err(refusal) => refusals.push(refusal),
             }
         }
-        all.push(kept);
+        all.extend(kept)?;
         refusals.sort_by_key(|r| r.line);
         for refusal in refusals {
             report.refuse(refusal);
         }
         job.progress.advance(batch.position);
     }
-    Ok(all)
+    all.finish()
 }

@@ -1,16 +1,23 @@
 //! Puts into the report what became of the rows' territories: codes carried, redefined,
 //! undecidable or unknown, their vintage, conflicts, rows attached by location or to nothing.
 
-use super::attach::{Attacher, Attachment, restored};
+use super::{
+    attach::{Attacher, Attachment, restored},
+    contradict::Contradictions,
+    meet::Meetings,
+};
 use crate::{
+    error::Result,
     geometry::overlap::Overlap,
     model::{
-        Carried, Feature, Level, Report, Value,
-        report::{Conflict, MAX_LISTED, Vintage},
+        Carried, Feature, Level, Report, TerritoryCode, Value,
+        report::{MAX_LISTED, Vintage},
     },
+    store::Spool,
     territory::Carry,
     text,
 };
+use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Rows or columns that a note names, so that someone can go and look at them.
@@ -18,31 +25,95 @@ const NAMED: usize = 20;
 /// A column is one of commune codes when this share of its values are.
 const FULL: f64 = 0.9;
 
-impl Attacher<'_> {
-    /// Puts into the report what happened.
-    pub(super) fn tell(&self, all: &[Attachment], features: &[Feature], report: &mut Report) {
-        let name = |rank: u32| {
-            let code = self.reference.commune(rank);
+/// What the report will say of attachments, added up as they are made.
+pub(super) struct Tally<'t, 'a> {
+    attacher: &'t Attacher<'a>,
+    carried: u64,
+    carried_codes: Listed,
+    redefined_codes: Listed,
+    undecidable_codes: Listed,
+    unknown_codes: Listed,
+    counts: Counts,
+    /// `None`: the layer names no communes, or a code came twice.
+    meetings: Option<Meetings>,
+    lost: Lost,
+    noise: Noise,
+    /// Communes that the layer draws, if it is to draw them.
+    there: BTreeSet<u32>,
+    /// By field, where no column of commune codes is declared.
+    hints: Vec<Hint>,
+    contradictions: Contradictions<'t, 'a>,
+}
+
+impl<'t, 'a> Tally<'t, 'a> {
+    /// Nothing yet.
+    pub(super) fn new(attacher: &'t Attacher<'a>) -> Result<Self> {
+        let column = attacher.columns.iter().find(|(level, _)| *level == Level::Com);
+        let hints = if column.is_some() { 0 } else { attacher.fields.len() };
+        Ok(Self {
+            attacher,
+            carried: 0,
+            carried_codes: Listed::default(),
+            redefined_codes: Listed::default(),
+            undecidable_codes: Listed::default(),
+            unknown_codes: Listed::default(),
+            counts: Counts::default(),
+            meetings: column.map(|(_, field)| Meetings::of(*field)),
+            lost: Lost::default(),
+            noise: Noise::default(),
+            there: BTreeSet::new(),
+            hints: vec![Hint::default(); hints],
+            contradictions: Contradictions::new(attacher)?,
+        })
+    }
+
+    /// Adds the attachments of features that follow each other; `first` is the ordinal of the first.
+    pub(super) fn add(&mut self, first: usize, attached: &[Attachment], features: &[Feature]) {
+        let attacher = self.attacher;
+        let name = |rank: &u32| {
+            let code = attacher.reference.commune(*rank);
             code.map(|c| c.code.to_string()).unwrap_or_default()
         };
-        let one = |list: &[(String, u32)]| -> Vec<(String, String)> {
-            list.iter().map(|(from, rank)| (from.clone(), name(*rank))).collect()
+        for ((a, feature), ordinal) in attached.iter().zip(features).zip(first..) {
+            self.carried += u64::from(!a.carried.is_empty());
+            a.carried.iter().for_each(|(from, to)| self.carried_codes.add(from, name(to)));
+            a.redefined.iter().for_each(|(from, to)| self.redefined_codes.add(from, name(to)));
+            for (from, ranks) in &a.undecidable {
+                let names: Vec<String> = ranks.iter().map(name).collect();
+                self.undecidable_codes.add(from, names.join(", "));
+            }
+            a.unknown.iter().for_each(|from| self.unknown_codes.add(from, String::new()));
+            self.counts.add(a);
+            if self.meetings.as_mut().is_some_and(|m| !m.add(a, feature, ordinal)) {
+                self.meetings = None;
+            }
+            self.lost.add(a, feature);
+            self.noise.add(a, feature);
+            if attacher.draws(feature) {
+                self.there.extend(&a.communes);
+            }
+        }
+        let reference = attacher.reference;
+        let known = |code: &str| !matches!(reference.carry(code), Carry::Unknown);
+        self.hints.par_iter_mut().enumerate().for_each(|(i, hint)| hint.add(features, i, known));
+        self.contradictions.add(attached, features);
+    }
+
+    /// Puts into the report what happened.
+    pub(super) fn tell(self, features: &Spool<Feature>, report: &mut Report) -> Result<()> {
+        let Self { attacher, .. } = self;
+        report.carried = self.carried;
+        report.unattached = self.lost.count;
+        report.carried_codes = self.carried_codes.list();
+        report.redefined_codes = self.redefined_codes.list();
+        report.undecidable_codes = self.undecidable_codes.list();
+        report.unknown_codes = self.unknown_codes.list();
+        attacher.vintage(report);
+        self.counts.tell(report);
+        report.conflicts = match self.meetings {
+            Some(meetings) => meetings.conflicts(attacher, features)?,
+            None => Vec::new(),
         };
-        let several = |(from, ranks): &(String, Vec<u32>)| {
-            let names: Vec<String> = ranks.iter().map(|rank| name(*rank)).collect();
-            (from.clone(), names.join(", "))
-        };
-        report.carried = all.iter().filter(|a| !a.carried.is_empty()).count() as u64;
-        let lost = |a: &&Attachment| a.communes.is_empty() && a.others.is_empty();
-        report.unattached = all.iter().filter(lost).count() as u64;
-        report.carried_codes = listed(all, |a| one(&a.carried));
-        report.redefined_codes = listed(all, |a| one(&a.redefined));
-        report.undecidable_codes = listed(all, |a| a.undecidable.iter().map(several).collect());
-        report.unknown_codes =
-            listed(all, |a| a.unknown.iter().map(|from| (from.clone(), String::new())).collect());
-        self.vintage(report);
-        counts(all, report);
-        report.conflicts = self.conflicts(all, features);
         let conflicts = report.conflicts.len();
         if conflicts > 0 {
             report.notes.push(text!(
@@ -50,12 +121,18 @@ impl Attacher<'_> {
                 "{conflicts} communes on which rows of old communes meet with different values; nothing is merged or picked."
             ));
         }
-        unattached(all, features, report);
-        discarded(all, features, report);
-        self.lacking(all, features, report);
-        self.hint(features, report);
+        self.lost.tell(report);
+        self.noise.tell(report);
+        attacher.lacking(&self.there, report);
+        for (name, hint) in attacher.fields.iter().zip(&self.hints) {
+            hint.tell(name, report);
+        }
+        self.contradictions.tell(report);
+        Ok(())
     }
+}
 
+impl Attacher<'_> {
     /// The vintage declared and the one detected.
     fn vintage(&self, report: &mut Report) {
         let Some(found) = self.detected else { return };
@@ -88,19 +165,22 @@ impl Attacher<'_> {
         }
     }
 
+    /// Whether a feature is one of those that draw a commune.
+    fn draws(&self, feature: &Feature) -> bool {
+        let own = |(field, value): &(usize, String)| {
+            let cell = feature.values.get(*field).and_then(Value::as_code);
+            cell.is_some_and(|cell| cell == value.as_str())
+        };
+        self.border.as_ref().is_some_and(|only| only.as_ref().is_none_or(own))
+    }
+
     /// Of a layer that is the border of the communes: those it lacks, in the départements it
     /// covers. What lies there is attached to none.
-    fn lacking(&self, all: &[Attachment], features: &[Feature], report: &mut Report) {
-        let Some(only) = &self.border else { return };
-        let own = |f: &Feature| {
-            only.as_ref().is_none_or(|(field, value)| {
-                let cell = f.values.get(*field).and_then(Value::as_code);
-                cell.is_some_and(|cell| cell == value.as_str())
-            })
-        };
-        let there = all.iter().zip(features).filter(|(_, f)| own(f));
-        let there: BTreeSet<u32> = there.flat_map(|(a, _)| a.communes.iter().copied()).collect();
-        let missing = self.reference.missing(&there);
+    fn lacking(&self, there: &BTreeSet<u32>, report: &mut Report) {
+        if self.border.is_none() {
+            return;
+        }
+        let missing = self.reference.missing(there);
         let count = missing.len();
         if count == 0 {
             return;
@@ -112,192 +192,212 @@ impl Attacher<'_> {
             "Communes without a polygon in the départements covered: {codes}{more} ({count}). What lies there is attached to none by its location."
         ));
     }
+}
 
-    /// Columns full of commune codes that nobody bound to the territory.
-    fn hint(&self, features: &[Feature], report: &mut Report) {
+/// What a column that nobody bound to the territory holds.
+#[derive(Debug, Clone, Copy, Default)]
+struct Hint {
+    cells: usize,
+    /// Those that are codes of communes.
+    codes: usize,
+}
+
+impl Hint {
+    fn add(&mut self, features: &[Feature], field: usize, known: impl Fn(&str) -> bool) {
+        let cells = features.iter().filter_map(|f| f.values.get(field)?.as_code());
+        for cell in cells {
+            self.cells += 1;
+            self.codes += usize::from(match restored(&cell) {
+                Some(whole) => known(&whole),
+                None => known(&cell),
+            });
+        }
+    }
+
+    /// Says so when it is full of commune codes.
+    fn tell(&self, name: &str, report: &mut Report) {
         const ENOUGH: usize = 10;
-        if self.columns.iter().any(|(level, _)| *level == Level::Com) {
+        let full = self.codes as f64 >= FULL * self.cells as f64;
+        if self.cells >= ENOUGH && full {
+            report.notes.push(text!(
+                "La colonne « {name} » semble contenir des codes de commune : pour s'en servir, ajoutez à [territory] level = \"com\" et column = \"{name}\".",
+                "Column \"{name}\" seems to hold commune codes: to use it, add to [territory] level = \"com\" and column = \"{name}\"."
+            ));
+        }
+    }
+}
+
+/// What was done, in numbers of rows.
+#[derive(Default)]
+struct Counts {
+    padded: u64,
+    municipal: u64,
+    located: u64,
+    nearest: u64,
+    redefined: u64,
+    undecidable: u64,
+}
+
+impl Counts {
+    fn add(&mut self, a: &Attachment) {
+        self.padded += u64::from(a.padded);
+        self.municipal += u64::from(a.municipal);
+        self.located += u64::from(a.located);
+        self.nearest += u64::from(a.nearest);
+        self.redefined += u64::from(!a.redefined.is_empty());
+        self.undecidable += u64::from(!a.undecidable.is_empty());
+    }
+
+    fn tell(&self, report: &mut Report) {
+        let Self { padded, municipal, located, nearest, redefined, undecidable } = *self;
+        let notes = [
+            (
+                padded,
+                text!(
+                    "{padded} codes de commune avaient perdu leur zéro initial ; il a été rétabli pour le rattachement.",
+                    "{padded} commune codes had lost their leading zero; it was restored for attachment."
+                ),
+            ),
+            (
+                municipal,
+                text!(
+                    "{municipal} lignes portent le code d'un arrondissement municipal : rattachées à lui et à sa commune.",
+                    "{municipal} rows bear the code of a municipal arrondissement: attached to it and to its commune."
+                ),
+            ),
+            (
+                redefined,
+                text!(
+                    "{redefined} lignes portent un code de commune qui existe toujours, mais dont le territoire a changé depuis leur millésime.",
+                    "{redefined} rows bear a commune code that still exists, but whose territory has changed since their vintage."
+                ),
+            ),
+            (
+                undecidable,
+                text!(
+                    "{undecidable} lignes portent le code d'une commune partagée depuis entre plusieurs : rattachées par leur position, ou à aucune.",
+                    "{undecidable} rows bear the code of a commune since shared out between several: attached by their location, or to none."
+                ),
+            ),
+            (
+                located,
+                text!(
+                    "{located} lignes rattachées par leur position.",
+                    "{located} rows attached by their location."
+                ),
+            ),
+            (
+                nearest,
+                text!(
+                    "{nearest} lignes hors de toute commune, rattachées à la plus proche.",
+                    "{nearest} rows outside every commune, attached to the nearest."
+                ),
+            ),
+        ];
+        report.notes.extend(notes.into_iter().filter(|(n, _)| *n > 0).map(|(_, note)| note));
+    }
+}
+
+/// Codes by what became of them, with how many rows bear each: the first in the order of codes.
+#[derive(Default)]
+struct Listed(BTreeMap<(String, String), u64>);
+
+impl Listed {
+    fn add(&mut self, from: &str, to: String) {
+        *self.0.entry((from.to_owned(), to)).or_default() += 1;
+        // What leaves is behind as many others as are listed: it never comes to be one of them.
+        if self.0.len() > MAX_LISTED {
+            self.0.pop_last();
+        }
+    }
+
+    fn list(self) -> Vec<Carried> {
+        self.0.into_iter().map(|((from, to), rows)| Carried { from, to, rows }).collect()
+    }
+}
+
+/// Rows that no territory has.
+#[derive(Default)]
+struct Lost {
+    count: u64,
+    /// Ids of the first, so that someone can go and look at them.
+    first: Vec<String>,
+}
+
+impl Lost {
+    fn add(&mut self, a: &Attachment, feature: &Feature) {
+        if a.communes.is_empty() && a.others.is_empty() {
+            self.count += 1;
+            if self.first.len() < NAMED {
+                self.first.push(feature.id.clone());
+            }
+        }
+    }
+
+    fn tell(&self, report: &mut Report) {
+        if self.count == 0 {
             return;
         }
-        for (i, name) in self.fields.iter().enumerate() {
-            let cells = features.iter().filter_map(|f| f.values.get(i)?.as_code());
-            let cells: Vec<_> = cells.collect();
-            let known = |code: &str| !matches!(self.reference.carry(code), Carry::Unknown);
-            let codes = cells.iter().filter(|c| match restored(c) {
-                Some(whole) => known(&whole),
-                None => known(c),
-            });
-            let full = codes.count() as f64 >= FULL * cells.len() as f64;
-            if cells.len() >= ENOUGH && full {
-                report.notes.push(text!(
-                    "La colonne « {name} » semble contenir des codes de commune : pour s'en servir, ajoutez à [territory] level = \"com\" et column = \"{name}\".",
-                    "Column \"{name}\" seems to hold commune codes: to use it, add to [territory] level = \"com\" and column = \"{name}\"."
-                ));
+        let more = if self.count > NAMED as u64 { "…" } else { "" };
+        let ids = self.first.join(", ");
+        report.notes.push(text!(
+            "Rattachées à aucun territoire : {ids}{more}",
+            "Attached to no territory: {ids}{more}"
+        ));
+    }
+}
+
+/// The overlaps taken for border noise; the largest is named, so that nothing real is lost unseen
+/// (DESIGN §4).
+#[derive(Default)]
+struct Noise {
+    count: u64,
+    largest: Option<Discarded>,
+}
+
+struct Discarded {
+    overlap: Overlap,
+    code: TerritoryCode,
+    id: String,
+}
+
+impl Noise {
+    fn add(&mut self, a: &Attachment, feature: &Feature) {
+        self.count += a.discarded.len() as u64;
+        for (overlap, code) in &a.discarded {
+            let smaller = |d: &Discarded| measure(overlap).total_cmp(&measure(&d.overlap)).is_lt();
+            if !self.largest.as_ref().is_some_and(smaller) {
+                let (overlap, code, id) = (*overlap, code.clone(), feature.id.clone());
+                self.largest = Some(Discarded { overlap, code, id });
             }
         }
     }
 
-    /// Communes on which rows of several codes meet with different values, in a table that has
-    /// one row for each code.
-    fn conflicts(&self, all: &[Attachment], features: &[Feature]) -> Vec<Conflict> {
-        let column = self.columns.iter().find(|(level, _)| *level == Level::Com);
-        let Some((_, field)) = column else { return Vec::new() };
-        let mut seen = BTreeSet::new();
-        let mut met: BTreeMap<u32, Vec<(String, &Feature)>> = BTreeMap::new();
-        let mut moved: BTreeSet<u32> = BTreeSet::new();
-        for (a, feature) in all.iter().zip(features) {
-            let code = feature.values.get(*field).and_then(Value::as_code);
-            let (Some(code), [rank]) = (code, a.communes.as_slice()) else { continue };
-            if !seen.insert(code.clone().into_owned()) {
-                return Vec::new();
-            }
-            moved.extend(a.carried.iter().map(|(_, rank)| *rank));
-            met.entry(*rank).or_default().push((code.into_owned(), feature));
-        }
-        let naming = naming(features);
-        let differ = |rows: &[(String, &Feature)]| {
-            let Some((_, first)) = rows.first() else { return false };
-            let same = |other: &Feature| {
-                let pairs = first.values.iter().zip(&other.values).enumerate();
-                pairs.filter(|(i, _)| i != field && !naming.contains(i)).all(|(_, (a, b))| a == b)
-            };
-            rows.iter().any(|(_, other)| !same(other))
+    fn tell(&self, report: &mut Report) {
+        let count = self.count;
+        let Some(Discarded { overlap, code, id }) = &self.largest else { return };
+        let size = match overlap {
+            Overlap::Hit => String::new(),
+            Overlap::LengthM(m) => format!("{m:.0} m"),
+            Overlap::AreaM2(m) => format!("{:.2} ha", m / 10_000.0),
         };
-        met.into_iter()
-            .filter(|(rank, rows)| rows.len() > 1 && moved.contains(rank) && differ(rows))
-            .filter_map(|(rank, rows)| {
-                let codes = rows.into_iter().map(|(code, _)| code).collect();
-                Some(Conflict { commune: self.reference.commune(rank)?.code.to_string(), codes })
-            })
-            .take(MAX_LISTED)
-            .collect()
+        if count == 1 {
+            report.notes.push(text!(
+                "1 recouvrement écarté comme bruit de frontière : {size}, {id} sur {code}.",
+                "1 overlap discarded as border noise: {size}, {id} on {code}."
+            ));
+            return;
+        }
+        report.notes.push(text!(
+            "{count} recouvrements écartés comme bruit de frontière ; le plus grand : {size}, {id} sur {code}.",
+            "{count} overlaps discarded as border noise; the largest: {size}, {id} on {code}."
+        ));
     }
 }
 
-/// The columns that name places: texts of which nearly each row has its own.
-fn naming(features: &[Feature]) -> BTreeSet<usize> {
-    const OWN: f64 = 0.8;
-    let columns = features.first().map_or(0, |f| f.values.len());
-    let own = |i: &usize| {
-        let texts = features.iter().filter_map(|f| match f.values.get(*i) {
-            Some(Value::Text(text)) => Some(text.as_str()),
-            _ => None,
-        });
-        let distinct: BTreeSet<&str> = texts.collect();
-        distinct.len() as f64 >= OWN * features.len() as f64
-    };
-    (0..columns).filter(own).collect()
-}
-
-/// What was done, in numbers.
-fn counts(all: &[Attachment], report: &mut Report) {
-    let count = |what: fn(&Attachment) -> bool| all.iter().filter(|a| what(a)).count();
-    let padded = count(|a| a.padded);
-    let municipal = count(|a| a.municipal);
-    let located = count(|a| a.located);
-    let nearest = count(|a| a.nearest);
-    let redefined = count(|a| !a.redefined.is_empty());
-    let undecidable = count(|a| !a.undecidable.is_empty());
-    let notes = [
-        (
-            padded,
-            text!(
-                "{padded} codes de commune avaient perdu leur zéro initial ; il a été rétabli pour le rattachement.",
-                "{padded} commune codes had lost their leading zero; it was restored for attachment."
-            ),
-        ),
-        (
-            municipal,
-            text!(
-                "{municipal} lignes portent le code d'un arrondissement municipal : rattachées à lui et à sa commune.",
-                "{municipal} rows bear the code of a municipal arrondissement: attached to it and to its commune."
-            ),
-        ),
-        (
-            redefined,
-            text!(
-                "{redefined} lignes portent un code de commune qui existe toujours, mais dont le territoire a changé depuis leur millésime.",
-                "{redefined} rows bear a commune code that still exists, but whose territory has changed since their vintage."
-            ),
-        ),
-        (
-            undecidable,
-            text!(
-                "{undecidable} lignes portent le code d'une commune partagée depuis entre plusieurs : rattachées par leur position, ou à aucune.",
-                "{undecidable} rows bear the code of a commune since shared out between several: attached by their location, or to none."
-            ),
-        ),
-        (
-            located,
-            text!(
-                "{located} lignes rattachées par leur position.",
-                "{located} rows attached by their location."
-            ),
-        ),
-        (
-            nearest,
-            text!(
-                "{nearest} lignes hors de toute commune, rattachées à la plus proche.",
-                "{nearest} rows outside every commune, attached to the nearest."
-            ),
-        ),
-    ];
-    report.notes.extend(notes.into_iter().filter(|(n, _)| *n > 0).map(|(_, note)| note));
-}
-
-/// Codes by what became of them, with how many rows bear each.
-fn listed(all: &[Attachment], of: impl Fn(&Attachment) -> Vec<(String, String)>) -> Vec<Carried> {
-    let mut rows: BTreeMap<(String, String), u64> = BTreeMap::new();
-    for pair in all.iter().flat_map(of) {
-        *rows.entry(pair).or_default() += 1;
-    }
-    let listed = rows.into_iter().take(MAX_LISTED);
-    listed.map(|((from, to), rows)| Carried { from, to, rows }).collect()
-}
-
-/// Names the first rows that no territory has, so that someone can go and look at them.
-fn unattached(all: &[Attachment], features: &[Feature], report: &mut Report) {
-    let lost = all.iter().zip(features);
-    let lost = lost.filter(|(a, _)| a.communes.is_empty() && a.others.is_empty());
-    let ids: Vec<&str> = lost.map(|(_, f)| f.id.as_str()).take(NAMED + 1).collect();
-    if ids.is_empty() {
-        return;
-    }
-    let more = if ids.len() > NAMED { "…" } else { "" };
-    let ids = ids.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
-    report.notes.push(text!(
-        "Rattachées à aucun territoire : {ids}{more}",
-        "Attached to no territory: {ids}{more}"
-    ));
-}
-
-/// Counts the overlaps taken for border noise and names the largest, so that nothing real is
-/// lost unseen (DESIGN §4).
-fn discarded(all: &[Attachment], features: &[Feature], report: &mut Report) {
-    let measure = |overlap: &Overlap| match overlap {
+fn measure(overlap: &Overlap) -> f64 {
+    match overlap {
         Overlap::Hit => 0.0,
         Overlap::LengthM(m) | Overlap::AreaM2(m) => *m,
-    };
-    let discarded = all.iter().zip(features).flat_map(|(a, feature)| {
-        a.discarded.iter().map(move |(overlap, code)| (overlap, code, &feature.id))
-    });
-    let count = discarded.clone().count();
-    let largest = discarded.max_by(|a, b| measure(a.0).total_cmp(&measure(b.0)));
-    let Some((overlap, code, id)) = largest else { return };
-    let size = match overlap {
-        Overlap::Hit => String::new(),
-        Overlap::LengthM(m) => format!("{m:.0} m"),
-        Overlap::AreaM2(m) => format!("{:.2} ha", m / 10_000.0),
-    };
-    if count == 1 {
-        report.notes.push(text!(
-            "1 recouvrement écarté comme bruit de frontière : {size}, {id} sur {code}.",
-            "1 overlap discarded as border noise: {size}, {id} on {code}."
-        ));
-        return;
     }
-    report.notes.push(text!(
-        "{count} recouvrements écartés comme bruit de frontière ; le plus grand : {size}, {id} sur {code}.",
-        "{count} overlaps discarded as border noise; the largest: {size}, {id} on {code}."
-    ));
 }

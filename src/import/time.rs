@@ -6,24 +6,44 @@ use crate::{
     text,
 };
 
-/// The first and the last time of the features, as RFC 3339 writes them; `None` without times.
-///
-/// # Errors
-/// [`Error::Refused`] when a field that the layer declares is not there, or holds no dates.
-pub(super) fn extent(
-    def: &LayerDef,
-    schema: &Schema,
-    features: &[Feature],
-) -> Result<Option<[Option<String>; 2]>> {
-    let Some(time) = &def.time else { return Ok(None) };
-    let start = field(schema, &time.start)?;
-    let end = time.end.as_deref().map(|end| field(schema, end)).transpose()?.unwrap_or(start);
-    let times = |field: usize| features.iter().filter_map(move |f| written(f.values.get(field)?));
-    // An end that some feature lacks is open: it still holds.
-    let lasting = time.end.is_some()
-        && features.iter().any(|f| f.values.get(end).is_none_or(|v| *v == Value::Null));
-    let last = if lasting { None } else { times(end).max() };
-    Ok(Some([times(start).min(), last]))
+/// The times of the features seen so far.
+pub(super) struct Times {
+    start: usize,
+    end: usize,
+    /// Whether the end is a field of its own.
+    ends: bool,
+    first: Option<String>,
+    last: Option<String>,
+    /// Whether some feature still holds.
+    lasting: bool,
+}
+
+impl Times {
+    /// Of a layer; `None` when it has no times.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when a field that the layer declares is not there, or holds no dates.
+    pub(super) fn of(def: &LayerDef, schema: &Schema) -> Result<Option<Self>> {
+        let Some(time) = &def.time else { return Ok(None) };
+        let start = field(schema, &time.start)?;
+        let end = time.end.as_deref().map(|end| field(schema, end)).transpose()?;
+        let (ends, end) = (end.is_some(), end.unwrap_or(start));
+        Ok(Some(Self { start, end, ends, first: None, last: None, lasting: false }))
+    }
+
+    pub(super) fn add(&mut self, features: &[Feature]) {
+        let times = |at: usize| features.iter().filter_map(move |f| written(f.values.get(at)?));
+        self.first = self.first.take().into_iter().chain(times(self.start)).min();
+        self.last = self.last.take().into_iter().chain(times(self.end)).max();
+        // An end that some feature lacks is open: it still holds.
+        let open = |f: &Feature| f.values.get(self.end).is_none_or(|v| *v == Value::Null);
+        self.lasting |= self.ends && features.iter().any(open);
+    }
+
+    /// The first and the last, as RFC 3339 writes them; none where it is open.
+    pub(super) fn extent(self) -> [Option<String>; 2] {
+        [self.first, self.last.filter(|_| !self.lasting)]
+    }
 }
 
 fn field(schema: &Schema, name: &str) -> Result<usize> {

@@ -3,7 +3,7 @@
 use super::{Done, Jobs, Run, blocking};
 use crate::{
     error::Result,
-    import::{self, Borders, Communes},
+    import::{self, Borders, Communes, Workdir},
     model::{Harvested, LayerDef, Progress, Version},
     store::{At, Claim},
     text,
@@ -71,7 +71,10 @@ impl Jobs {
         };
         self.wait_for_a_free_name(id).await?;
         let (importer, made, shown) = (self.importer.clone(), def.clone(), progress.clone());
-        let new = blocking(move || importer.level(&made, &source, &communes, &*shown)).await?;
+        let work = Workdir::create(&self.harvest.settings.cache)?;
+        let folder = work.path().to_owned();
+        let level = move || importer.level(&made, &source, &communes, &folder, &*shown);
+        let new = blocking(level).await?;
         let current = self.store.current().await?.remove(id);
         // What had territories and has none any more says so; what never had any is no layer.
         if new.version.count == 0 && current.is_none() {

@@ -39,7 +39,7 @@ impl Default for SourceLimits {
             max_vertices: 5_000_000,
             max_total_vertices: 200_000_000,
             max_value: 1 << 20,
-            max_values: 4096 << 20,
+            max_values: 8192 << 20,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! of geometry, then fields, then the smallest zooms. Never a feature. Decided once, when a version
 //! is loaded, by the tiles as they would be.
 
+use super::{Spool, thinning::gathered};
 use crate::{
     error::{Error, Result},
     formats::mvt,
@@ -42,9 +43,9 @@ pub struct Rule {
 /// within the budget, which may raise the version's first zoom.
 ///
 /// # Errors
-/// [`Error::Fault`] when what was prepared cannot be read.
+/// [`Error::Fault`] when the features, or what was prepared of them, cannot be read.
 pub fn plan(
-    features: &[Feature],
+    features: &Spool<Feature>,
     version: &mut Version,
     drawing: &mut Drawing,
     rule: &Rule,
@@ -53,10 +54,9 @@ pub fn plan(
     if version.schema.geometry.dimension() == Some(0) || min >= max {
         return Ok(());
     }
-    let load = Load::of(features, version);
-    let Some(deepest) = load.deepest_heavy(min..max, rule) else { return Ok(()) };
-    let geometries: Vec<_> = features.iter().map(|f| f.geometry.as_ref()).collect();
-    let weighed = Weighed::new(&geometries, max);
+    let load = Load::of(features, version)?;
+    let Some(deepest) = load.deepest_heavy(min..max, rule)? else { return Ok(()) };
+    let weighed = gathered(features, max)?.weighed();
     let order = weighed.order();
     let plan = Plan { load, rule, fields: &version.schema.fields, order, weighed };
     for zoom in (min..=deepest).rev() {
@@ -76,7 +76,7 @@ pub fn plan(
 
 /// What features weigh beside their geometry.
 struct Load<'a> {
-    features: &'a [Feature],
+    features: &'a Spool<Feature>,
     /// By feature, at most.
     most: Vec<u32>,
     /// Bytes of all names of fields.
@@ -86,7 +86,7 @@ struct Load<'a> {
 }
 
 impl<'a> Load<'a> {
-    fn of(features: &'a [Feature], version: &Version) -> Load<'a> {
+    fn of(features: &'a Spool<Feature>, version: &Version) -> Result<Load<'a>> {
         let ids = version.key.is_none();
         let most = |feature: &Feature| {
             let mut tags = Vec::new();
@@ -95,50 +95,51 @@ impl<'a> Load<'a> {
             let bytes = FEATURE + tags.len() + TAG * feature.values.len() + id;
             u32::try_from(bytes).unwrap_or(u32::MAX)
         };
-        Load {
+        Ok(Load {
             features,
-            most: features.par_iter().map(most).collect(),
+            most: features.map(most)?,
             names: version.schema.fields.iter().map(|f| f.name.len() + 6).sum(),
             ids,
-        }
+        })
     }
 
     /// The deepest of some zooms whose tiles may weigh too much: at the next, no tile would even if
     /// every feature was whole in each tile that its box meets.
-    fn deepest_heavy(&self, zooms: std::ops::Range<u8>, rule: &Rule) -> Option<u8> {
-        let boxes: Vec<(BBox, u64)> = self
-            .features
-            .par_iter()
-            .zip(&self.most)
-            .filter_map(|(feature, most)| {
-                let geometry = feature.geometry.as_ref()?;
-                let rect = geometry.bounding_rect()?;
-                let vertices = VERTEX * geometry.coords_count();
-                let (min, max) = (rect.min(), rect.max());
-                let around = BBox { west: min.x, south: min.y, east: max.x, north: max.y };
-                Some((around, u64::from(*most) + vertices as u64))
-            })
-            .collect();
+    fn deepest_heavy(&self, zooms: std::ops::Range<u8>, rule: &Rule) -> Result<Option<u8>> {
+        let around = |feature: &Feature| {
+            let geometry = feature.geometry.as_ref()?;
+            let rect = geometry.bounding_rect()?;
+            let (min, max) = (rect.min(), rect.max());
+            let around = BBox { west: min.x, south: min.y, east: max.x, north: max.y };
+            Some((around, (VERTEX * geometry.coords_count()) as u64))
+        };
+        let mut boxes: Vec<(BBox, u64)> = Vec::with_capacity(self.features.len());
+        self.features.each(|first, batch| {
+            let most = self.most.get(first..).unwrap_or_default();
+            let found = batch.par_iter().zip(most).filter_map(|(feature, most)| {
+                let (around, vertices) = around(feature)?;
+                Some((around, u64::from(*most) + vertices))
+            });
+            boxes.par_extend(found);
+            Ok(())
+        })?;
         let heavy = |zoom: &u8| {
             Grid::all().any(|grid| heaviest(&boxes, grid, *zoom, rule.buffer) > rule.budget.into())
         };
         // A tile holds what the tiles of deeper zooms within it hold.
         let zooms: Vec<u8> = zooms.collect();
-        zooms.partition_point(heavy).checked_sub(1).and_then(|i| zooms.get(i).copied())
+        Ok(zooms.partition_point(heavy).checked_sub(1).and_then(|i| zooms.get(i).copied()))
     }
 
     /// What a tile weighs, and what each field takes of it, with those fields that are not hidden.
-    fn weigh(&self, seen: &[(u32, u32)], hidden: &[bool]) -> (usize, Vec<usize>) {
-        let mut by_field = vec![0; hidden.len()];
+    fn weigh(&self, seen: &[(u32, u32)], hidden: &[bool]) -> Result<Weight> {
+        let mut weight = Weight { all: FRAME + self.names, by_field: vec![0; hidden.len()] };
         let mut values: FxHashSet<Vec<u8>> = FxHashSet::default();
-        let (mut all, mut tag) = (FRAME + self.names, Vec::new());
-        for (ordinal, geometry) in seen {
-            all += FEATURE + *geometry as usize;
-            let Some(feature) = self.features.get(*ordinal as usize) else { continue };
-            for ((value, hidden), taken) in feature.values.iter().zip(hidden).zip(&mut by_field) {
-                if *hidden {
-                    continue;
-                }
+        let ordinals: Vec<u32> = seen.iter().map(|(ordinal, _)| *ordinal).collect();
+        let mut tag = Vec::new();
+        self.features.visit(&ordinals, |feature| {
+            let shown = feature.values.iter().zip(hidden).zip(&mut weight.by_field);
+            for ((value, _), taken) in shown.filter(|((_, hidden), _)| !**hidden) {
                 tag.clear();
                 mvt::encode_tags(0, std::slice::from_ref(value), &mut tag);
                 if tag.is_empty() {
@@ -150,12 +151,21 @@ impl<'a> Load<'a> {
                     values.insert(tag.clone());
                 }
             }
-            if self.ids {
-                all += TAG + feature.id.len() + 4;
-            }
-        }
-        (all + by_field.iter().sum::<usize>(), by_field)
+            weight.all += FEATURE + if self.ids { TAG + feature.id.len() + 4 } else { 0 };
+            Ok(())
+        })?;
+        weight.all += seen.iter().map(|(_, geometry)| *geometry as usize).sum::<usize>();
+        weight.all += weight.by_field.iter().sum::<usize>();
+        Ok(weight)
     }
+}
+
+/// What a tile weighs.
+#[derive(Debug, Default)]
+struct Weight {
+    all: usize,
+    /// What each field takes of it.
+    by_field: Vec<usize>,
 }
 
 /// Bytes of the heaviest tile at the zoom of a grid that is as wide as `level`, at most.
@@ -201,17 +211,17 @@ impl Plan<'_> {
         let budget = self.rule.budget as usize;
         let mut detail = drawing.detail.values().max().copied().unwrap_or(DETAIL);
         let mut tiles = self.heavy(zoom, detail)?;
-        let mut worst = self.worst(&tiles, zoom, drawing);
-        while worst.0 > budget && detail < COARSEST {
+        let mut worst = self.worst(&tiles, zoom, drawing)?;
+        while worst.all > budget && detail < COARSEST {
             detail *= STEP;
             tiles = self.heavy(zoom, detail)?;
-            worst = self.worst(&tiles, zoom, drawing);
+            worst = self.worst(&tiles, zoom, drawing)?;
         }
         if detail > DETAIL {
             drawing.detail.insert(zoom, detail);
         }
-        while worst.0 > budget {
-            let heaviest = self.fields.iter().zip(&worst.1);
+        while worst.all > budget {
+            let heaviest = self.fields.iter().zip(&worst.by_field);
             let heaviest =
                 heaviest.filter(|(f, bytes)| **bytes > 0 && !self.rule.keep.contains(&f.name));
             let Some((field, _)) = heaviest.max_by_key(|(_, bytes)| **bytes) else {
@@ -219,7 +229,7 @@ impl Plan<'_> {
             };
             drawing.from.insert(field.name.clone(), zoom + 1);
             drawing.dropped.push(field.name.clone());
-            worst = self.worst(&tiles, zoom, drawing);
+            worst = self.worst(&tiles, zoom, drawing)?;
         }
         Ok(true)
     }
@@ -249,10 +259,11 @@ impl Plan<'_> {
         Ok(heavy)
     }
 
-    /// The weight of the heaviest of some tiles, and what each field takes of it.
-    fn worst(&self, tiles: &[Vec<(u32, u32)>], zoom: u8, drawing: &Drawing) -> (usize, Vec<usize>) {
+    /// The weight of the heaviest of some tiles.
+    fn worst(&self, tiles: &[Vec<(u32, u32)>], zoom: u8, drawing: &Drawing) -> Result<Weight> {
         let hidden: Vec<bool> = self.fields.iter().map(|f| !drawing.shows(&f.name, zoom)).collect();
         let weights = tiles.par_iter().map(|seen| self.load.weigh(seen, &hidden));
-        weights.max_by_key(|w| w.0).unwrap_or_default()
+        let weights = weights.collect::<Result<Vec<_>>>()?;
+        Ok(weights.into_iter().max_by_key(|weight| weight.all).unwrap_or_default())
     }
 }

@@ -20,11 +20,13 @@ mod orders;
 pub mod postgis;
 mod quota;
 mod reach_select;
+pub mod spool;
 mod stored_wkb;
 pub mod thinning;
 mod tile_window;
 mod touched;
 
+pub use spool::Spool;
 pub use tile_window::ID_PROPERTY;
 pub use touched::Touched;
 
@@ -137,7 +139,7 @@ pub struct NewVersion {
     /// Its description; `count`, `bbox` and `schema` agree with `features`.
     pub version: Version,
     /// Features in source order.
-    pub features: Vec<Feature>,
+    pub features: Spool<Feature>,
     /// Reach index.
     pub reach: Reach,
     /// Layer title, for the file's own metadata (French).

@@ -35,9 +35,9 @@ impl Meter {
     /// Whether a version still fits beside what is `used`.
     ///
     /// # Errors
-    /// [`Error::Refused`] when it does not.
+    /// [`Error::Refused`] when it does not; a fault when its features cannot be read.
     pub(super) fn admit(&self, used: u64, new: &NewVersion) -> Result<()> {
-        let (need, quota) = (need(new), self.quota.unwrap_or(u64::MAX));
+        let (need, quota) = (need(new)?, self.quota.unwrap_or(u64::MAX));
         if used.saturating_add(need) <= quota {
             return Ok(());
         }
@@ -78,10 +78,14 @@ fn megabytes(bytes: u64) -> u64 {
 
 /// Bytes a version will take, about: rather more than less. Rows once, tags once more, geometry
 /// as it is and about as much again for the overviews and indexes.
-fn need(new: &NewVersion) -> u64 {
-    let rows: u64 = new.features.iter().map(feature).sum();
+fn need(new: &NewVersion) -> Result<u64> {
+    let mut rows = 0;
+    new.features.each(|_, batch| {
+        rows += batch.iter().map(feature).sum::<u64>();
+        Ok(())
+    })?;
     let attached: usize = new.reach.communes.iter().map(Vec::len).sum();
-    rows + 4 * (attached + new.reach.degree.len()) as u64 + (512 << 10)
+    Ok(rows + 4 * (attached + new.reach.degree.len()) as u64 + (512 << 10))
 }
 
 fn feature(f: &Feature) -> u64 {
@@ -114,7 +118,7 @@ mod tests {
         };
         NewVersion {
             version: crate::store::copy::tests::version("20260101T000000Z-3f9a01c2"),
-            features: vec![feature; features],
+            features: vec![feature; features].into(),
             reach: Reach::default(),
             title: String::new(),
             provenance: String::new(),

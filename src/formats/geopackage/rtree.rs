@@ -72,37 +72,40 @@ fn pack(db: &Connection, name: &str, mut cells: Vec<Cell>) -> Result<()> {
     let mut rowid = prepare(format!("INSERT INTO {} VALUES (?,?)", table("rowid")))?;
     let mut next_node = 2i64;
     let mut depth = 0u16;
+    // The node of each row, by its number: rows have numbers without gaps, and are noted in the order
+    // of these, each page of the table written once.
+    let highest = cells.iter().map(|cell| cell.id).max().unwrap_or_default();
+    let mut nodes = vec![0u32; usize::try_from(highest).unwrap_or_default() + 1];
+    let mut children = |cells: &[Cell], number: i64, depth: u16| -> Result<()> {
+        for cell in cells {
+            if depth > 0 {
+                parent.execute(params![cell.id, number]).map_err(sql)?;
+            } else if let Some(node) = nodes.get_mut(cell.id as usize) {
+                *node = number as u32;
+            }
+        }
+        Ok(())
+    };
     loop {
         // The root is always node 1 and bears the tree's depth.
         if cells.len() <= CELLS {
             node.execute(params![1, encode(depth, &cells)]).map_err(sql)?;
-            children(&cells, 1, depth, &mut rowid, &mut parent)?;
-            return Ok(());
+            children(&cells, 1, depth)?;
+            break;
         }
         let mut above = Vec::with_capacity(cells.len() / CELLS + 1);
         for group in tiles_of(&mut cells) {
             let number = next_node;
             next_node += 1;
             node.execute(params![number, encode(0, group)]).map_err(sql)?;
-            children(group, number, depth, &mut rowid, &mut parent)?;
+            children(group, number, depth)?;
             above.push(union(number, group));
         }
         cells = above;
         depth += 1;
     }
-}
-
-/// Notes in the shadow tables which node holds each cell.
-fn children<'db>(
-    cells: &[Cell],
-    number: i64,
-    depth: u16,
-    rowid: &mut rusqlite::Statement<'db>,
-    parent: &mut rusqlite::Statement<'db>,
-) -> Result<()> {
-    let table = if depth == 0 { rowid } else { parent };
-    for cell in cells {
-        table.execute(params![cell.id, number]).map_err(sql)?;
+    for (id, node) in (0i64..).zip(nodes).filter(|(_, node)| *node > 0) {
+        rowid.execute(params![id, node]).map_err(sql)?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! From degrees to the integer grid, and the flat list of paths all later steps work on.
 
+use super::points::Place;
 use geo_types::{Coord, Geometry, LineString, Polygon};
 use rayon::prelude::*;
 use std::f64::consts::PI;
@@ -113,6 +114,13 @@ impl Shapes {
     /// Projects and flattens; what has no extent left on the finest grid (and is not a point) is
     /// left out.
     pub(super) fn of(geometries: &[Option<&Geometry<f64>>], zoom: u8) -> Self {
+        let mut all = Shapes::default();
+        all.extend(0, geometries, zoom);
+        all
+    }
+
+    /// Adds the geometries of features that follow each other; `first` is the first's ordinal.
+    pub(super) fn extend(&mut self, first: usize, geometries: &[Option<&Geometry<f64>>], zoom: u8) {
         const CHUNK: usize = 512;
         let projection = Projection::to(zoom);
         let parts: Vec<Shapes> = geometries
@@ -120,21 +128,28 @@ impl Shapes {
             .enumerate()
             .map(|(chunk, geometries)| {
                 let mut part = Shapes::default();
-                for (i, geometry) in geometries.iter().enumerate() {
-                    if let (Some(g), Ok(ordinal)) = (geometry, u32::try_from(chunk * CHUNK + i)) {
+                for (i, geometry) in (first + chunk * CHUNK..).zip(geometries) {
+                    if let (Some(g), Ok(ordinal)) = (geometry, u32::try_from(i)) {
                         part.add(ordinal, g, projection);
                     }
                 }
                 part
             })
             .collect();
-        let mut all = Shapes {
-            vertices: Vec::with_capacity(parts.iter().map(|p| p.vertices.len()).sum()),
-            paths: Vec::with_capacity(parts.iter().map(|p| p.paths.len()).sum()),
-            shapes: Vec::with_capacity(parts.iter().map(|p| p.shapes.len()).sum()),
-        };
-        for part in parts {
-            all.append(part);
+        self.vertices.reserve(parts.iter().map(|p| p.vertices.len()).sum());
+        self.paths.reserve(parts.iter().map(|p| p.paths.len()).sum());
+        self.shapes.reserve(parts.iter().map(|p| p.shapes.len()).sum());
+        parts.into_iter().for_each(|part| self.append(part));
+    }
+
+    /// Points that were projected already.
+    pub(super) fn of_points(places: Vec<Place>) -> Self {
+        let mut all = Shapes::default();
+        for Place { ordinal, at: [x, y], .. } in places {
+            let (first, start) = (all.paths.len(), all.open());
+            all.vertices.push(Vertex { x, y });
+            all.close(start, Role::Points);
+            all.shapes.push(Shape { ordinal, paths: first..first + 1, bounds: [x, y, x, y] });
         }
         all
     }

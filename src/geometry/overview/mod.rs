@@ -16,6 +16,7 @@ mod grid;
 mod hilbert;
 mod necks;
 mod points;
+mod prepared;
 mod simplify;
 mod spread;
 mod thin;
@@ -23,8 +24,9 @@ mod untangle;
 
 pub use encode::{Corrupt, Encoded, FirstMove, Kind, Paths, encode};
 pub use grid::{MAX_GRID_ZOOM, project};
+pub use prepared::{Gathering, Prepared};
 pub use spread::{Seen, spread};
-pub use thin::{Room, Thinned, thin};
+pub use thin::{Place, Room, Thinned, thin};
 
 pub use bands::DETAIL;
 use bands::{Encoder, Threshold};
@@ -131,9 +133,10 @@ pub fn build_less(
     max_zoom: u8,
     less: Less<'_>,
 ) -> Overviews {
-    let sparse = sparse_zooms(min_zoom, max_zoom);
-    if let Some(overviews) = points::build(geometries, &sparse, less.from) {
-        return overviews;
+    let finest = max_zoom.min(MAX_GRID_ZOOM);
+    if let Some(places) = points::places(0, geometries, finest) {
+        let from = less.from.map(<[u8]>::to_vec);
+        return points::Points::new(places, sparse_zooms(min_zoom, max_zoom), from).overviews();
     }
     let usual = BTreeMap::new();
     Weighed::new(geometries, max_zoom)
@@ -157,7 +160,10 @@ impl Weighed {
     /// Weighs the vertices of a layer whose deepest zoom is `max_zoom`.
     pub fn new(geometries: &[Option<&Geometry<f64>>], max_zoom: u8) -> Self {
         let finest = max_zoom.min(MAX_GRID_ZOOM);
-        let shapes = Shapes::of(geometries, finest);
+        Self::of(Shapes::of(geometries, finest), finest)
+    }
+
+    fn of(shapes: Shapes, finest: u8) -> Self {
         let topology = arcs::find(&shapes);
         let weights = simplify::weigh(&shapes, &topology);
         let first = topology.first;

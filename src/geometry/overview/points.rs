@@ -9,58 +9,105 @@ use super::{
 };
 use geo_types::Geometry;
 use rayon::prelude::*;
+use std::ops::Range;
 
-/// Bytes of an encoded point: kind, corner, size, one move.
-const BYTES: usize = 14;
+/// Bytes of an encoded point at most: kind, corner, size, one move.
+const BYTES: usize = 16;
 
-/// The overviews of a layer of single points; `None` when it holds anything else.
-///
-/// `from`: the first band that shows each, by ordinal.
-pub(super) fn build(
+/// A point on the finest grid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    /// Where it lies along the Hilbert curve.
+    rank: u32,
+    pub(super) ordinal: u32,
+    pub(super) at: [i32; 2],
+}
+
+impl Place {
+    pub(super) fn of(ordinal: u32, point: geo_types::Point<f64>, finest: u8) -> Self {
+        let (x, y) = grid::project(point.x(), point.y(), finest);
+        Self { rank: hilbert::rank([x, y, x, y], finest), ordinal, at: [x, y] }
+    }
+}
+
+/// The bands of a layer of points, made as they are asked for.
+#[derive(Debug, Clone)]
+pub(super) struct Points {
+    /// Along the curve.
+    places: Vec<Place>,
+    zooms: Vec<u8>,
+    /// The first band that shows each, by ordinal; all do where it is not said.
+    from: Option<Vec<u8>>,
+}
+
+impl Points {
+    /// Places in any order.
+    pub(super) fn new(mut places: Vec<Place>, zooms: Vec<u8>, from: Option<Vec<u8>>) -> Self {
+        // Sorted as the general way sorts its shapes.
+        places.par_sort_unstable();
+        Self { places, zooms, from }
+    }
+
+    pub(super) fn zooms(&self) -> &[u8] {
+        &self.zooms
+    }
+
+    pub(super) fn places(&self) -> &[Place] {
+        &self.places
+    }
+
+    /// Appends the encoded points of some positions, and where each ends among them.
+    pub(super) fn write(
+        &self,
+        band: usize,
+        positions: Range<usize>,
+        bytes: &mut Vec<u8>,
+        ends: &mut Vec<u64>,
+    ) {
+        let finest = self.zooms.last().copied().unwrap_or_default();
+        let zoom = self.zooms.get(band).copied().unwrap_or(finest);
+        let shift = u32::from(finest - zoom);
+        let half = if shift == 0 { 0 } else { 1 << (shift - 1) };
+        let start = bytes.len();
+        bytes.reserve(positions.len() * BYTES);
+        for place in self.places.get(positions).unwrap_or_default() {
+            let first = self.from.as_ref().and_then(|from| from.get(place.ordinal as usize));
+            if first.is_none_or(|first| *first <= zoom) {
+                let path = [place.at.map(|v| (v + half) >> shift)];
+                encode(Kind::Points, std::iter::once(path.as_slice()), bytes);
+            }
+            ends.push((bytes.len() - start) as u64);
+        }
+    }
+
+    /// All of it at once.
+    pub(super) fn overviews(&self) -> Overviews {
+        let band = |(i, zoom): (usize, &u8)| {
+            let (mut bytes, mut offsets) = (Vec::new(), vec![0]);
+            self.write(i, 0..self.places.len(), &mut bytes, &mut offsets);
+            Band { zoom: *zoom, offsets, bytes }
+        };
+        Overviews {
+            order: self.places.iter().map(|place| place.ordinal).collect(),
+            bounds: self.places.iter().map(|Place { at: [x, y], .. }| [*x, *y, *x, *y]).collect(),
+            bands: self.zooms.par_iter().enumerate().map(|(i, z)| band((i, z))).collect(),
+        }
+    }
+}
+
+/// The single points of some features; `None` when there is anything else.
+pub(super) fn places(
+    first: usize,
     geometries: &[Option<&Geometry<f64>>],
-    zooms: &[u8],
-    from: Option<&[u8]>,
-) -> Option<Overviews> {
+    finest: u8,
+) -> Option<Vec<Place>> {
     let single = |g: &Option<&Geometry<f64>>| matches!(g, None | Some(Geometry::Point(_)));
-    if !geometries.par_iter().all(single) {
+    if !geometries.par_iter().with_min_len(512).all(single) {
         return None;
     }
-    let finest = zooms.last().copied().unwrap_or_default();
-    // Rank on the curve, ordinal, position: sorted as the general way sorts its shapes.
-    let mut ranked: Vec<(u32, u32, [i32; 2])> = geometries
-        .par_iter()
-        .enumerate()
-        .filter_map(|(i, geometry)| {
-            let (Some(Geometry::Point(p)), Ok(ordinal)) = (geometry, u32::try_from(i)) else {
-                return None;
-            };
-            let (x, y) = grid::project(p.x(), p.y(), finest);
-            Some((hilbert::rank([x, y, x, y], finest), ordinal, [x, y]))
-        })
-        .collect();
-    ranked.par_sort_unstable();
-    let bands = zooms
-        .par_iter()
-        .map(|zoom| {
-            let shift = u32::from(finest - zoom);
-            let half = if shift == 0 { 0 } else { 1 << (shift - 1) };
-            let mut offsets = Vec::with_capacity(ranked.len() + 1);
-            offsets.push(0);
-            let mut bytes = Vec::with_capacity(ranked.len() * BYTES);
-            for (_, ordinal, position) in &ranked {
-                let first = from.and_then(|from| from.get(*ordinal as usize));
-                if first.is_none_or(|first| first <= zoom) {
-                    let path = [position.map(|v| (v + half) >> shift)];
-                    encode(Kind::Points, std::iter::once(path.as_slice()), &mut bytes);
-                }
-                offsets.push(bytes.len() as u64);
-            }
-            Band { zoom: *zoom, offsets, bytes }
-        })
-        .collect();
-    Some(Overviews {
-        order: ranked.iter().map(|(_, ordinal, _)| *ordinal).collect(),
-        bounds: ranked.iter().map(|(_, _, [x, y])| [*x, *y, *x, *y]).collect(),
-        bands,
-    })
+    let place = |(i, geometry): (usize, &Option<&Geometry<f64>>)| match geometry {
+        Some(Geometry::Point(p)) => Some(Place::of(u32::try_from(first + i).ok()?, *p, finest)),
+        _ => None,
+    };
+    Some(geometries.par_iter().enumerate().with_min_len(512).filter_map(place).collect())
 }

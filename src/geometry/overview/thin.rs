@@ -7,8 +7,6 @@ use crate::model::{
     Grid, TileId,
     tile_grid::{TABLE, latitude},
 };
-use geo_types::Geometry;
-use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
 /// What a tile may weigh, and how far it looks.
@@ -29,27 +27,21 @@ pub struct Thinned {
     pub shown: Vec<(u8, u8, u64)>,
 }
 
-/// Thins a layer of single points. `weights` are the bytes of each feature in a tile, `order` the
-/// ordinals from the most important one. `None` when it holds other geometry or all have room. The
+/// Thins a layer of single points. `places` and `weights` (the bytes of each feature in a tile) are
+/// by ordinal, `order` are the ordinals from the most important one. `None` when all have room. The
 /// finest band shows every point, whatever its tiles weigh.
 pub fn thin(
-    geometries: &[Option<&Geometry<f64>>],
+    places: &[Place],
     weights: &[u32],
-    order: &[u32],
+    order: Vec<u32>,
     zooms: (u8, u8),
     room: Room,
 ) -> Option<Thinned> {
-    let place = |g: &Option<&Geometry<f64>>| match g {
-        Some(Geometry::Point(p)) => Ok(Some(Place::of(p.x(), p.y()))),
-        None => Ok(None),
-        Some(_) => Err(()),
-    };
-    let places: Vec<_> = geometries.par_iter().map(place).collect::<Result<_, ()>>().ok()?;
     let bands = sparse_zooms(zooms.0, zooms.1);
     let finest = bands.last().copied()?;
     let mut from = vec![finest; places.len()];
-    let mut kept: Vec<u32> = order.to_vec();
-    kept.retain(|i| places.get(*i as usize).is_some_and(Option::is_some));
+    let mut kept = order;
+    kept.retain(|i| places.get(*i as usize).is_some_and(|place| place.is_somewhere()));
     let all = kept.len();
     let mut shown = Vec::with_capacity(bands.len());
     for (i, band) in bands.iter().enumerate().rev() {
@@ -59,10 +51,10 @@ pub fn thin(
             let mut tiles = Tiles::new(first..=*band, room);
             kept.retain(|ordinal| {
                 let at = *ordinal as usize;
-                let (Some(Some(place)), Some(weight)) = (places.get(at), weights.get(at)) else {
+                let (Some(place), Some(weight)) = (places.get(at), weights.get(at)) else {
                     return false;
                 };
-                tiles.take(place, *weight)
+                tiles.take(&place.shares(), *weight)
             });
         }
         kept.iter().for_each(|ordinal| from[*ordinal as usize] = *band);
@@ -73,26 +65,46 @@ pub fn thin(
     (kept.len() < all).then_some(Thinned { from, shown })
 }
 
+/// Where a point lies on the finest grid of all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    x: i32,
+    y: i32,
+}
+
+impl Place {
+    /// Of a feature without geometry.
+    pub const NOWHERE: Self = Self { x: i32::MIN, y: i32::MIN };
+
+    /// Of a point in degrees.
+    pub fn of(lon: f64, lat: f64) -> Self {
+        let (x, y) = project(lon, lat, MAX_GRID_ZOOM);
+        Self { x, y }
+    }
+
+    fn is_somewhere(self) -> bool {
+        self != Self::NOWHERE
+    }
+
+    fn shares(self) -> Shares {
+        let side = f64::from(EXTENT) * f64::from(MAX_GRID_ZOOM).exp2();
+        let (column, y) = (f64::from(self.x) / side, f64::from(self.y) / side);
+        let mut rows = [y; TABLE.len()];
+        for (row, grid) in rows.iter_mut().zip(Grid::all()).skip(1) {
+            // Heights of a grid do not depend on the longitude.
+            *row = grid.share(0.0, latitude(y))[1];
+        }
+        Shares { column, rows }
+    }
+}
+
 /// Where a point is drawn.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct Shares {
     /// In shares of a grid's width, from the west.
     column: f64,
     /// By grid, in shares of its height, from the north.
     rows: [f64; TABLE.len()],
-}
-
-impl Place {
-    fn of(lon: f64, lat: f64) -> Self {
-        let side = f64::from(EXTENT) * f64::from(MAX_GRID_ZOOM).exp2();
-        let (x, y) = project(lon, lat, MAX_GRID_ZOOM);
-        let y = f64::from(y) / side;
-        let mut rows = [y; TABLE.len()];
-        for (row, grid) in rows.iter_mut().zip(Grid::all()).skip(1) {
-            *row = grid.share(lon, latitude(y))[1];
-        }
-        Self { column: f64::from(x) / side, rows }
-    }
 }
 
 /// The tiles of one zoom of each grid as they fill.
@@ -127,7 +139,7 @@ impl Tiles {
 
     /// Takes a point when all tiles that would show it have room.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
-    fn take(&mut self, place: &Place, weight: u32) -> bool {
+    fn take(&mut self, place: &Shares, weight: u32) -> bool {
         self.seen.clear();
         for (zoom, share) in self.zooms.iter().zip(place.rows) {
             let Some((grid, z)) = zoom else { continue };
@@ -158,7 +170,6 @@ impl Tiles {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use geo_types::point;
     use proptest::prelude::*;
 
     proptest! {
@@ -168,11 +179,9 @@ mod tests {
             places in proptest::collection::vec((1.0..3.0f64, 48.0..49.0f64), 1..400),
             bytes in 100..3_000u32, buffer in 0..300u16,
         ) {
-            let points: Vec<Geometry<f64>> =
-                places.iter().map(|(x, y)| point!(x: *x, y: *y).into()).collect();
-            let given: Vec<_> = points.iter().map(Some).collect();
-            let weights: Vec<u32> = (0..points.len() as u32).map(|i| 20 + i % 60).collect();
-            let order: Vec<u32> = (0..points.len() as u32).collect();
+            let given: Vec<Place> = places.iter().map(|(x, y)| Place::of(*x, *y)).collect();
+            let weights: Vec<u32> = (0..given.len() as u32).map(|i| 20 + i % 60).collect();
+            let order: Vec<u32> = (0..given.len() as u32).collect();
             let room = Room { bytes, buffer };
             let bands = sparse_zooms(3, 12);
             // What tiles of a zoom weigh when the points of `shown` are in them.
@@ -196,7 +205,7 @@ mod tests {
                 }
                 tiles
             };
-            let Some(thinned) = thin(&given, &weights, &order, (3, 12), room) else {
+            let Some(thinned) = thin(&given, &weights, order, (3, 12), room) else {
                 // Nothing had to be left out.
                 for zoom in bands.iter().take(bands.len() - 1) {
                     let tiles = tiles(*zoom, &|_| true);
@@ -205,7 +214,7 @@ mod tests {
                 return Ok(());
             };
             prop_assert_eq!(thinned.shown.first().map(|s| s.0), Some(3));
-            prop_assert_eq!(thinned.shown.last().map(|s| s.2), Some(points.len() as u64));
+            prop_assert_eq!(thinned.shown.last().map(|s| s.2), Some(given.len() as u64));
             prop_assert!(thinned.shown.is_sorted_by_key(|s| s.2));
             for zoom in 3..=10u8 {
                 let band = *bands.iter().find(|b| **b >= zoom).unwrap();
@@ -220,15 +229,13 @@ mod tests {
     }
 
     #[test]
-    fn what_has_room_or_is_no_point_is_left_alone() {
-        let points: Vec<Geometry<f64>> =
-            (0..50).map(|i| point!(x: f64::from(i), y: 45.0).into()).collect();
-        let given: Vec<_> = points.iter().map(Some).collect();
+    fn what_has_room_or_no_place_is_left_alone() {
+        let mut given: Vec<Place> = (0..50).map(|i| Place::of(f64::from(i), 45.0)).collect();
         let order: Vec<u32> = (0..50).collect();
         let room = Room { bytes: 5_000, buffer: 64 };
-        assert_eq!(thin(&given, &[100; 50], &order, (0, 14), room), None);
-        assert!(thin(&given, &[101; 50], &order, (0, 14), room).is_some());
-        let line: Geometry<f64> = geo_types::LineString::from(vec![(0.0, 0.0), (1.0, 1.0)]).into();
-        assert_eq!(thin(&[Some(&line)], &[9_000], &[0], (0, 14), room), None);
+        assert_eq!(thin(&given, &[100; 50], order.clone(), (0, 14), room), None);
+        assert!(thin(&given, &[101; 50], order.clone(), (0, 14), room).is_some());
+        given[7] = Place::NOWHERE;
+        assert_eq!(thin(&given, &[101; 50], order, (0, 14), room), None);
     }
 }

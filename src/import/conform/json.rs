@@ -4,7 +4,7 @@
 //! A table knows no difference between a member that is `null` and one that is not there: empty
 //! values are left out of the document, but for properties whose schema admits `null`.
 
-use super::{LINES, SHOWN, Summary, refuse_all};
+use super::{LINES, SHOWN, Summary, judged};
 use crate::{
     error::{Error, Result},
     formats::{geojson::write_geometry, wkb},
@@ -13,6 +13,7 @@ use crate::{
         Instance, JsonSchema, Refusal, RefusalReason, Report, Schema, Text, Value,
         json_schema::types,
     },
+    store::spool::Spill,
     text,
 };
 use jsonschema::{
@@ -25,37 +26,37 @@ use serde_json::{Map, Value as Json, json};
 /// Decimals of the degrees of a geometry: about a centimetre.
 const DECIMALS: u8 = 7;
 
-/// Judges all rows; those to be refused leave them for the report.
+/// Judges all rows and gives them on; those to be refused leave them for the report.
 ///
 /// # Errors
-/// [`Error::Invalid`] when the schema cannot be followed.
+/// [`Error::Invalid`] when the schema cannot be followed; what the files of rows fail with.
 pub(super) fn check(
     schema: &JsonSchema,
     refuses: bool,
-    rows: &mut Rows,
+    rows: Rows,
+    spill: &Spill,
     report: &mut Report,
-) -> Result<()> {
+) -> Result<Rows> {
     let judge = Judge::new(schema, &rows.schema)?;
-    let faults: Vec<Vec<Vec<Fault>>> = rows
-        .checked
-        .par_iter()
-        .map(|batch| batch.iter().map(|row| judge.faults(row)).collect())
-        .collect();
     let mut summary = Summary::default();
-    for fault in faults.iter().flatten().flatten() {
-        let rule = (&fault.column, &fault.rule.fr, &fault.rule.en);
-        summary.add(rule, fault.line);
-    }
+    let faults = |batch: &mut [Checked]| {
+        let faults: Vec<Vec<Fault>> = batch.par_iter().map(|row| judge.faults(row)).collect();
+        for fault in faults.iter().flatten() {
+            let rule = (fault.column.clone(), fault.rule.fr.clone(), fault.rule.en.clone());
+            summary.add(rule, fault.line);
+        }
+        faults
+    };
+    let rows = judged(rows, spill, refuses, report, faults, |_, faults| refusal(faults))?;
     let called = match schema.title() {
         "" => "JSON Schema",
         title => title,
     };
-    let rule = |(column, fr, en): &(&String, &String, &String)| {
-        Some(((*column).clone(), Text::new(*fr, *en)))
+    let rule = |(column, fr, en): &(String, String, String)| {
+        Some((column.clone(), Text::new(fr.as_str(), en.as_str())))
     };
     report.notes.extend(summary.tell(called, rule));
-    refuse_all(rows, faults, refuses, report, |_, faults| refusal(faults));
-    Ok(())
+    Ok(rows)
 }
 
 /// What a row breaks.

@@ -15,81 +15,127 @@ use crate::{
     model::{
         Refusal, RefusalReason, Report, RowRules, RowSchema, Schema, TableSchema, Text, Value,
     },
+    store::spool::{Spill, Spooling},
     text,
 };
 use cell::{Column, Fault};
 use rayon::prelude::*;
-use std::collections::{BTreeMap, HashMap};
+use refer::Reference;
+use rustc_hash::FxHashMap;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 
 /// Lines named for each rule in the summary.
 const LINES: usize = 5;
 /// Characters of a value in a message.
 const SHOWN: usize = 200;
 
-/// Judges all rows; those to be refused leave them for the report.
+/// Judges all rows and gives them on; those to be refused leave them for the report.
 ///
 /// # Errors
 /// [`Error::Refused`] when a column that must be there is not, and rows that do not follow the schema
-/// are refused; [`Error::Invalid`] when the schema cannot be followed.
-pub(super) fn check(schema: &RowSchema, rows: &mut Rows, report: &mut Report) -> Result<()> {
+/// are refused; [`Error::Invalid`] when the schema cannot be followed; what the files of rows fail
+/// with.
+pub(super) fn check(
+    schema: &RowSchema,
+    rows: Rows,
+    spill: &Spill,
+    report: &mut Report,
+) -> Result<Rows> {
     match &schema.rules {
-        RowRules::Table(table) => check_table(table, schema.refuses, rows, report),
-        RowRules::Json(json) => json::check(json, schema.refuses, rows, report),
+        RowRules::Table(table) => check_table(table, schema.refuses, rows, spill, report),
+        RowRules::Json(json) => json::check(json, schema.refuses, rows, spill, report),
     }
 }
 
 fn check_table(
     table: &TableSchema,
     refuses: bool,
-    rows: &mut Rows,
+    mut rows: Rows,
+    spill: &Spill,
     report: &mut Report,
-) -> Result<()> {
+) -> Result<Rows> {
     let columns = columns(table, refuses, &rows.schema, report)?;
-    for row in rows.checked.iter_mut().flatten() {
-        missing(table, &columns, row);
+    let mut references = refer::references(table, &columns);
+    if !references.is_empty() {
+        // What rows may refer to is known once all have been seen.
+        rows = learn(table, &columns, &mut references, rows, spill)?;
     }
-    let mut faults: Vec<Vec<Vec<Fault>>> = rows
-        .checked
-        .par_iter()
-        .map(|batch| batch.iter().map(|r| cells(&columns, r)).collect())
-        .collect();
-    twice(table, &columns, &rows.checked, &mut faults);
-    refer::check(table, &columns, &rows.checked, &mut faults);
+    let mut unique = unique(table, &columns);
     let mut summary = Summary::default();
-    let seen = rows.checked.iter().flatten().zip(faults.iter().flatten());
-    for (row, faults) in seen {
-        for fault in faults.iter().filter(|f| f.column < columns.len()) {
-            summary.add((fault.column, fault.rule.kind()), row.line);
+    let judge = |batch: &mut [Checked]| {
+        batch.par_iter_mut().for_each(|row| missing(table, &columns, row));
+        let faults = batch.par_iter().map(|row| cells(&columns, row));
+        let mut faults: Vec<Vec<Fault>> = faults.collect();
+        for key in &mut unique {
+            for (row, faults) in batch.iter().zip(&mut faults) {
+                faults.extend(key.fault(&columns, row));
+            }
         }
-    }
-    refuse_all(rows, faults, refuses, report, |row, faults| refusal(&columns, row, faults));
+        for reference in &references {
+            for (row, faults) in batch.iter().zip(&mut faults) {
+                faults.extend(reference.fault(&columns, row));
+            }
+        }
+        for (row, faults) in batch.iter().zip(&faults) {
+            for fault in faults.iter().filter(|f| f.column < columns.len()) {
+                summary.add((fault.column, fault.rule.kind()), row.line);
+            }
+        }
+        faults
+    };
+    let refusal = |row: &Checked, faults: &[Fault]| refusal(&columns, row, faults);
+    let rows = judged(rows, spill, refuses, report, judge, refusal)?;
     report.notes.extend(summary.tell(table.called(), |(column, kind)| {
         Some((columns.get(*column)?.name.clone(), kind.words()))
     }));
-    Ok(())
+    Ok(rows)
 }
 
-/// Takes the rows with faults out, for the report, where they are to be refused.
-fn refuse_all<F>(
-    rows: &mut Rows,
-    faults: Vec<Vec<Vec<F>>>,
+/// Shows all rows to what refers to them, and gives them on.
+fn learn(
+    table: &TableSchema,
+    columns: &[Column],
+    references: &mut [Reference],
+    rows: Rows,
+    spill: &Spill,
+) -> Result<Rows> {
+    let (fields, mut kept) = (rows.schema.clone(), Spooling::new(&rows.spill(spill)));
+    rows.drain(|mut batch| {
+        for row in &mut batch {
+            missing(table, columns, row);
+            references.iter_mut().for_each(|reference| reference.learn(columns, row));
+        }
+        kept.extend(batch)
+    })?;
+    Ok(Rows::new(kept.finish()?, fields))
+}
+
+/// Has rows judged, a batch at a time, and gives on those that stay; with `refuses`, those with
+/// faults leave them for the report.
+fn judged<F>(
+    rows: Rows,
+    spill: &Spill,
     refuses: bool,
     report: &mut Report,
+    mut judge: impl FnMut(&mut [Checked]) -> Vec<Vec<F>>,
     refusal: impl Fn(&Checked, &[F]) -> Refusal,
-) {
-    if !refuses {
-        return;
-    }
-    for (batch, faults) in rows.checked.iter_mut().zip(faults) {
-        let mut faults = faults.into_iter();
-        batch.retain(|row| {
-            let faults = faults.next().unwrap_or_default();
-            if !faults.is_empty() {
-                report.refuse(refusal(row, &faults));
-            }
-            faults.is_empty()
-        });
-    }
+) -> Result<Rows> {
+    let (fields, mut kept) = (rows.schema.clone(), Spooling::new(&rows.spill(spill)));
+    rows.drain(|mut batch| {
+        let mut faults = judge(&mut batch).into_iter();
+        if refuses {
+            batch.retain(|row| {
+                let faults = faults.next().unwrap_or_default();
+                if !faults.is_empty() {
+                    report.refuse(refusal(row, &faults));
+                }
+                faults.is_empty()
+            });
+        }
+        kept.extend(batch)
+    })?;
+    Ok(Rows::new(kept.finish()?, fields))
 }
 
 /// The columns that the schema speaks of and the rows have; the report is told of the others.
@@ -190,13 +236,8 @@ fn cells(columns: &[Column], row: &Checked) -> Vec<Fault> {
     columns.iter().enumerate().filter_map(cell).collect()
 }
 
-/// Values of unique columns and primary keys that came before.
-fn twice(
-    table: &TableSchema,
-    columns: &[Column],
-    rows: &[Vec<Checked>],
-    faults: &mut [Vec<Vec<Fault>>],
-) {
+/// The columns that must not hold a value twice, and the primary key.
+fn unique(table: &TableSchema, columns: &[Column]) -> Vec<Unique> {
     let place = |name: &String| columns.iter().position(|c| c.name == *name);
     let mut keys: Vec<Vec<usize>> = (0..columns.len())
         .filter(|i| columns.get(*i).is_some_and(|c| c.unique))
@@ -207,25 +248,38 @@ fn twice(
     if !key.is_empty() && !keys.contains(&key) {
         keys.push(key);
     }
-    for key in keys {
-        let mut seen: HashMap<String, u64> = HashMap::new();
-        for (batch, faults) in rows.iter().zip(&mut *faults) {
-            for (row, faults) in batch.iter().zip(faults) {
-                let values =
-                    key.iter().filter_map(|c| columns.get(*c)).filter_map(|c| row.values.get(c.at));
-                let words: Vec<String> =
-                    values.filter(|v| !v.is_null()).map(cell::written).collect();
-                if words.is_empty() {
-                    continue;
-                }
-                let first = *seen.entry(words.join("\u{1f}")).or_insert(row.line);
-                if first != row.line {
-                    let column = key.first().copied().unwrap_or_default();
-                    faults.push(Fault { column, rule: cell::Rule::Twice { first } });
-                }
-            }
+    keys.into_iter().map(|columns| Unique { columns, seen: FxHashMap::default() }).collect()
+}
+
+/// Columns whose values together must not come twice.
+struct Unique {
+    columns: Vec<usize>,
+    /// The line on which values first came, by 128 bits of their SHA-256.
+    seen: FxHashMap<Words, u64>,
+}
+
+impl Unique {
+    fn fault(&mut self, columns: &[Column], row: &Checked) -> Option<Fault> {
+        let values = self.columns.iter().filter_map(|c| columns.get(*c));
+        let values = values.filter_map(|c| row.values.get(c.at)).filter(|v| !v.is_null());
+        let words: Vec<String> = values.map(cell::written).collect();
+        if words.is_empty() {
+            return None;
         }
+        let first = *self.seen.entry(digest(&words)).or_insert(row.line);
+        let column = self.columns.first().copied().unwrap_or_default();
+        (first != row.line).then_some(Fault { column, rule: cell::Rule::Twice { first } })
     }
+}
+
+/// 128 bits of the SHA-256 of some values: enough to tell them apart, and few enough to hold those
+/// of every row.
+type Words = [u64; 2];
+
+fn digest(words: &[String]) -> Words {
+    let digest = Sha256::digest(words.join("\u{1f}"));
+    let (halves, _) = digest.as_chunks::<8>();
+    [0, 1].map(|i| halves.get(i).copied().map_or(0, u64::from_le_bytes))
 }
 
 fn refusal(columns: &[Column], row: &Checked, faults: &[Fault]) -> Refusal {

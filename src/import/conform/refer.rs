@@ -1,11 +1,12 @@
 //! Foreign keys of a Table Schema that refer to the table itself: a row names another row.
 
 use super::{
-    Checked,
+    Checked, Words,
     cell::{self, Column, Fault, Rule},
+    digest,
 };
 use crate::model::{ForeignKey, OneOrMore, TableSchema};
-use std::collections::HashSet;
+use rustc_hash::FxHashSet;
 
 /// Whether a key refers to the rows of its own table. Tables that only a data package knows are not
 /// there to look into.
@@ -13,32 +14,43 @@ pub(super) fn is_own(key: &ForeignKey) -> bool {
     key.reference.resource.is_empty()
 }
 
-/// Notes the rows whose keys refer to no row. A key with an empty part refers to nothing, and is no
-/// fault.
-pub(super) fn check(
-    table: &TableSchema,
-    columns: &[Column],
-    rows: &[Vec<Checked>],
-    faults: &mut [Vec<Vec<Fault>>],
-) {
-    for key in table.foreign_keys.iter().flatten().filter(|key| is_own(key)) {
-        let names = key.reference.fields.all();
-        let (Some(own), Some(others)) =
-            (places(columns, &key.fields), places(columns, &key.reference.fields))
-        else {
-            continue; // columns that are not there are told of as such
-        };
-        let Some(first) = own.first().copied().filter(|_| own.len() == others.len()) else {
-            continue;
-        };
-        let known: HashSet<String> =
-            rows.iter().flatten().filter_map(|row| words(columns, &others, row)).collect();
-        let seen = rows.iter().flatten().zip(faults.iter_mut().flatten());
-        for (row, faults) in seen {
-            if words(columns, &own, row).is_some_and(|words| !known.contains(&words)) {
-                faults.push(Fault { column: first, rule: Rule::Unknown(names.join(", ")) });
-            }
-        }
+/// Columns that name a row by others of its columns.
+pub(super) struct Reference {
+    own: Vec<usize>,
+    others: Vec<usize>,
+    /// The names of the others.
+    names: String,
+    /// What rows hold in the others.
+    known: FxHashSet<Words>,
+}
+
+/// The keys of a table that refer to itself. One whose columns are not there is left out: these are
+/// told of as such.
+pub(super) fn references(table: &TableSchema, columns: &[Column]) -> Vec<Reference> {
+    let reference = |key: &ForeignKey| {
+        let own = places(columns, &key.fields)?;
+        let others = places(columns, &key.reference.fields)?;
+        let names = key.reference.fields.all().join(", ");
+        let known = FxHashSet::default();
+        (own.len() == others.len()).then_some(Reference { own, others, names, known })
+    };
+    let keys = table.foreign_keys.iter().flatten().filter(|key| is_own(key));
+    keys.filter_map(reference).collect()
+}
+
+impl Reference {
+    /// Learns what a row may be named by.
+    pub(super) fn learn(&mut self, columns: &[Column], row: &Checked) {
+        self.known.extend(words(columns, &self.others, row));
+    }
+
+    /// What is wrong with a row that refers to none of those learnt. A key with an empty part refers to
+    /// nothing, and is no fault.
+    pub(super) fn fault(&self, columns: &[Column], row: &Checked) -> Option<Fault> {
+        let column = self.own.first().copied()?;
+        let words = words(columns, &self.own, row)?;
+        let unknown = !self.known.contains(&words);
+        unknown.then(|| Fault { column, rule: Rule::Unknown(self.names.clone()) })
     }
 }
 
@@ -48,11 +60,11 @@ fn places(columns: &[Column], names: &OneOrMore) -> Option<Vec<usize>> {
 }
 
 /// The values of a key in a row; `None` when one is empty.
-fn words(columns: &[Column], key: &[usize], row: &Checked) -> Option<String> {
+fn words(columns: &[Column], key: &[usize], row: &Checked) -> Option<Words> {
     let value = |place: &usize| {
         let value = row.values.get(columns.get(*place)?.at)?;
         (!value.is_null()).then(|| cell::written(value))
     };
     let words: Option<Vec<String>> = key.iter().map(value).collect();
-    Some(words?.join("\u{1f}"))
+    Some(digest(&words?))
 }

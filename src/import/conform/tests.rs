@@ -16,8 +16,19 @@ fn rows(names: &[&str], cells: &[&[&str]]) -> Rows {
         geometry: None,
         repaired: false,
     };
-    let checked = vec![cells.iter().enumerate().map(row).collect()];
-    Rows { checked, schema: Schema { fields, ..Schema::default() } }
+    let checked: Vec<Checked> = cells.iter().enumerate().map(row).collect();
+    Rows::new(checked.into(), Schema { fields, ..Schema::default() })
+}
+
+/// The rows that a schema leaves.
+fn checked(schema: &RowSchema, rows: Rows, report: &mut Report) -> Result<Vec<Checked>> {
+    let spill = Spill::into(std::path::Path::new(""));
+    let mut kept = Vec::new();
+    check(schema, rows, &spill, report)?.drain(|batch| {
+        kept.extend(batch);
+        Ok(())
+    })?;
+    Ok(kept)
 }
 
 fn notes(report: &Report) -> String {
@@ -27,9 +38,8 @@ fn notes(report: &Report) -> String {
 /// Whether one cell follows a field, given as the JSON of its keys but the name.
 fn holds(field: &str, cell: &str) -> bool {
     let json = format!(r#"{{"fields": [{{"name": "a", {field}}}]}}"#);
-    let (mut rows, mut report) = (rows(&["a"], &[&[cell]]), Report::default());
-    check(&schema(&json, true), &mut rows, &mut report).unwrap();
-    let kept = rows.checked.iter().flatten().count();
+    let (rows, mut report) = (rows(&["a"], &[&[cell]]), Report::default());
+    let kept = checked(&schema(&json, true), rows, &mut report).unwrap().len();
     assert_eq!(kept as u64 + report.refused, 1);
     kept == 1
 }
@@ -126,18 +136,22 @@ fn values_that_readers_typed_are_judged_alike() {
         {"name": "b", "type": "date", "format": "%d/%m/%Y"}, {"name": "c", "type": "boolean"},
         {"name": "d", "constraints": {"pattern": "\\d"}}]}"#;
     let names = ["a", "b", "c", "d"];
-    let mut rows = rows(&names, &[&["", "", "", ""], &["", "", "", ""]]);
     let date = || Value::Date(jiff::civil::date(2024, 2, 29));
-    rows.checked[0][0].values = vec![Value::Int(9), date(), Value::Bool(true), Value::Int(1)];
-    rows.checked[0][1].values = vec![Value::Float(9.5), date(), Value::Int(2), Value::Int(12)];
+    let typed = [
+        vec![Value::Int(9), date(), Value::Bool(true), Value::Int(1)],
+        vec![Value::Float(9.5), date(), Value::Int(2), Value::Int(12)],
+    ];
+    let row = |(line, values)| Checked { line, values, geometry: None, repaired: false };
+    let typed: Vec<Checked> = (2..).zip(typed).map(row).collect();
+    let rows = Rows::new(typed.into(), rows(&names, &[]).schema);
     let mut report = Report::default();
-    check(&schema(json, false), &mut rows, &mut report).unwrap();
+    let kept = checked(&schema(json, false), rows, &mut report).unwrap();
     let told = notes(&report);
     for column in ["« a » : valeurs d'un autre type : 1 (lignes 3)", "« c »", "« d »"] {
         assert!(told.contains(column), "{told}");
     }
     assert!(!told.contains("« b »"), "{told}");
-    assert_eq!((report.refused, rows.checked[0].len()), (0, 2), "only told");
+    assert_eq!((report.refused, kept.len()), (0, 2), "only told");
 }
 
 #[test]
@@ -147,9 +161,9 @@ fn rows_refer_to_rows_of_their_table() {
                          "reference": {"resource": "", "fields": ["dep", "id"]}}]}"#;
     let cells: &[&[&str]] =
         &[&["59", "1", ""], &["59", "2", "1"], &["62", "3", "1"], &["62", "4", "4"]];
-    let (mut taken, mut report) = (rows(&["dep", "id", "parent"], cells), Report::default());
-    check(&schema(json, true), &mut taken, &mut report).unwrap();
-    let kept: Vec<u64> = taken.checked.iter().flatten().map(|r| r.line).collect();
+    let (taken, mut report) = (rows(&["dep", "id", "parent"], cells), Report::default());
+    let kept = checked(&schema(json, true), taken, &mut report).unwrap();
+    let kept: Vec<u64> = kept.iter().map(|r| r.line).collect();
     assert_eq!(kept, [2, 3, 5], "{:?}", report.refusals);
     assert_eq!(report.refusals[0].text.fr, "« dep » : aucune ligne n'a cette valeur dans dep, id.");
     assert!(!notes(&report).contains("foreignKeys"), "{}", notes(&report));
@@ -157,17 +171,25 @@ fn rows_refer_to_rows_of_their_table() {
 
 /// Rows of texts judged by a JSON Schema; the lines kept, and the report.
 fn judged(json: &str, names: &[&str], cells: &[&[&str]]) -> (Vec<u64>, Report) {
-    let mut taken = rows(names, cells);
-    for value in taken.checked.iter_mut().flatten().flat_map(|row| &mut row.values) {
+    let taken = rows(names, cells);
+    let (fields, mut blank) = (taken.schema.clone(), Vec::new());
+    taken
+        .drain(|batch| {
+            blank.extend(batch);
+            Ok(())
+        })
+        .unwrap();
+    for value in blank.iter_mut().flat_map(|row| &mut row.values) {
         if matches!(value, Value::Text(words) if words.is_empty()) {
             *value = Value::Null;
         }
     }
+    let taken = Rows::new(blank.into(), fields);
     let json = crate::model::JsonSchema(serde_json::from_str(json).unwrap());
     let schema = RowSchema { refuses: true, rules: RowRules::Json(json) };
     let mut report = Report::default();
-    check(&schema, &mut taken, &mut report).unwrap();
-    (taken.checked.iter().flatten().map(|r| r.line).collect(), report)
+    let kept = checked(&schema, taken, &mut report).unwrap();
+    (kept.iter().map(|r| r.line).collect(), report)
 }
 
 #[test]
@@ -227,9 +249,9 @@ fn columns_rows_and_keys() {
         &["4", "C", "21590350100018", "x"],
         &["5", "D", "35600000049837", "x"],
     ];
-    let (mut taken, mut report) = (rows(&["id", "nom", "siret", "plus"], cells), Report::default());
-    check(&schema(json, true), &mut taken, &mut report).unwrap();
-    let kept: Vec<u64> = taken.checked.iter().flatten().map(|r| r.line).collect();
+    let (taken, mut report) = (rows(&["id", "nom", "siret", "plus"], cells), Report::default());
+    let kept = checked(&schema(json, true), taken, &mut report).unwrap();
+    let kept: Vec<u64> = kept.iter().map(|r| r.line).collect();
     assert_eq!(kept, [2, 7], "{:?}", report.refusals);
     assert!(report.refusals.iter().all(|r| r.reason == RefusalReason::Schema));
     let said: Vec<&str> = report.refusals.iter().map(|r| r.text.fr.as_str()).collect();
@@ -248,12 +270,12 @@ fn columns_rows_and_keys() {
         assert!(told.contains(words), "{words} not in {told}");
     }
     // Without a column that must be there nothing is published, or all is told.
-    let fields = rows(&["id"], &[&["1"]]);
-    let (mut taken, mut report) = (fields, Report::default());
-    let refused = check(&schema(json, true), &mut taken, &mut report);
+    let only = || rows(&["id"], &[&["1"]]);
+    let mut report = Report::default();
+    let refused = checked(&schema(json, true), only(), &mut report);
     assert!(
         matches!(refused, Err(Error::Refused(t)) if t.fr.contains("obligatoires absentes : nom"))
     );
-    check(&schema(json, false), &mut taken, &mut report).unwrap();
+    checked(&schema(json, false), only(), &mut report).unwrap();
     assert!(notes(&report).contains("obligatoires absentes : nom"));
 }

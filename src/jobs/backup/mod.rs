@@ -19,6 +19,7 @@ use crate::{
         At, Store,
         copy::{self, Copied},
         embedded::EmbeddedStore,
+        spool::Spill,
     },
     text,
 };
@@ -104,8 +105,9 @@ pub async fn write(
         }
         StoreKind::Postgis(_) => {
             let copied: Arc<dyn Store> = Arc::new(EmbeddedStore::open(&aside)?);
+            let spill = Spill::into(&aside);
             for layer in store.current().await?.into_keys() {
-                copy::layer(store, &copied, &layer, progress).await?;
+                copy::layer(store, &copied, &layer, &spill, progress).await?;
                 tidy(&aside.join("layers").join(layer.as_str()))?;
             }
             for layer in copy::journals(store, &copied).await? {
@@ -128,12 +130,13 @@ pub async fn restore(
     folder: &Path,
     to: &Arc<dyn Store>,
     force: bool,
+    spill: &Spill,
     progress: &dyn Progress,
     seen: impl FnMut(&LayerId, &[Copied]),
 ) -> Result<Manifest> {
     let manifest = check(folder, progress)?;
     let from: Arc<dyn Store> = Arc::new(EmbeddedStore::open(folder)?);
-    transfer(&from, to, force, progress, seen).await?;
+    transfer(&from, to, force, spill, progress, seen).await?;
     Ok(manifest)
 }
 
@@ -147,6 +150,7 @@ pub async fn transfer(
     from: &Arc<dyn Store>,
     to: &Arc<dyn Store>,
     force: bool,
+    spill: &Spill,
     progress: &dyn Progress,
     mut seen: impl FnMut(&LayerId, &[Copied]),
 ) -> Result<()> {
@@ -168,7 +172,7 @@ pub async fn transfer(
         copy::reference(from, to).await?;
     }
     for id in all.keys() {
-        let copied = copy::layer(from, to, id, progress).await?;
+        let copied = copy::layer(from, to, id, spill, progress).await?;
         progress.finish();
         seen(id, &copied);
     }

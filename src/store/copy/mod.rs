@@ -8,17 +8,15 @@ mod rows;
 #[cfg(test)]
 pub(super) mod tests;
 
-use super::{At, Beside, Claim, KEPT_RUNS, NewVersion, Store};
+use super::{At, Beside, Claim, KEPT_RUNS, NewVersion, Spool, Store, spool::Spill};
 use crate::{
     error::{Error, Result},
     model::{Feature, LayerId, Progress, RunRecord, Version, VersionId},
     text,
 };
-use rows::read;
-use std::{collections::HashSet, sync::Arc};
+use rows::{Keeping, read};
+use std::sync::Arc;
 
-/// MVT ids are numbers that a browser's script holds exactly.
-const ID_BITS: u64 = (1 << 53) - 1;
 /// How often a layer whose current version leaves while it is read is begun again.
 const TRIES: usize = 5;
 
@@ -51,17 +49,19 @@ pub async fn layer(
     from: &Arc<dyn Store>,
     to: &Arc<dyn Store>,
     id: &LayerId,
+    spill: &Spill,
     progress: &dyn Progress,
 ) -> Result<Vec<Copied>> {
     let claim = claimed(to, id).await?;
+    let copy = Copy { from, to, claim: &claim, spill, progress };
     for _ in 0..TRIES {
         let current = from.current().await?.remove(id).ok_or_else(|| nothing(id))?;
-        match all(from, to, &claim, &current, progress).await {
+        match copy.all(&current).await {
             // A publication moved on, and the version it left is gone.
             Err(Error::Gone { .. }) => {}
             Err(other) => return Err(other),
             Ok(mut copied) => {
-                match held(from, to, &claim, progress).await {
+                match copy.held().await {
                     Err(Error::Gone { .. }) => {} // released or published while it was copied
                     held => copied.extend(held?),
                 }
@@ -110,24 +110,6 @@ async fn runs(from: &Arc<dyn Store>, to: &Arc<dyn Store>, claim: &Claim) -> Resu
     }
 }
 
-/// Copies what is held of a layer, unless something is held there.
-async fn held(
-    from: &Arc<dyn Store>,
-    to: &Arc<dyn Store>,
-    claim: &Claim,
-    progress: &dyn Progress,
-) -> Result<Option<Copied>> {
-    let Some(held) = from.held(&claim.layer).await? else { return Ok(None) };
-    let there = to.held(&claim.layer).await?.map(|there| there.version.id);
-    let known = to.versions(&claim.layer).await?.iter().any(|v| v.id == held.version.id);
-    if known || there.as_ref().is_some_and(|there| *there != held.version.id) {
-        return Ok(None);
-    }
-    let copied = one(from, to, claim, &held.version, there.is_some(), None, progress).await?;
-    to.hold(claim, &copied.id, held.hold).await?;
-    Ok(Some(Copied { held: true, ..copied }))
-}
-
 /// Copies the territory reference: the tables kept, and which is in force. Called behind the layers,
 /// whose reach indexes came along.
 pub async fn reference(from: &Arc<dyn Store>, to: &Arc<dyn Store>) -> Result<()> {
@@ -155,45 +137,6 @@ fn nothing(id: &LayerId) -> Error {
     Error::NotFound(text!("« {id} » n'a aucune version.", "\"{id}\" has no version."))
 }
 
-async fn all(
-    from: &Arc<dyn Store>,
-    to: &Arc<dyn Store>,
-    claim: &Claim,
-    current: &At,
-    progress: &dyn Progress,
-) -> Result<Vec<Copied>> {
-    let (id, now) = (&claim.layer, &current.version.id);
-    let there = to.versions(id).await?;
-    let mut done = Vec::new();
-    let versions = from.versions(id).await?;
-    let (last, older): (Vec<_>, Vec<_>) = versions.into_iter().partition(|v| v.id == *now);
-    for version in older {
-        let already = there.iter().any(|v| v.id == version.id);
-        match one(from, to, claim, &version, already, None, progress).await {
-            // History that was removed while it was copied is no loss.
-            Err(Error::Gone { .. }) => continue,
-            copied => done.push(copied?),
-        }
-        to.keep(claim, &version.id).await?;
-    }
-    let last = last.into_iter().next().ok_or_else(|| gone(id))?;
-    let already = there.iter().any(|v| v.id == last.id);
-    let wanted = Some(current.reach.as_str());
-    let mut copied = one(from, to, claim, &last, already, wanted, progress).await?;
-    copied.current = true;
-    done.push(copied);
-    history(from, to, claim).await?;
-    let shown = to.current().await?.remove(id);
-    if shown.is_none_or(|at| at.key() != current.key()) {
-        to.publish(claim, now, &current.reach).await?;
-    }
-    let shown = to.current().await?.remove(id);
-    if shown.is_none_or(|at| at.version.source != current.version.source) {
-        to.touch(claim, &current.version.source).await?;
-    }
-    Ok(done)
-}
-
 /// Copies what publications changed, the oldest first, as far as it is not there.
 async fn history(from: &Arc<dyn Store>, to: &Arc<dyn Store>, claim: &Claim) -> Result<()> {
     for head in from.history(&claim.layer).await?.into_iter().rev() {
@@ -217,51 +160,130 @@ fn gone(id: &LayerId) -> Error {
     }
 }
 
-/// Copies one version, unless it is there, and compares both sides.
-async fn one(
-    from: &Arc<dyn Store>,
-    to: &Arc<dyn Store>,
-    claim: &Claim,
-    version: &Version,
-    already: bool,
-    reach: Option<&str>,
-    progress: &dyn Progress,
-) -> Result<Copied> {
-    let id = &claim.layer;
-    let name = format!("{id} {}", version.id);
-    progress.stage(crate::model::Text::same(name), Some(version.count));
-    let beside = from.beside(id, &version.id).await?.ok_or_else(|| gone(id))?;
-    if reach.is_some_and(|wanted| !beside.reaches.iter().any(|r| r.id == wanted)) {
-        return Err(gone(id)); // another index came into force meanwhile
-    }
-    let at = |reach: &str| At {
-        layer: id.clone(),
-        version: Arc::new(version.clone()),
-        reach: reach.to_owned(),
-    };
-    let pinned = beside.reaches.first().map_or("", |r| r.id.as_str()).to_owned();
-    let read = read(from, &at(&pinned), !already, progress).await?;
-    if !already {
-        load(to, claim, version, read.features, beside.clone()).await?;
-    }
-    let arrived = self::read(to, &at(""), false, &crate::model::Silent).await?;
-    let found = to.beside(id, &version.id).await?.ok_or_else(|| differs(id, version))?;
-    if arrived.count != version.count || arrived.checksum != read.checksum {
-        return Err(differs(id, version));
-    }
-    let same = beside.mvt_ids.iter().zip(&found.mvt_ids).all(|(a, b)| *a == 0 || a == b);
-    if !same || found.mvt_ids.len() != beside.mvt_ids.len() {
-        return Err(differs(id, version));
-    }
-    for reach in beside.reaches {
-        match found.reaches.iter().find(|r| r.id == reach.id) {
-            Some(same) if *same == reach => {}
-            Some(_) => return Err(differs(id, version)),
-            None => to.load_reach(claim, &version.id, reach).await?,
+/// What a layer is copied with.
+struct Copy<'a> {
+    from: &'a Arc<dyn Store>,
+    to: &'a Arc<dyn Store>,
+    claim: &'a Claim,
+    spill: &'a Spill,
+    progress: &'a dyn Progress,
+}
+
+impl Copy<'_> {
+    /// Copies the versions, the current one last, and puts it in force.
+    async fn all(&self, current: &At) -> Result<Vec<Copied>> {
+        let Self { from, to, claim, .. } = self;
+        let (id, now) = (&claim.layer, &current.version.id);
+        let there = to.versions(id).await?;
+        let mut done = Vec::new();
+        let versions = from.versions(id).await?;
+        let (last, older): (Vec<_>, Vec<_>) = versions.into_iter().partition(|v| v.id == *now);
+        for version in older {
+            let already = there.iter().any(|v| v.id == version.id);
+            match self.one(&version, already, None).await {
+                // History that was removed while it was copied is no loss.
+                Err(Error::Gone { .. }) => continue,
+                copied => done.push(copied?),
+            }
+            to.keep(claim, &version.id).await?;
         }
+        let last = last.into_iter().next().ok_or_else(|| gone(id))?;
+        let already = there.iter().any(|v| v.id == last.id);
+        let wanted = Some(current.reach.as_str());
+        let mut copied = self.one(&last, already, wanted).await?;
+        copied.current = true;
+        done.push(copied);
+        history(from, to, claim).await?;
+        let shown = to.current().await?.remove(id);
+        if shown.is_none_or(|at| at.key() != current.key()) {
+            to.publish(claim, now, &current.reach).await?;
+        }
+        let shown = to.current().await?.remove(id);
+        if shown.is_none_or(|at| at.version.source != current.version.source) {
+            to.touch(claim, &current.version.source).await?;
+        }
+        Ok(done)
     }
-    let (id, count, checksum) = (version.id.clone(), read.count, read.checksum);
-    Ok(Copied { id, count, checksum, already, current: false, held: false })
+
+    /// Copies what is held of the layer, unless something is held there.
+    async fn held(&self) -> Result<Option<Copied>> {
+        let Self { from, to, claim, .. } = self;
+        let Some(held) = from.held(&claim.layer).await? else { return Ok(None) };
+        let there = to.held(&claim.layer).await?.map(|there| there.version.id);
+        let known = to.versions(&claim.layer).await?.iter().any(|v| v.id == held.version.id);
+        if known || there.as_ref().is_some_and(|there| *there != held.version.id) {
+            return Ok(None);
+        }
+        let copied = self.one(&held.version, there.is_some(), None).await?;
+        to.hold(claim, &copied.id, held.hold).await?;
+        Ok(Some(Copied { held: true, ..copied }))
+    }
+
+    /// Copies one version, unless it is there, and compares both sides.
+    async fn one(&self, version: &Version, already: bool, reach: Option<&str>) -> Result<Copied> {
+        let Self { from, to, claim, progress, .. } = self;
+        let id = &claim.layer;
+        let name = format!("{id} {}", version.id);
+        progress.stage(crate::model::Text::same(name), Some(version.count));
+        let beside = from.beside(id, &version.id).await?.ok_or_else(|| gone(id))?;
+        if reach.is_some_and(|wanted| !beside.reaches.iter().any(|r| r.id == wanted)) {
+            return Err(gone(id)); // another index came into force meanwhile
+        }
+        let at = |reach: &str| At {
+            layer: id.clone(),
+            version: Arc::new(version.clone()),
+            reach: reach.to_owned(),
+        };
+        let pinned = beside.reaches.first().map_or("", |r| r.id.as_str()).to_owned();
+        let kept = (!already).then(|| Keeping::new(self.spill, &beside.mvt_ids));
+        let read = read(from, &at(&pinned), kept, *progress).await?;
+        if let Some(features) = read.features {
+            self.load(version, features, beside.clone()).await?;
+        }
+        let arrived = self::read(to, &at(""), None, &crate::model::Silent).await?;
+        let found = to.beside(id, &version.id).await?.ok_or_else(|| differs(id, version))?;
+        if arrived.count != version.count || arrived.checksum != read.checksum {
+            return Err(differs(id, version));
+        }
+        let same = beside.mvt_ids.iter().zip(&found.mvt_ids).all(|(a, b)| *a == 0 || a == b);
+        if !same || found.mvt_ids.len() != beside.mvt_ids.len() {
+            return Err(differs(id, version));
+        }
+        for reach in beside.reaches {
+            match found.reaches.iter().find(|r| r.id == reach.id) {
+                Some(same) if *same == reach => {}
+                Some(_) => return Err(differs(id, version)),
+                None => to.load_reach(claim, &version.id, reach).await?,
+            }
+        }
+        let (id, count, checksum) = (version.id.clone(), read.count, read.checksum);
+        Ok(Copied { id, count, checksum, already, current: false, held: false })
+    }
+
+    async fn load(
+        &self,
+        version: &Version,
+        features: Spool<Feature>,
+        mut beside: Beside,
+    ) -> Result<()> {
+        if beside.mvt_ids.len() != features.len() || beside.reaches.is_empty() {
+            return Err(Error::broken(format!("{}: indexes and rows disagree", version.id)));
+        }
+        let rest = beside.reaches.split_off(1);
+        let Some(reach) = beside.reaches.pop() else { return Ok(()) };
+        let new = NewVersion {
+            version: version.clone(),
+            features,
+            reach,
+            title: beside.title,
+            provenance: beside.provenance,
+        };
+        self.to.load(self.claim, new).await?;
+        for reach in rest {
+            self.to.load_reach(self.claim, &version.id, reach).await?;
+        }
+        Ok(())
+    }
 }
 
 fn differs(id: &LayerId, version: &Version) -> Error {
@@ -270,48 +292,4 @@ fn differs(id: &LayerId, version: &Version) -> Error {
         "« {id} » : la version {version} n'est pas la même des deux côtés ; rien de publié n'a changé.",
         "\"{id}\": version {version} is not the same on both sides; nothing published has changed."
     ))
-}
-
-async fn load(
-    to: &Arc<dyn Store>,
-    claim: &Claim,
-    version: &Version,
-    mut features: Vec<Feature>,
-    mut beside: Beside,
-) -> Result<()> {
-    if beside.mvt_ids.len() != features.len() || beside.reaches.is_empty() {
-        return Err(Error::broken(format!("{}: indexes and rows disagree", version.id)));
-    }
-    identify(&mut features, &beside.mvt_ids);
-    let rest = beside.reaches.split_off(1);
-    let Some(reach) = beside.reaches.pop() else { return Ok(()) };
-    let new = NewVersion {
-        version: version.clone(),
-        features,
-        reach,
-        title: beside.title,
-        provenance: beside.provenance,
-    };
-    to.load(claim, new).await?;
-    for reach in rest {
-        to.load_reach(claim, &version.id, reach).await?;
-    }
-    Ok(())
-}
-
-/// Gives features their MVT ids back. Those that no tile showed get one as well, stable and not
-/// yet taken: tiles of another release may show them.
-fn identify(features: &mut [Feature], ids: &[u64]) {
-    let mut taken: HashSet<u64> = ids.iter().copied().collect();
-    for (feature, id) in features.iter_mut().zip(ids) {
-        feature.mvt_id = *id;
-        if *id == 0 {
-            let fnv = |h: u64, b: u8| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3);
-            let mut free = feature.id.bytes().fold(0xcbf2_9ce4_8422_2325, fnv) & ID_BITS;
-            while free == 0 || !taken.insert(free) {
-                free = (free + 1) & ID_BITS;
-            }
-            feature.mvt_id = free;
-        }
-    }
 }

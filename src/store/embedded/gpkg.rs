@@ -10,11 +10,14 @@ use crate::{
         rtree::{self, Cell},
     },
     model::{Feature, GeometryKind, Schema, Value},
-    store::{NewVersion, stored_wkb},
+    store::{NewVersion, Spool, stored_wkb},
 };
 use geo_types::Geometry;
 use rusqlite::{Connection, params, types::ToSqlOutput, types::ValueRef as Sql};
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
 
 fn sql(e: rusqlite::Error) -> Error {
     match e.sqlite_error_code() {
@@ -37,12 +40,18 @@ pub(super) fn describe(new: &NewVersion, table: &str) -> Description {
 }
 
 /// Writes the whole file. It is finished (no journal, no open transaction) when this returns.
-pub(super) fn write(path: &Path, d: &Description, new: &NewVersion) -> Result<()> {
+/// `turn`: held while an index is made of more rows than are held in memory.
+pub(super) fn write(
+    path: &Path,
+    d: &Description,
+    new: &NewVersion,
+    turn: &Mutex<()>,
+) -> Result<()> {
     let mut db = Connection::open(path).map_err(sql)?;
     // The file is built aside and synced once at the end: no journal is needed meanwhile.
     db.execute_batch(
         "PRAGMA page_size=8192; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;
-         PRAGMA locking_mode=EXCLUSIVE; PRAGMA cache_size=-65536;",
+         PRAGMA locking_mode=EXCLUSIVE; PRAGMA cache_size=-16384;",
     )
     .map_err(sql)?;
     db.execute_batch(form::IDENTITY).map_err(sql)?;
@@ -51,9 +60,15 @@ pub(super) fn write(path: &Path, d: &Description, new: &NewVersion) -> Result<()
     let columns = columns(d);
     tx.execute_batch(&columns.create(&d.table, &d.version.schema)).map_err(sql)?;
     let insert = columns.insert(&d.table);
-    let cells = insert_features(&tx, d, &insert, &new.features)?;
+    let held = insert_features(&tx, d, &insert, &new.features)?;
     register(&tx, d, new)?;
     if !d.geom.is_empty() {
+        let turn = || turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = held.is_none().then(turn);
+        let cells = match held {
+            Some(cells) => cells,
+            None => cells(&new.features)?,
+        };
         let indexed = rtree::Indexed { table: &d.table, geom: &d.geom, fid: &d.fid };
         rtree::create(&tx, indexed, cells)?;
     }
@@ -66,40 +81,54 @@ fn columns(d: &Description) -> Columns {
     Columns { fid: d.fid.clone(), geom: d.geom.clone(), fields: d.columns.clone() }
 }
 
-/// Inserts all rows; gives the cells of the spatial index.
+/// Inserts all rows; gives the cells of the spatial index, unless they are too many to be held
+/// meanwhile.
 fn insert_features(
     db: &Connection,
     d: &Description,
     statement: &str,
-    features: &[Feature],
-) -> Result<Vec<Cell>> {
+    features: &Spool<Feature>,
+) -> Result<Option<Vec<Cell>>> {
     let kind = d.version.schema.geometry;
     let columns = d.columns.len();
     let mut insert = db.prepare(statement).map_err(sql)?;
-    let mut cells = Vec::with_capacity(features.len());
+    let mut cells = (!features.is_filed()).then(|| Vec::with_capacity(features.len()));
     let mut blob = Vec::new();
-    for (ordinal, feature) in features.iter().enumerate() {
-        let fid = ordinal as i64 + 1;
-        insert.raw_bind_parameter(1, fid).map_err(sql)?;
-        for i in 0..columns {
-            let value = feature.values.get(i).unwrap_or(&Value::Null);
-            insert.raw_bind_parameter(i + 2, to_sql(value)).map_err(sql)?;
-        }
-        if !d.geom.is_empty() {
-            match &feature.geometry {
-                Some(geometry) => {
-                    blob.clear();
-                    let b = geometry_blob(geometry, kind, &mut blob);
-                    cells.push(Cell::new(fid, b));
-                    insert.raw_bind_parameter(columns + 2, Sql::Blob(&blob).sql()).map_err(sql)?;
-                }
-                None => {
-                    insert.raw_bind_parameter(columns + 2, rusqlite::types::Null).map_err(sql)?
+    features.each(|first, batch| {
+        for (fid, feature) in (first as i64 + 1..).zip(batch) {
+            insert.raw_bind_parameter(1, fid).map_err(sql)?;
+            for i in 0..columns {
+                let value = feature.values.get(i).unwrap_or(&Value::Null);
+                insert.raw_bind_parameter(i + 2, to_sql(value)).map_err(sql)?;
+            }
+            if !d.geom.is_empty() {
+                let place = columns + 2;
+                match &feature.geometry {
+                    Some(geometry) => {
+                        blob.clear();
+                        let b = geometry_blob(geometry, kind, &mut blob);
+                        cells.iter_mut().for_each(|cells| cells.push(Cell::new(fid, b)));
+                        insert.raw_bind_parameter(place, Sql::Blob(&blob).sql()).map_err(sql)?;
+                    }
+                    None => insert.raw_bind_parameter(place, rusqlite::types::Null).map_err(sql)?,
                 }
             }
+            insert.raw_execute().map_err(sql)?;
         }
-        insert.raw_execute().map_err(sql)?;
-    }
+        Ok(())
+    })?;
+    Ok(cells)
+}
+
+/// The cells of the spatial index.
+fn cells(features: &Spool<Feature>) -> Result<Vec<Cell>> {
+    let mut cells = Vec::with_capacity(features.len());
+    features.each(|first, batch| {
+        let placed = (first as i64 + 1..).zip(batch);
+        let placed = placed.filter_map(|(fid, f)| Some((fid, f.geometry.as_ref()?)));
+        cells.extend(placed.map(|(fid, geometry)| Cell::new(fid, bounds(geometry))));
+        Ok(())
+    })?;
     Ok(cells)
 }
 

@@ -410,11 +410,14 @@ impl Store for EmbeddedStore {
     }
 
     async fn load(&self, claim: &Claim, new: NewVersion) -> Result<()> {
-        let layer = claim.layer.clone();
-        if self.meter.is_limited() {
-            self.meter.admit(self.run(|inner| layout::bytes(&inner.root)).await?, &new)?;
-        }
-        self.run(move |inner| write::load(&inner.dir(&layer), &layer, new)).await
+        let (layer, meter) = (claim.layer.clone(), self.meter.clone());
+        self.run(move |inner| {
+            if meter.is_limited() {
+                meter.admit(layout::bytes(&inner.root)?, &new)?;
+            }
+            write::load(&inner.dir(&layer), &layer, new)
+        })
+        .await
     }
 
     async fn load_reach(&self, claim: &Claim, version: &VersionId, reach: Reach) -> Result<()> {

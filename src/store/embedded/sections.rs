@@ -4,7 +4,7 @@
 use crate::error::{Error, Result};
 use std::{
     fs::File,
-    io::{BufWriter, Write},
+    io::{BufWriter, Seek, SeekFrom, Write},
     ops::Range,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
@@ -13,6 +13,9 @@ use std::{
 const MAGIC: &[u8; 8] = b"SOCLE\x00\x01\n";
 /// Bytes of one entry of the table: tag, offset, length.
 const ENTRY: usize = 24;
+
+/// Bytes of a hole written at once.
+const HOLE: usize = 1 << 16;
 
 /// A section's name.
 pub(super) type Tag = u64;
@@ -70,6 +73,52 @@ impl Writer {
         Ok(())
     }
 
+    /// Adds a section of `length` bytes that is filled while those behind it are written.
+    pub(super) fn hole(&mut self, tag: Tag, length: u64) -> Result<Hole> {
+        let file = self.out.get_ref().try_clone().map_err(|e| Error::io(&self.path, e))?;
+        let hole = Hole { file, at: self.at, end: self.at + length, waiting: Vec::new() };
+        self.table.push((tag, self.at, length));
+        self.at += length;
+        self.out.seek(SeekFrom::Start(self.at)).map_err(|e| Error::io(&self.path, e))?;
+        Ok(hole)
+    }
+
+    /// Begins a section whose bytes come by [`Writer::more`].
+    pub(super) fn begin(&mut self, tag: Tag) {
+        self.table.push((tag, self.at, 0));
+    }
+
+    /// Adds bytes to the section begun last.
+    pub(super) fn more(&mut self, bytes: &[u8]) -> Result<()> {
+        self.put(bytes)?;
+        if let Some((_, _, length)) = self.table.last_mut() {
+            *length += bytes.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Fills a hole on.
+    pub(super) fn fill(
+        &self,
+        hole: &mut Hole,
+        values: impl IntoIterator<Item = u64>,
+    ) -> Result<()> {
+        hole.waiting.extend(values.into_iter().flat_map(u64::to_le_bytes));
+        if hole.waiting.len() >= HOLE {
+            hole.flush().map_err(|e| Error::io(&self.path, e))?;
+        }
+        Ok(())
+    }
+
+    /// Ends a hole, which must be full.
+    pub(super) fn filled(&self, mut hole: Hole) -> Result<()> {
+        hole.flush().map_err(|e| Error::io(&self.path, e))?;
+        match hole.at == hole.end {
+            true => Ok(()),
+            false => Err(Error::broken(format!("{}: a section not filled", self.path.display()))),
+        }
+    }
+
     /// Writes the table and flushes.
     pub(super) fn finish(mut self) -> Result<()> {
         let place = self.at;
@@ -82,6 +131,24 @@ impl Writer {
         self.put(&(table.len() as u64).to_le_bytes())?;
         self.put(&place.to_le_bytes())?;
         self.out.flush().map_err(|e| Error::io(&self.path, e))
+    }
+}
+
+/// A section that is filled while those behind it are written.
+pub(super) struct Hole {
+    file: File,
+    /// Where what is waiting goes.
+    at: u64,
+    end: u64,
+    waiting: Vec<u8>,
+}
+
+impl Hole {
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.write_all_at(&self.waiting, self.at)?;
+        self.at += self.waiting.len() as u64;
+        self.waiting.clear();
+        Ok(())
     }
 }
 
@@ -207,11 +274,22 @@ mod tests {
         w.section(1, b"hello").unwrap();
         w.u32s(2, [7, 8, 9]).unwrap();
         w.u64s(3, []).unwrap();
+        let mut hole = w.hole(4, 16).unwrap();
+        w.begin(5);
+        w.more(b"be").unwrap();
+        w.fill(&mut hole, [70_000]).unwrap();
+        w.more(b"hind").unwrap();
+        w.fill(&mut hole, [80_000]).unwrap();
+        w.filled(hole).unwrap();
+        let unfilled = w.hole(6, 0).unwrap();
+        w.filled(unfilled).unwrap();
         w.finish().unwrap();
         let s = Sections::open(&path).unwrap().unwrap();
         assert_eq!(s.read(1, 1..4).unwrap(), b"ell");
         assert_eq!(s.u32s(2, 1..3).unwrap(), [8, 9]);
         assert_eq!(s.len(3), 0);
+        assert_eq!(s.u64s(4, 0..2).unwrap(), [70_000, 80_000]);
+        assert_eq!(s.all(5).unwrap(), b"behind");
         assert!(s.read(1, 0..6).is_err());
         assert!(s.read(9, 0..0).is_err());
         drop(s);

@@ -8,14 +8,15 @@ use super::{
 use crate::{
     error::{Error, Result},
     formats::mvt,
-    geometry::overview::Overviews,
+    geometry::overview::Prepared,
     model::{BBox, Feature, Schema, TileId, ValueRef, stable_hash},
     store::{
-        TileFeature, TileFeatures,
+        NewVersion, TileFeature, TileFeatures,
         reach_select::Selected,
         tile_window::{tile_keys, window},
     },
 };
+use rayon::prelude::*;
 use roaring::RoaringBitmap;
 use std::{path::Path, sync::Arc};
 
@@ -36,71 +37,114 @@ const BOX_WINDOW: u64 = 4096;
 /// Offsets and bytes of band `i` are the sections `BAND + 2i` and `BAND + 2i + 1`.
 const BAND: Tag = 0x100;
 
+/// Features written at once.
+const RUN: usize = 4096;
+/// Runs made at once, on all cores.
+const RUNS: usize = 16;
+
 /// Boxes of the tree that are kept in memory: its upper levels, which every tile reads.
 const UPPER: usize = 512;
 
 /// Writes the file.
-pub(super) fn write(
-    path: &Path,
-    features: &[Feature],
-    schema: &Schema,
-    key: Option<&str>,
-    overviews: Overviews,
-) -> Result<()> {
+pub(super) fn write(path: &Path, new: &NewVersion, mut overviews: Prepared) -> Result<()> {
     let mut out = Writer::create(path)?;
-    out.u32s(ORDER, overviews.order.iter().copied())?;
-    out.section(TREE, &tree::pack(&overviews.bounds))?;
-    out.u32s(BANDS, overviews.bands.iter().map(|b| u32::from(b.zoom)))?;
-    // Each is let go as soon as it is written: together they may be as large as the features.
-    for (i, band) in (0..).zip(overviews.bands) {
-        out.u64s(BAND + 2 * i, band.offsets)?;
-        out.section(BAND + 2 * i + 1, &band.bytes)?;
+    let count = overviews.len();
+    out.begin(ORDER);
+    for from in (0..count).step_by(RUN) {
+        let order = overviews.order(from..count.min(from + RUN));
+        out.more(&order.into_iter().flat_map(u32::to_le_bytes).collect::<Vec<_>>())?;
     }
-    write_tags(&mut out, features, schema, key, &overviews.order)?;
-    write_ids(&mut out, features)?;
-    out.u64s(BOXES, features.iter().flat_map(bounds))?;
+    out.begin(TREE);
+    tree::pack(count, |position| overviews.bounds(position), |bytes| out.more(bytes))?;
+    let zooms = overviews.zooms();
+    out.u32s(BANDS, zooms.iter().map(|zoom| u32::from(*zoom)))?;
+    for band in 0..zooms.len() {
+        write_band(&mut out, band, &overviews)?;
+        overviews.let_go(band);
+    }
+    write_tags(&mut out, new, overviews)?;
+    write_ids(&mut out, new)?;
+    out.begin(BOXES);
+    new.features.each(|_, batch| {
+        let boxes = batch.iter().flat_map(bounds).flat_map(u64::to_le_bytes);
+        out.more(&boxes.collect::<Vec<_>>())
+    })?;
     out.finish()
 }
 
-fn write_tags(
-    out: &mut Writer,
-    features: &[Feature],
-    schema: &Schema,
-    key: Option<&str>,
-    order: &[u32],
-) -> Result<()> {
-    let mut offsets = vec![0u64];
-    let mut bytes = Vec::with_capacity(order.len() * 64);
-    let mut ids = Vec::with_capacity(order.len());
-    for &ordinal in order {
-        let Some(feature) = features.get(ordinal as usize) else {
-            return Err(Error::broken("overview names a feature that is not there"));
+fn write_band(out: &mut Writer, band: usize, overviews: &Prepared) -> Result<()> {
+    let (count, tag) = (overviews.len(), BAND + 2 * band as u64);
+    let mut offsets = out.hole(tag, (count as u64 + 1) * 8)?;
+    out.fill(&mut offsets, [0])?;
+    out.begin(tag + 1);
+    let mut at = 0u64;
+    let runs: Vec<usize> = (0..count).step_by(RUN).collect();
+    for runs in runs.chunks(RUNS) {
+        let run = |from: &usize| {
+            let (mut bytes, mut ends) = (Vec::new(), Vec::with_capacity(RUN));
+            overviews.write(band, *from..count.min(from + RUN), &mut bytes, &mut ends);
+            (bytes, ends)
         };
-        mvt::encode_tags(0, &feature.values, &mut bytes);
-        if key.is_none() {
-            let id = ValueRef::Text(&feature.id);
-            mvt::push_tag(schema.fields.len() as u32, id, &mut bytes);
+        for (bytes, ends) in runs.par_iter().map(run).collect::<Vec<_>>() {
+            out.more(&bytes)?;
+            out.fill(&mut offsets, ends.into_iter().map(|end| at + end))?;
+            at += bytes.len() as u64;
         }
-        offsets.push(bytes.len() as u64);
-        ids.push(feature.mvt_id);
     }
-    out.u64s(TAG_OFFSETS, offsets)?;
-    out.section(TAGS, &bytes)?;
+    out.filled(offsets)
+}
+
+/// What a tile tells of a feature beside its geometry.
+struct Told {
+    tags: Vec<u8>,
+    mvt_id: u64,
+}
+
+fn write_tags(out: &mut Writer, new: &NewVersion, overviews: Prepared) -> Result<()> {
+    let (count, fields) = (overviews.len(), new.version.schema.fields.len() as u32);
+    let told = |feature: &Feature| {
+        let mut tags = Vec::new();
+        mvt::encode_tags(0, &feature.values, &mut tags);
+        if new.version.key.is_none() {
+            mvt::push_tag(fields, ValueRef::Text(&feature.id), &mut tags);
+        }
+        Told { tags, mvt_id: feature.mvt_id }
+    };
+    let mut offsets = out.hole(TAG_OFFSETS, (count as u64 + 1) * 8)?;
+    out.fill(&mut offsets, [0])?;
+    out.begin(TAGS);
+    let (mut at, mut ids) = (0u64, Vec::with_capacity(count));
+    for from in (0..count).step_by(RUN) {
+        let order = overviews.order(from..count.min(from + RUN));
+        for Told { tags, mvt_id } in new.features.pick(&order, told)? {
+            out.more(&tags)?;
+            at += tags.len() as u64;
+            out.fill(&mut offsets, [at])?;
+            ids.push(mvt_id);
+        }
+    }
+    out.filled(offsets)?;
     out.u64s(MVT_IDS, ids)
 }
 
-fn write_ids(out: &mut Writer, features: &[Feature]) -> Result<()> {
-    let mut offsets = vec![0u64];
-    let mut bytes = Vec::with_capacity(features.len() * 12);
-    let mut hashes: Vec<(u64, u32)> = Vec::with_capacity(features.len());
-    for (ordinal, feature) in (0u32..).zip(features) {
-        bytes.extend_from_slice(feature.id.as_bytes());
-        offsets.push(bytes.len() as u64);
-        hashes.push((stable_hash(&feature.id), ordinal));
-    }
+fn write_ids(out: &mut Writer, new: &NewVersion) -> Result<()> {
+    let count = new.features.len();
+    let mut offsets = out.hole(ID_OFFSETS, (count as u64 + 1) * 8)?;
+    out.fill(&mut offsets, [0])?;
+    out.begin(IDS);
+    let mut at = 0u64;
+    let mut hashes: Vec<(u64, u32)> = Vec::with_capacity(count);
+    new.features.each(|first, batch| {
+        for (ordinal, feature) in (first as u32..).zip(batch) {
+            out.more(feature.id.as_bytes())?;
+            at += feature.id.len() as u64;
+            out.fill(&mut offsets, [at])?;
+            hashes.push((stable_hash(&feature.id), ordinal));
+        }
+        Ok(())
+    })?;
+    out.filled(offsets)?;
     hashes.sort_unstable();
-    out.u64s(ID_OFFSETS, offsets)?;
-    out.section(IDS, &bytes)?;
     out.u64s(ID_HASHES, hashes.iter().map(|h| h.0))?;
     out.u32s(ID_ORDINALS, hashes.iter().map(|h| h.1))
 }

@@ -9,6 +9,8 @@ use std::ops::Range;
 pub(super) const NODE: usize = 16;
 /// Bytes per box: four little-endian `i32` (min x, min y, max x, max y).
 const BOX: usize = 16;
+/// Boxes written at once: whole nodes.
+const STEP: usize = 1024 * NODE;
 /// Runs of nodes closer than this are read together: a read costs more than the bytes between.
 const GAP: usize = 32;
 
@@ -37,18 +39,28 @@ pub(super) fn upper(count: usize, most: usize) -> u64 {
     ((levels.iter().sum::<usize>() - kept) * BOX) as u64
 }
 
-/// All levels end to end, leaves first.
-pub(super) fn pack(bounds: &[[i32; 4]]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bounds.len() * BOX * 17 / 16 + BOX);
-    let mut level: Vec<[i32; 4]> = bounds.to_vec();
+/// Writes all levels end to end, leaves first; `leaf` gives the boxes of the lowest one.
+pub(super) fn pack(
+    count: usize,
+    leaf: impl Fn(usize) -> Option<[i32; 4]>,
+    mut write: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
+    let bytes = |boxes: &[[i32; 4]]| -> Vec<u8> {
+        boxes.iter().flatten().flat_map(|v| v.to_le_bytes()).collect()
+    };
+    let mut level: Vec<[i32; 4]> = Vec::with_capacity(count.div_ceil(NODE));
+    for from in (0..count).step_by(STEP) {
+        let boxes: Vec<_> = (from..count.min(from + STEP)).map_while(&leaf).collect();
+        write(&bytes(&boxes))?;
+        level.extend(boxes.chunks(NODE).map(union));
+    }
+    if count <= 1 {
+        return Ok(());
+    }
     loop {
-        for b in &level {
-            for v in b {
-                out.extend_from_slice(&v.to_le_bytes());
-            }
-        }
+        write(&bytes(&level))?;
         if level.len() <= 1 {
-            return out;
+            return Ok(());
         }
         level = level.chunks(NODE).map(union).collect();
     }
@@ -136,11 +148,21 @@ mod tests {
         proptest::collection::vec(one, 0..600)
     }
 
+    fn packed(boxes: &[[i32; 4]]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let write = |more: &[u8]| {
+            bytes.extend_from_slice(more);
+            Ok(())
+        };
+        pack(boxes.len(), |i| boxes.get(i).copied(), write).unwrap();
+        bytes
+    }
+
     proptest! {
         #[test]
         fn finds_what_a_plain_scan_finds(boxes in boxes(), w in (-1000..1000i32, -1000..1000i32, 0..500i32, 0..500i32)) {
             let window = [w.0, w.1, w.0 + w.2, w.1 + w.3];
-            let packed = pack(&boxes);
+            let packed = packed(&boxes);
             let found = search(boxes.len(), window, |r| {
                 Ok(packed[r.start as usize..r.end as usize].to_vec())
             }).unwrap();
@@ -164,7 +186,7 @@ mod tests {
 
     #[test]
     fn an_empty_tree_holds_nothing() {
-        assert!(pack(&[]).is_empty());
+        assert!(packed(&[]).is_empty());
         assert!(search(0, [0, 0, 1, 1], |_| unreachable!()).unwrap().is_empty());
     }
 }

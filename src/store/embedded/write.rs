@@ -16,6 +16,7 @@ use rusqlite::{Connection, OpenFlags};
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     path::Path,
+    sync::{Mutex, PoisonError},
 };
 
 /// Takes the writer's lock of a layer and sweeps what a dead writer left.
@@ -34,36 +35,39 @@ pub(super) fn claim(dir: &LayerDir, layer: LayerId) -> Result<Option<Claim>> {
 }
 
 /// Writes all files of a version aside, then moves them in, the description last.
-pub(super) fn load(dir: &LayerDir, layer: &LayerId, new: NewVersion) -> Result<()> {
+pub(super) fn load(dir: &LayerDir, layer: &LayerId, mut new: NewVersion) -> Result<()> {
     let aside = dir.aside();
     fs::create_dir_all(&aside).map_err(|e| Error::io(&aside, e))?;
     let id = new.version.id.clone();
     let description = gpkg::describe(&new, layer.as_str());
+    // First, so that it is out of the way of what takes more.
+    let reach_file = aside.join("rows.reach");
+    let attached = std::mem::take(&mut new.reach);
+    reach::write(&reach_file, &attached)?;
+    let reach_id = attached.id.clone();
+    drop(attached);
     let (rows, index) = (aside.join("rows.gpkg"), aside.join("rows.idx"));
-    // Rows on one core, overviews on the other.
+    // Rows on one core, overviews on the other; of rows too many to be held, one index at a time.
+    let turn = Mutex::new(());
     let (written, indexed) = std::thread::scope(|scope| {
-        let writer = scope.spawn(|| gpkg::write(&rows, &description, &new));
-        let indexed = write_sidecar(&index, &new);
+        let first = turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let writer = scope.spawn(|| gpkg::write(&rows, &description, &new, &turn));
+        let indexed =
+            thinning::overviews(&new).and_then(|overviews| sidecar::write(&index, &new, overviews));
+        drop(first);
         let written = writer.join().unwrap_or_else(|_| Err(Error::broken("the writer stopped")));
         (written, indexed)
     });
     written?;
     indexed?;
-    let reach_file = aside.join("rows.reach");
-    reach::write(&reach_file, &new.reach)?;
     quick_check(&rows)?;
     install(&rows, &dir.file(&id, "gpkg"))?;
     install(&index, &dir.file(&id, "idx"))?;
-    install(&reach_file, &dir.reach(&id, &new.reach.id))?;
+    install(&reach_file, &dir.reach(&id, &reach_id))?;
     sync_folder_of(&dir.file(&id, "gpkg"))?;
     let text = serde_json::to_vec(&description).map_err(|e| Error::fault("description", e))?;
     write_atomic(&dir.file(&id, "json"), &text)?;
     fs::remove_dir_all(&aside).map_err(|e| Error::io(&aside, e))
-}
-
-fn write_sidecar(path: &Path, new: &NewVersion) -> Result<()> {
-    let v = &new.version;
-    sidecar::write(path, &new.features, &v.schema, v.key.as_deref(), thinning::overviews(new))
 }
 
 /// Opens the finished file as a reader would and counts on SQLite to see damage.

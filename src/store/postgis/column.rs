@@ -69,34 +69,41 @@ pub(super) fn readable(format: u32) -> Result<()> {
 }
 
 impl Column {
-    /// The form for a field's values.
-    pub(super) fn of<'a>(kind: FieldKind, mut values: impl Iterator<Item = &'a Value>) -> Self {
+    /// The form for a field's values, as long as it holds them all ([`Column::holding`]).
+    pub(super) fn of(kind: FieldKind) -> Self {
         match kind {
             FieldKind::Bool => Self::Bool,
             FieldKind::Int => Self::Int,
             FieldKind::Float => Self::Float,
-            FieldKind::Text | FieldKind::Json => {
-                let nul =
-                    |v: &Value| matches!(v, Value::Text(s) | Value::Json(s) if s.contains('\0'));
-                if values.any(nul) { Self::Bytes } else { Self::Text }
-            }
-            FieldKind::Date => {
-                let early = |v: &Value| matches!(v, Value::Date(d) if d.year() <= FIRST_YEAR);
-                if values.any(early) { Self::Text } else { Self::Date }
-            }
-            FieldKind::DateTime => {
-                let early = |v: &Value| {
-                    matches!(v, Value::DateTime(t)
-                        if jiff::tz::TimeZone::UTC.to_datetime(*t).year() <= FIRST_YEAR)
-                };
-                if values.any(early) { Self::Text } else { Self::Time }
-            }
+            FieldKind::Text | FieldKind::Json => Self::Text,
+            FieldKind::Date => Self::Date,
+            FieldKind::DateTime => Self::Time,
         }
     }
 
-    /// The form for ids.
-    pub(super) fn of_ids(features: &[Feature]) -> Self {
-        if features.iter().any(|f| f.id.contains('\0')) { Self::Bytes } else { Self::Text }
+    /// The form that also holds these values of a field.
+    pub(super) fn holding<'a>(
+        self,
+        kind: FieldKind,
+        mut values: impl Iterator<Item = &'a Value>,
+    ) -> Self {
+        let other = match kind {
+            FieldKind::Text | FieldKind::Json => Self::Bytes,
+            FieldKind::Date | FieldKind::DateTime => Self::Text,
+            FieldKind::Bool | FieldKind::Int | FieldKind::Float => return self,
+        };
+        let odd = |value: &Value| match value {
+            Value::Text(s) | Value::Json(s) => s.contains('\0'),
+            Value::Date(d) => d.year() <= FIRST_YEAR,
+            Value::DateTime(t) => jiff::tz::TimeZone::UTC.to_datetime(*t).year() <= FIRST_YEAR,
+            _ => false,
+        };
+        if self != other && values.any(odd) { other } else { self }
+    }
+
+    /// The form that also holds the ids of these features.
+    pub(super) fn holding_ids(self, features: &[Feature]) -> Self {
+        if features.iter().any(|f| f.id.contains('\0')) { Self::Bytes } else { self }
     }
 
     pub(super) fn sql_type(self) -> &'static str {

@@ -9,7 +9,7 @@ use super::{
     reference, rows, runs, tiles, told, write,
 };
 use crate::{
-    error::Result,
+    error::{Error, Result},
     model::{
         BBox, Changes, ChangesHead, Harvested, Held, Hold, LayerId, ReferenceState, RunRecord,
         Selection, Text, TileId, Told, Version, VersionId,
@@ -214,9 +214,12 @@ impl Store for PostgisStore {
         claims::take(&self.inner, layer).await
     }
 
-    async fn load(&self, claim: &Claim, new: NewVersion) -> Result<()> {
+    async fn load(&self, claim: &Claim, mut new: NewVersion) -> Result<()> {
         if self.inner.meter.is_limited() {
-            self.inner.meter.admit(self.inner.used().await?, &new)?;
+            let (inner, used) = (self.inner.clone(), self.inner.used().await?);
+            let admitted = move || inner.meter.admit(used, &new).map(|()| new);
+            let admitted = tokio::task::spawn_blocking(admitted).await;
+            new = admitted.map_err(|e| Error::fault("measuring a version", e))??;
         }
         load::load(&self.inner, claim, new).await
     }

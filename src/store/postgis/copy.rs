@@ -79,28 +79,30 @@ pub(super) fn feature_rows(
     let fields = i16::try_from(fields).map_err(|_| Error::broken("too many columns"))?;
     let kind = new.version.schema.geometry;
     let mut blob = Vec::new();
-    for (fid, feature) in (1i64..).zip(&new.features) {
-        let out = &mut batches.bytes;
-        out.extend_from_slice(&fields.to_be_bytes());
-        column::field(&fid.to_be_bytes(), out)?;
-        column::field(feature.id.as_bytes(), out)?;
-        sides(feature, out)?;
-        for (i, column) in storage.columns.iter().enumerate() {
-            column::copy(*column, feature.values.get(i).unwrap_or(&Value::Null), out)?;
-        }
-        if storage.spatial {
-            match &feature.geometry {
-                Some(geometry) => {
-                    blob.clear();
-                    ewkb(geometry, kind, &mut blob);
-                    column::field(&blob, out)?;
-                }
-                None => column::copy(Column::Int, &Value::Null, out)?,
+    new.features.each(|first, features| {
+        for (fid, feature) in (first as i64 + 1..).zip(features) {
+            let out = &mut batches.bytes;
+            out.extend_from_slice(&fields.to_be_bytes());
+            column::field(&fid.to_be_bytes(), out)?;
+            column::field(feature.id.as_bytes(), out)?;
+            sides(feature, out)?;
+            for (i, column) in storage.columns.iter().enumerate() {
+                column::copy(*column, feature.values.get(i).unwrap_or(&Value::Null), out)?;
             }
+            if storage.spatial {
+                match &feature.geometry {
+                    Some(geometry) => {
+                        blob.clear();
+                        ewkb(geometry, kind, &mut blob);
+                        column::field(&blob, out)?;
+                    }
+                    None => column::copy(Column::Int, &Value::Null, out)?,
+                }
+            }
+            batches.send_when_full()?;
         }
-        batches.send_when_full()?;
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 /// The feature's box, nulls without geometry.

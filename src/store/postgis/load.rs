@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    geometry::overview::Overviews,
+    geometry::overview::Prepared,
     model::{GeometryKind, VersionId},
     store::{Claim, NewVersion, Reach, thinning},
     text,
@@ -48,7 +48,7 @@ async fn all(
     claim: &Claim,
     link: &mut Link,
     new: &Arc<NewVersion>,
-    overviews: tokio::task::JoinHandle<Overviews>,
+    overviews: tokio::task::JoinHandle<Result<Prepared>>,
 ) -> Ran<()> {
     let ready = inner.ready().await?;
     let names = &ready.names;
@@ -56,7 +56,9 @@ async fn all(
     link.batch("SET LOCAL maintenance_work_mem = '256MB'").await?;
     let sql = names.sql("SELECT nextval(pg_get_serial_sequence('{s}versions', 'serial'))");
     let serial: i64 = first(link, &sql, &[]).await?;
-    let (storage, kind) = storage(new);
+    let seen = new.clone();
+    let seen = tokio::task::spawn_blocking(move || storage(&seen)).await;
+    let (storage, kind) = seen.map_err(|e| Error::fault("looking at values", e))??;
     let ddl = names.create_features(serial, storage.id, &storage.columns, kind);
     link.batch(&ddl).await?;
     let list: String = (0..storage.columns.len()).map(|i| format!(", c{i}")).collect();
@@ -75,9 +77,9 @@ async fn all(
         index.push_str(&format!("CREATE INDEX ON {features} (fid) WHERE geom IS NULL;"));
     }
     link.batch(&index).await?;
-    let overviews = overviews.await.map_err(|e| Error::fault("preparing overviews", e))?;
-    let storage = Storage { bands: overviews.bands.iter().map(|b| b.zoom).collect(), ..storage };
-    let places = open::place_blocks(&overviews.order, new.features.len());
+    let overviews = overviews.await.map_err(|e| Error::fault("preparing overviews", e))??;
+    let storage = Storage { bands: overviews.zooms(), ..storage };
+    let places = open::place_blocks(&overviews, new.features.len());
     load_tiles(link, names, serial, new, overviews).await?;
     link.batch(&format!("ANALYZE {features}")).await?;
     claims::assure(link, names, claim).await?;
@@ -93,16 +95,19 @@ async fn load_tiles(
     names: &super::names::Names,
     serial: i64,
     new: &Arc<NewVersion>,
-    overviews: Overviews,
+    overviews: Prepared,
 ) -> Ran<()> {
     let table = names.tiles(serial);
-    link.batch(&tiles::create(names, serial, overviews.bands.len())).await?;
+    link.batch(&tiles::create(names, serial, overviews.zooms().len())).await?;
     let statement = format!("COPY {table} FROM STDIN (FORMAT binary)");
     let new = new.clone();
     let rows = move |batches: &mut Batches| {
-        for chunk in 0..tiles::chunks(overviews.order.len()) {
-            tiles::copy_chunk(&new, &overviews, chunk, &mut batches.bytes)?;
-            batches.send_when_full()?;
+        for run in tiles::runs(overviews.len()) {
+            let told = tiles::told(&new, &overviews.order(run.clone()))?;
+            for (number, told) in (run.start / tiles::CHUNK..).zip(told.chunks(tiles::CHUNK)) {
+                tiles::copy_chunk(&overviews, number, told, &mut batches.bytes)?;
+                batches.send_when_full()?;
+            }
         }
         Ok(())
     };
@@ -217,20 +222,27 @@ pub(super) async fn first<T: for<'a> tokio_postgres::types::FromSql<'a>>(
 }
 
 /// How the features are stored, and the geometry type's name.
-fn storage(new: &NewVersion) -> (Storage, Option<&'static str>) {
+fn storage(new: &NewVersion) -> Result<(Storage, Option<&'static str>)> {
     let schema = &new.version.schema;
-    let values = |i: usize| new.features.iter().filter_map(move |f| f.values.get(i));
-    let columns =
-        schema.fields.iter().enumerate().map(|(i, f)| Column::of(f.kind, values(i))).collect();
+    let mut columns: Vec<Column> = schema.fields.iter().map(|f| Column::of(f.kind)).collect();
+    let (mut id, mut without) = (Column::Text, 0);
+    new.features.each(|_, features| {
+        id = id.holding_ids(features);
+        for (i, (column, field)) in columns.iter_mut().zip(&schema.fields).enumerate() {
+            let values = features.iter().filter_map(|f| f.values.get(i));
+            *column = column.holding(field.kind, values);
+        }
+        without += features.iter().filter(|f| f.geometry.is_none()).count() as u64;
+        Ok(())
+    })?;
     let spatial = schema.geometry != GeometryKind::None;
-    let without = new.features.iter().filter(|f| f.geometry.is_none()).count();
     let storage = Storage {
         format: column::FORMAT,
-        id: Column::of_ids(&new.features),
+        id,
         columns,
         spatial,
-        without_geometry: if spatial { without as u64 } else { 0 },
+        without_geometry: if spatial { without } else { 0 },
         bands: Vec::new(),
     };
-    (storage, spatial.then(|| schema.geometry.ogc_name()))
+    Ok((storage, spatial.then(|| schema.geometry.ogc_name())))
 }

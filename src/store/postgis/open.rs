@@ -9,6 +9,7 @@ use super::{
     reach,
 };
 use crate::{
+    geometry::overview::Prepared,
     model::{BBox, Selection, Version},
     query::{Filter, cql2::Expression},
     store::{
@@ -339,11 +340,13 @@ pub(super) fn ordinal(fid: i64) -> u32 {
 }
 
 /// The blocks of `places`: for each feature the chunk it lies in.
-pub(super) fn place_blocks(order: &[u32], features: usize) -> Vec<Vec<u8>> {
+pub(super) fn place_blocks(overviews: &Prepared, features: usize) -> Vec<Vec<u8>> {
     let mut places = vec![NOWHERE; features];
-    for (position, ordinal) in order.iter().enumerate() {
-        if let Some(place) = places.get_mut(*ordinal as usize) {
-            *place = (position / super::tiles::CHUNK) as u32;
+    for positions in super::tiles::runs(overviews.len()) {
+        for (position, ordinal) in positions.clone().zip(overviews.order(positions)) {
+            if let Some(place) = places.get_mut(ordinal as usize) {
+                *place = (position / super::tiles::CHUNK) as u32;
+            }
         }
     }
     let block = |p: &[u32]| p.iter().copied().flat_map(u32::to_le_bytes).collect();

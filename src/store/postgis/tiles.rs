@@ -16,7 +16,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     formats::mvt,
-    geometry::overview::Overviews,
+    geometry::overview::Prepared,
     model::{TileId, ValueRef},
     store::{NewVersion, TileFeature, TileFeatures, reach_select::Selected, tile_window::window},
 };
@@ -42,19 +42,49 @@ pub(super) fn create(names: &Names, version: i64, bands: usize) -> String {
     format!("{ddl}); {alter}")
 }
 
-/// The rows of the table, as binary COPY, one chunk after the other.
+/// What a chunk tells of a feature beside its geometry.
+pub(super) struct Told {
+    ordinal: u32,
+    mvt_id: u64,
+    tags: Vec<u8>,
+}
+
+/// The positions of some features, in runs of whole chunks that are told of together.
+pub(super) fn runs(features: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+    let run = 64 * CHUNK;
+    (0..features).step_by(run).map(move |from| from..features.min(from + run))
+}
+
+/// What chunks tell of some features, in the order of their ordinals as given.
+pub(super) fn told(new: &NewVersion, order: &[u32]) -> Result<Vec<Told>> {
+    let fields = length(new.version.schema.fields.len())?;
+    let told = new.features.pick(order, |feature| {
+        let mut tags = Vec::new();
+        mvt::encode_tags(0, &feature.values, &mut tags);
+        if new.version.key.is_none() {
+            mvt::push_tag(fields, ValueRef::Text(&feature.id), &mut tags);
+        }
+        (feature.mvt_id, tags)
+    })?;
+    let told = order.iter().zip(told);
+    Ok(told.map(|(ordinal, (mvt_id, tags))| Told { ordinal: *ordinal, mvt_id, tags }).collect())
+}
+
+/// A row of the table, as binary COPY.
 pub(super) fn copy_chunk(
-    new: &NewVersion,
-    overviews: &Overviews,
+    overviews: &Prepared,
     chunk: usize,
+    told: &[Told],
     out: &mut Vec<u8>,
 ) -> Result<()> {
-    let positions = chunk * CHUNK..((chunk + 1) * CHUNK).min(overviews.order.len());
-    let bounds = overviews.bounds.get(positions.clone()).unwrap_or_default();
+    let positions = chunk * CHUNK..chunk * CHUNK + told.len();
+    let bounds: Vec<[i32; 4]> =
+        positions.clone().filter_map(|position| overviews.bounds(position)).collect();
     let extent = bounds.iter().fold([i32::MAX, i32::MAX, i32::MIN, i32::MIN], |a, b| {
         [a[0].min(b[0]), a[1].min(b[1]), a[2].max(b[2]), a[3].max(b[3])]
     });
-    let fields = i16::try_from(3 + overviews.bands.len()).unwrap_or(i16::MAX);
+    let bands = overviews.zooms().len();
+    let fields = i16::try_from(3 + bands).unwrap_or(i16::MAX);
     out.extend_from_slice(&fields.to_be_bytes());
     let number = i32::try_from(chunk).map_err(|_| Error::broken("too many chunks"))?;
     column::field(&number.to_be_bytes(), out)?;
@@ -62,17 +92,16 @@ pub(super) fn copy_chunk(
     let corners = [extent[2], extent[3], extent[0], extent[1]];
     let corners: Vec<u8> = corners.iter().flat_map(|v| f64::from(*v).to_be_bytes()).collect();
     column::field(&corners, out)?;
-    column::field(&head(new, overviews, positions.clone())?, out)?;
-    for band in &overviews.bands {
-        let mut bytes = Vec::new();
-        let mut end = 0u32;
-        for position in positions.clone() {
-            end += length(band.geometry(position).len())?;
+    column::field(&head(told, &bounds)?, out)?;
+    for band in 0..bands {
+        let (mut geometries, mut ends) = (Vec::new(), Vec::with_capacity(told.len()));
+        overviews.write(band, positions.clone(), &mut geometries, &mut ends);
+        let mut bytes = Vec::with_capacity(ends.len() * 4 + geometries.len());
+        for end in ends {
+            let end = u32::try_from(end).map_err(|_| Error::broken("a geometry above 4 GiB"))?;
             bytes.extend_from_slice(&end.to_le_bytes());
         }
-        for position in positions.clone() {
-            bytes.extend_from_slice(band.geometry(position));
-        }
+        bytes.extend_from_slice(&geometries);
         column::field(&bytes, out)?;
     }
     Ok(())
@@ -82,39 +111,19 @@ fn length(n: usize) -> Result<u32> {
     u32::try_from(n).map_err(|_| Error::broken("a geometry above 4 GiB"))
 }
 
-fn head(
-    new: &NewVersion,
-    overviews: &Overviews,
-    positions: std::ops::Range<usize>,
-) -> Result<Vec<u8>> {
-    let mut tags = Vec::new();
-    let mut out = Vec::with_capacity(positions.len() * (ENTRY + 64));
-    out.extend_from_slice(&length(positions.len())?.to_le_bytes());
-    for position in positions {
-        let ordinal = overviews.order.get(position).copied();
-        let feature = ordinal.and_then(|o| new.features.get(o as usize));
-        let (Some(ordinal), Some(feature), Some(bounds)) =
-            (ordinal, feature, overviews.bounds.get(position))
-        else {
-            return Err(Error::broken("overview names a feature that is not there"));
-        };
-        mvt::encode_tags(0, &feature.values, &mut tags);
-        if new.version.key.is_none() {
-            let fields = length(new.version.schema.fields.len())?;
-            mvt::push_tag(fields, ValueRef::Text(&feature.id), &mut tags);
-        }
+fn head(told: &[Told], bounds: &[[i32; 4]]) -> Result<Vec<u8>> {
+    let mut end = 0;
+    let mut out = Vec::with_capacity(told.len() * (ENTRY + 64));
+    out.extend_from_slice(&length(told.len())?.to_le_bytes());
+    for (told, bounds) in told.iter().zip(bounds) {
+        end += told.tags.len();
         out.extend(bounds.iter().flat_map(|v| v.to_le_bytes()));
-        out.extend_from_slice(&feature.mvt_id.to_le_bytes());
-        out.extend_from_slice(&ordinal.to_le_bytes());
-        out.extend_from_slice(&length(tags.len())?.to_le_bytes());
+        out.extend_from_slice(&told.mvt_id.to_le_bytes());
+        out.extend_from_slice(&told.ordinal.to_le_bytes());
+        out.extend_from_slice(&length(end)?.to_le_bytes());
     }
-    out.extend_from_slice(&tags);
+    told.iter().for_each(|told| out.extend_from_slice(&told.tags));
     Ok(out)
-}
-
-/// The number of rows of the table.
-pub(super) fn chunks(features: usize) -> usize {
-    features.div_ceil(CHUNK)
 }
 
 /// What a tile is read with.

@@ -14,7 +14,7 @@ struct Table<'a>(&'a Schema);
 impl Target for Table<'_> {
     fn field(&self, index: usize) -> Option<(Column, FieldKind, String)> {
         let kind = self.0.fields.get(index)?.kind;
-        Some((Column::of(kind, std::iter::empty()), kind, format!("c{index}")))
+        Some((Column::of(kind), kind, format!("c{index}")))
     }
 
     fn geometry(&self, _: &Names) -> Option<String> {
