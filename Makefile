@@ -88,7 +88,7 @@ web: ## gather the pages' script, style and MapLibre in web/dist
 test: web ## run the tests, on their own and against GDAL, QGIS, nginx and S3
 	@$(NEED) cc=build-essential
 	$(NEED) ogrinfo=gdal-bin nginx=nginx-light python3-gdal python3-qgis pgbouncer proj-bin \
-	    postgresql postgresql-postgis ||
+	    postgresql postgresql-postgis mapserv=mapserver-bin qgis-server ||
 	  echo "tests that need them are skipped, each by name" >&2
 	$(NEED) python3-venv && {
 	  [[ -x $(TOOLS)/bin/pip ]] || python3 -m venv $(TOOLS)
@@ -114,6 +114,8 @@ test: web ## run the tests, on their own and against GDAL, QGIS, nginx and S3
 	    echo "jsonschema could not be installed: JSON Schemas are not compared with it, said by name" >&2
 	  $(TOOLS)/bin/python -c 'import owslib' 2>/dev/null || $(TOOLS)/bin/pip install --quiet owslib ||
 	    echo "owslib could not be installed: the test of WFS with it is skipped, by name" >&2
+	  $(TOOLS)/bin/python -c 'import pycsw, sqlalchemy' 2>/dev/null || $(TOOLS)/bin/pip install --quiet 'pycsw==2.6.*' 'sqlalchemy<2' ||
+	    echo "pycsw could not be installed: no real catalogue is listed, said by name" >&2
 	  $(TOOLS)/bin/python -c 'import lxml' 2>/dev/null || $(TOOLS)/bin/pip install --quiet lxml ||
 	    echo "lxml could not be installed: WFS is not held against OGC's schemas, said by name" >&2
 	} || echo "python3-venv is missing: tests that need Python packages are skipped, each by name" >&2

@@ -546,6 +546,26 @@ KML = """<kml xmlns="http://www.opengis.net/kml/2.2"><Document><Schema id="s"><S
 GML = """<wfs:FeatureCollection xmlns:wfs="http://www.opengis.net/wfs/2.0" xmlns:gml="http://www.opengis.net/gml/3.2" xmlns:a="a">
 <wfs:member><a:b gml:id="b.1"><a:g><gml:MultiSurface srsName="urn:ogc:def:crs:EPSG::4326"><gml:surfaceMember><gml:Polygon><gml:exterior><gml:LinearRing><gml:posList srsDimension="2">50 3 50 4 51 4 50 3</gml:posList></gml:LinearRing></gml:exterior></gml:Polygon></gml:surfaceMember></gml:MultiSurface></a:g><a:code>59350</a:code><a:m>1</a:m><a:m>2</a:m></a:b></wfs:member>
 <wfs:member><a:b><a:g><gml:Point><gml:coordinates>3,50</gml:coordinates></gml:Point></a:g></a:b></wfs:member></wfs:FeatureCollection>"""
+CAPABILITIES = """<wfs:WFS_Capabilities version="2.0.0" xmlns:wfs="w" xmlns:ows="o"><ows:OperationsMetadata><ows:Operation name="GetFeature"><ows:Parameter name="outputFormat"><ows:AllowedValues><ows:Value>application/gml+xml; version=3.2</ows:Value></ows:AllowedValues></ows:Parameter></ows:Operation>
+<ows:Constraint name="ImplementsResultPaging"><ows:DefaultValue>FALSE</ows:DefaultValue></ows:Constraint></ows:OperationsMetadata><wfs:FeatureTypeList><wfs:FeatureType><wfs:Name>a:b</wfs:Name><wfs:DefaultCRS>urn:ogc:def:crs:EPSG::4326</wfs:DefaultCRS><ows:WGS84BoundingBox><ows:LowerCorner>1 48</ows:LowerCorner><ows:UpperCorner>5 52</ows:UpperCorner></ows:WGS84BoundingBox></wfs:FeatureType></wfs:FeatureTypeList></wfs:WFS_Capabilities>"""
+RECORD = """<gmd:MD_Metadata><gmd:identificationInfo><gmd:MD_DataIdentification><gmd:citation><gmd:CI_Citation><gmd:title><gco:CharacterString>Communes</gco:CharacterString></gmd:title></gmd:CI_Citation></gmd:citation>
+<gmd:pointOfContact><gmd:CI_ResponsibleParty><gmd:organisationName><gmx:Anchor>IGN</gmx:Anchor></gmd:organisationName><gmd:role><gmd:CI_RoleCode codeListValue="owner"/></gmd:role></gmd:CI_ResponsibleParty></gmd:pointOfContact></gmd:MD_DataIdentification></gmd:identificationInfo>
+<gmd:distributionInfo><gmd:MD_Distribution><gmd:transferOptions><gmd:MD_DigitalTransferOptions><gmd:onLine><gmd:CI_OnlineResource><gmd:linkage><gmd:URL>https://x.fr/wfs?map=a</gmd:URL></gmd:linkage><gmd:protocol><gco:CharacterString>OGC:WFS</gco:CharacterString></gmd:protocol></gmd:CI_OnlineResource></gmd:onLine></gmd:MD_DigitalTransferOptions></gmd:transferOptions></gmd:MD_Distribution></gmd:distributionInfo></gmd:MD_Metadata>"""
+RECORDS = ('<csw:GetRecordsResponse><csw:SearchResults numberOfRecordsMatched="2" nextRecord="3">' + RECORD
+           + '<csw:Record><dc:title>A</dc:title><dc:URI protocol="WWW:DOWNLOAD" name="a.gpkg">https://x.fr/a.gpkg</dc:URI></csw:Record></csw:SearchResults></csw:GetRecordsResponse>')
+RDF = """<rdf:RDF xmlns:rdf="r"><rdf:Description rdf:about="v"><hydra:next rdf:resource="https://x.fr/2"/></rdf:Description>
+<dcat:Dataset rdf:about="a"><dct:title xml:lang="fr">A</dct:title><dct:publisher rdf:nodeID="n"/><dcat:distribution rdf:resource="d"/></dcat:Dataset><rdf:Description rdf:nodeID="n"><foaf:name>IGN</foaf:name></rdf:Description>
+<rdf:Description rdf:about="d"><rdf:type rdf:resource="http://www.w3.org/ns/dcat#Distribution"/><dcat:downloadURL rdf:resource="https://x.fr/a.csv"/><dct:format>CSV</dct:format></rdf:Description></rdf:RDF>"""
+JSONLD = """{"@context":{"dct":"t"},"@graph":[{"@id":"a","@type":["dcat:Dataset"],"dct:title":[{"@value":"A","@language":"fr"}],"dcat:distribution":{"@id":"d"},"dct:publisher":{"foaf:name":"IGN"}},
+{"@id":"d","@type":"dcat:Distribution","dcat:accessURL":{"@id":"https://x.fr/wfs"},"dct:format":"WFS"},{"@id":"a"}],"hydra:next":"?page=2","hydra:totalItems":2}"""
+list_of(
+    "answers",
+    [CAPABILITIES, "<?xml version='1.0' encoding='ISO-8859-1'?>" + GML.replace("<wfs:FeatureCollection", "<wfs:FeatureCollection numberReturned='2' timeStamp='t'"),
+     "<a:FeatureCollection xmlns:a='a' numberOfFeatures='0'/>", RECORDS, RDF, JSONLD,
+     '{"collections":[{"id":"a","title":"A","license":"x"}],"links":[{"rel":"data","href":"/b"}]}',
+     '{"currentVersion":11,"layers":[{"id":0,"name":"A"}],"services":[{"name":"b","type":"FeatureServer"}]}',
+     "<ows:ExceptionReport><ows:Exception><ows:ExceptionText>non</ows:ExceptionText></ows:Exception></ows:ExceptionReport>"],
+)
 ODS = archive(
     {
         "mimetype": "application/vnd.oasis.opendocument.spreadsheet",

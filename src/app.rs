@@ -2,9 +2,9 @@
 
 use crate::{
     alerts::Alerts,
-    blobs::Blobs,
+    blobs::{Blobs, Manners},
     catalog::{Catalog, Layer, Snapshot},
-    config::Settings,
+    config::{HarvestSettings, Settings},
     error::Result,
     exports::Exports,
     import,
@@ -66,7 +66,9 @@ impl App {
             true => 0,
             false => settings.tiles.cache_bytes / ARCHIVED,
         };
-        let archives = Archives::new(&settings.archives, archived, &settings.harvest.user_agent)?;
+        let HarvestSettings { user_agent, allow, .. } = &settings.harvest;
+        let manners = Manners { user_agent, allow };
+        let archives = Archives::new(&settings.archives, archived, manners)?;
         let tiles = Tiles::new(
             store.clone(),
             TileSettings {

@@ -76,6 +76,7 @@ mod sources;
 mod store_contract;
 mod styles;
 mod support;
+mod systems;
 mod tables;
 mod thinning;
 mod times;

@@ -2,11 +2,14 @@
 //! feature, and what GDAL reads from the same server.
 
 mod arcgis;
+mod cgi;
 mod chaos;
 mod datagouv;
+mod discover;
 mod ogc;
 mod peers;
 mod wfs;
+mod wfs_gml;
 
 use crate::support::{Server, Site, said, tool};
 use serde_json::Value;

@@ -24,7 +24,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 21] = [
+pub const TARGETS: [Target; 22] = [
     // What is asked for
     Target { name: "cql2_text", run: filters::text },
     Target { name: "cql2_json", run: filters::json },
@@ -41,6 +41,7 @@ pub const TARGETS: [Target; 21] = [
     Target { name: "shapefile", run: sources::shapefile },
     Target { name: "geopackage", run: sources::geopackage },
     Target { name: "archive", run: sources::archive },
+    Target { name: "answers", run: sources::answers },
     Target { name: "import", run: sources::import },
     Target { name: "wkb", run: places::wkb },
     Target { name: "geometry", run: places::geometry },

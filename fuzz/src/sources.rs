@@ -134,6 +134,11 @@ pub fn archive(bytes: &[u8]) {
     assert!(!around.join("hors-du-dossier").exists(), "a path leads out of the folder");
 }
 
+/// What a service or a catalogue answers: capabilities and pages of a WFS, records of a CSW, DCAT.
+pub fn answers(bytes: &[u8]) {
+    socle::harvest::any_answer(bytes);
+}
+
 /// A file of any kind, from its bytes to features with their territories.
 pub fn import(bytes: &[u8]) {
     let (folder, path) = on_disk(bytes);

@@ -6,7 +6,7 @@
 //! for what must be a file (SQLite, archives), a local path ([`Blobs::local`]). It knows nothing of
 //! what the bytes mean. Nothing here is the only copy of anything: what may be removed is said by
 //! its owner, prefix by prefix ([`Blobs::sweep`]). Beside them, [`Ranged`] reads parts of a file that
-//! others keep.
+//! others keep, and [`Guard`] says what may be asked on the web, by it and by harvests.
 //!
 //! | prefix | what | owner |
 //! |---|---|---|
@@ -15,6 +15,7 @@
 
 mod draft;
 mod folder;
+mod guard;
 mod key;
 mod ranged;
 mod s3;
@@ -22,8 +23,9 @@ mod s3;
 mod tests;
 
 pub use draft::Draft;
+pub use guard::{Guard, Inside, goes_by_proxy, host, leads};
 pub use key::Key;
-pub use ranged::{Ranged, Sight};
+pub use ranged::{Manners, Ranged, Sight};
 
 use crate::{
     config::BlobSettings,

@@ -7,7 +7,7 @@ mod web;
 
 use super::s3::Bucket;
 use crate::{
-    config::S3Settings,
+    config::{Allowed, S3Settings},
     error::{Error, Result},
     model::{ArchivePlace, ObjectPlace},
     text,
@@ -26,6 +26,15 @@ enum Place {
     Bucket { bucket: Box<Bucket>, key: String },
 }
 
+/// How the web is asked for it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Manners<'a> {
+    /// What we call ourselves.
+    pub user_agent: &'a str,
+    /// What redirects may lead to, besides public addresses and the host that is named.
+    pub allow: &'a [Allowed],
+}
+
 /// The file as it was when it was looked at.
 #[derive(Debug, Clone)]
 pub struct Sight {
@@ -38,15 +47,16 @@ pub struct Sight {
 }
 
 impl Ranged {
-    /// Prepares to read; nothing is asked yet.
+    /// Prepares to read; nothing is asked yet. `web` says how the web is asked, and where redirects
+    /// may lead.
     ///
     /// # Errors
     /// [`Error::Invalid`] when the place cannot be used as the settings and the environment
     /// describe it.
-    pub fn open(place: &ArchivePlace, user_agent: &str) -> Result<Self> {
+    pub fn open(place: &ArchivePlace, web: Manners<'_>) -> Result<Self> {
         Ok(Self(match place {
             ArchivePlace::File(path) => Place::File(path.clone()),
-            ArchivePlace::Http(template) => Place::Web(web::Address::new(template, user_agent)?),
+            ArchivePlace::Http(template) => Place::Web(web::Address::new(template, web)?),
             ArchivePlace::S3(ObjectPlace { bucket, key, endpoint, region }) => {
                 let settings = S3Settings {
                     bucket: bucket.clone(),

@@ -2,7 +2,8 @@
 
 use super::out;
 use crate::{
-    config::{Settings, StoreKind},
+    blobs::Manners,
+    config::{HarvestSettings, Settings, StoreKind},
     error::Result,
     import,
     model::LayerDef,
@@ -56,8 +57,9 @@ pub(super) async fn run(settings: &Settings) -> Result<ExitCode> {
 
 /// Says which archives of tiles can be read.
 async fn archives(settings: &Settings) -> Result<bool> {
-    let (archives, lang) =
-        (Archives::new(&settings.archives, 0, &settings.harvest.user_agent)?, out::lang());
+    let HarvestSettings { user_agent, allow, .. } = &settings.harvest;
+    let manners = Manners { user_agent, allow };
+    let (archives, lang) = (Archives::new(&settings.archives, 0, manners)?, out::lang());
     let mut all = true;
     for archive in archives.iter() {
         let id = &archive.def.id;

@@ -93,6 +93,18 @@ pub fn licence(id: &str) -> Licence {
     by_id(id).unwrap_or_else(|_| Licence { id: id.into(), title: id.into(), url: None })
 }
 
+/// The id of a licence by its id, another name of it, its title or the address of its text.
+pub fn licence_named(words: &str) -> Option<&'static str> {
+    let lower = words.trim().to_lowercase();
+    let alias = ALIASES.iter().find(|(name, _)| *name == lower).map(|(_, id)| *id);
+    let place = |url: &str| url.trim_end_matches('/') == words.trim().trim_end_matches('/');
+    let is = |known: &&Known| {
+        let Known(id, title, url) = known;
+        *id == lower || title.to_lowercase() == lower || url.is_some_and(place)
+    };
+    alias.or_else(|| KNOWN.iter().find(is).map(|known| known.0))
+}
+
 fn by_id(words: &str) -> Result<Licence, Text> {
     let lower = words.to_lowercase();
     let id = ALIASES.iter().find(|(a, _)| *a == lower).map_or(lower.as_str(), |(_, id)| id);

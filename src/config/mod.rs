@@ -43,7 +43,7 @@ pub use blobs::{BlobSettings, S3Settings};
 pub use cog::CogSettings;
 pub use exports::ExportSettings;
 pub use harvest::HarvestSettings;
-pub use licence::licence;
+pub use licence::{licence, licence_named};
 pub use network::{Allowed, Network};
 pub use server::ServerSettings;
 pub use store::{PostgisSettings, Secret, StoreKind, StoreSettings};

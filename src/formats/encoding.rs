@@ -1,12 +1,16 @@
 //! Text encodings: which one a file is in, and its text as UTF-8. Nothing is guessed in silence:
 //! [`Detected::note`] says what was found and why.
 
+mod guess;
+
 use crate::{
     error::{Error, Result},
     model::Text,
     text,
 };
 use encoding_rs::Encoding;
+use guess::Latin9;
+pub(crate) use guess::{Utf8Check, utf16};
 use std::{
     fs::File,
     io::{self, Read},
@@ -29,6 +33,8 @@ pub enum Charset {
 pub const UTF_8: Charset = Charset::Whatwg(encoding_rs::UTF_8);
 /// Windows-1252, what "ANSI", "Latin-1" and "ISO-8859-1" mean in files made in France.
 pub const WINDOWS_1252: Charset = Charset::Whatwg(encoding_rs::WINDOWS_1252);
+/// Latin-9: Latin-1 with `€`, `Œ` and `œ`.
+pub const ISO_8859_15: Charset = Charset::Whatwg(encoding_rs::ISO_8859_15);
 
 /// Upper halves of the DOS code pages.
 const CP850: &str = "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜø£Ø×ƒáíóúñÑªº¿®¬½¼¡«»░▒▓│┤ÁÂÀ©╣║╗╝¢¥┐└┴┬├─┼ãÃ╚╔╩╦╠═╬¤ðÐÊËÈıÍÎÏ┘┌█▄¦Ì▀ÓßÔÒõÕµþÞÚÛÙýÝ¯´\u{ad}±‗¾¶§÷¸°¨·¹³²■\u{a0}";
@@ -55,7 +61,7 @@ impl Charset {
             "65001" | "utf8" | "utf_8" => return Some(UTF_8),
             "88591" | "8859-1" | "8859_1" | "iso88591" | "iso 8859-1" => return Some(WINDOWS_1252),
             "885915" | "8859-15" | "8859_15" => {
-                return Some(Self::Whatwg(encoding_rs::ISO_8859_15));
+                return Some(ISO_8859_15);
             }
             _ => {}
         }
@@ -75,6 +81,11 @@ impl Charset {
                 "unknown encoding: \"{shown}\" (for instance utf-8, windows-1252, iso-8859-15, cp850)"
             ))
         })
+    }
+
+    /// Whether text in it may have bytes that are zero.
+    pub(crate) fn is_wide(self) -> bool {
+        matches!(self, Self::Whatwg(e) if e == encoding_rs::UTF_16LE || e == encoding_rs::UTF_16BE)
     }
 
     /// Its name for people.
@@ -119,6 +130,10 @@ pub enum Why {
     Ascii,
     /// All of it is valid UTF-8.
     Valid,
+    /// Every other byte is zero: UTF-16 without its mark.
+    Zeros,
+    /// It is not valid UTF-8, and has `œ` or `€` where ISO-8859-15 has them.
+    Letters,
     /// It is not valid UTF-8; Windows-1252 is by far the most usual else.
     Fallback,
 }
@@ -142,6 +157,14 @@ impl Detected {
                 "encodage {name} (détecté : tout le fichier est valide)",
                 "encoding {name} (detected: the whole file is valid)"
             ),
+            Why::Zeros => text!(
+                "encodage {name} (détecté : un octet sur deux est nul)",
+                "encoding {name} (detected: every other byte is zero)"
+            ),
+            Why::Letters => text!(
+                "encodage {name} (supposé : le fichier n'est pas de l'UTF-8 valide, et a des « œ » ou « € » là où Windows-1252 aurait « ½ » ou « ¤ »)",
+                "encoding {name} (assumed: the file is not valid UTF-8, and has \"œ\" or \"€\" where Windows-1252 would have \"½\" or \"¤\")"
+            ),
             Why::Fallback => text!(
                 "encodage {name} (supposé : le fichier n'est pas de l'UTF-8 valide)",
                 "encoding {name} (assumed: the file is not valid UTF-8)"
@@ -150,27 +173,67 @@ impl Detected {
     }
 }
 
-/// The encoding of a file: a byte order mark, else UTF-8 when all of it is valid, else
-/// Windows-1252. Reads the whole file, in constant memory.
+/// The encoding of a file: a byte order mark, else UTF-16 when it shows, else UTF-8 when all of it is
+/// valid, else Windows-1252 or ISO-8859-15. Reads the whole file, in constant memory.
 pub fn detect(path: &Path) -> Result<Detected> {
-    let mut file = File::open(path).map_err(|e| Error::io(path, e))?;
-    let mut buffer = vec![0u8; 1 << 17];
     let mut check = Utf8Check::default();
+    let mut marked = None;
     let mut first = true;
-    loop {
-        let n = file.read(&mut buffer).map_err(|e| Error::io(path, e))?;
-        let chunk = buffer.get(..n).unwrap_or_default();
-        if first && let Some((encoding, _)) = Encoding::for_bom(chunk) {
-            return Ok(Detected { charset: Charset::Whatwg(encoding), why: Why::Bom });
+    chunks(path, |chunk| {
+        if first {
+            marked = at_first(chunk);
         }
         first = false;
-        if n == 0 || !check.push(chunk) {
-            break;
+        marked.is_none() && check.push(chunk)
+    })?;
+    if let Some(found) = marked {
+        return Ok(found);
+    }
+    if !check.bad {
+        return Ok(Detected { charset: UTF_8, why: verdict(&check) });
+    }
+    let mut latin9 = Latin9::default();
+    chunks(path, |chunk| latin9.push(chunk))?;
+    Ok(no_utf8(&latin9))
+}
+
+/// What the first bytes tell alone.
+fn at_first(head: &[u8]) -> Option<Detected> {
+    let whatwg = |encoding, why| Detected { charset: Charset::Whatwg(encoding), why };
+    match Encoding::for_bom(head) {
+        Some((encoding, _)) => Some(whatwg(encoding, Why::Bom)),
+        None => utf16(head).map(|encoding| whatwg(encoding, Why::Zeros)),
+    }
+}
+
+fn verdict(check: &Utf8Check) -> Why {
+    if check.beyond_ascii { Why::Valid } else { Why::Ascii }
+}
+
+fn no_utf8(latin9: &Latin9) -> Detected {
+    match latin9.is_shown() {
+        true => Detected { charset: ISO_8859_15, why: Why::Letters },
+        false => Detected { charset: WINDOWS_1252, why: Why::Fallback },
+    }
+}
+
+/// The encoding of bytes that are known to be no UTF-8.
+fn other_than_utf8(bytes: &[u8]) -> Detected {
+    let mut latin9 = Latin9::default();
+    latin9.push(bytes);
+    no_utf8(&latin9)
+}
+
+/// Goes through a file until `more` has seen enough.
+fn chunks(path: &Path, mut more: impl FnMut(&[u8]) -> bool) -> Result<()> {
+    let mut file = File::open(path).map_err(|e| Error::io(path, e))?;
+    let mut buffer = vec![0u8; 1 << 17];
+    loop {
+        let n = file.read(&mut buffer).map_err(|e| Error::io(path, e))?;
+        if n == 0 || !more(buffer.get(..n).unwrap_or_default()) {
+            return Ok(());
         }
     }
-    let why = if check.bad { Why::Fallback } else { check.verdict() };
-    let charset = if check.bad { WINDOWS_1252 } else { UTF_8 };
-    Ok(Detected { charset, why })
 }
 
 /// Bytes as text.
@@ -188,16 +251,13 @@ pub struct Decoded {
 pub fn decode(bytes: &[u8], declared: Option<Charset>) -> Decoded {
     let found = match declared {
         Some(charset) => Detected { charset, why: Why::Declared },
-        None => match Encoding::for_bom(bytes) {
-            Some((encoding, _)) => Detected { charset: Charset::Whatwg(encoding), why: Why::Bom },
-            None => {
-                let mut check = Utf8Check::default();
-                match check.push(bytes) {
-                    true => Detected { charset: UTF_8, why: check.verdict() },
-                    false => Detected { charset: WINDOWS_1252, why: Why::Fallback },
-                }
+        None => at_first(bytes).unwrap_or_else(|| {
+            let mut check = Utf8Check::default();
+            match check.push(bytes) {
+                true => Detected { charset: UTF_8, why: verdict(&check) },
+                false => other_than_utf8(bytes),
             }
-        },
+        }),
     };
     let mut decoder = Decoder::new(found.charset);
     let mut out = Vec::with_capacity(bytes.len() + bytes.len() / 8);
@@ -205,54 +265,6 @@ pub fn decode(bytes: &[u8], declared: Option<Charset>) -> Decoded {
     let note = found.note().filter(|_| found.charset != UTF_8);
     let notes = note.into_iter().chain(decoder.note()).collect();
     Decoded { text: into_text(out), charset: found.charset, notes }
-}
-
-/// Validity of UTF-8 over chunks. A sequence cut at the very end counts as valid: the file is
-/// truncated rather than in another encoding.
-#[derive(Debug, Default)]
-pub(crate) struct Utf8Check {
-    carry: Vec<u8>,
-    /// Whether anything but ASCII was seen.
-    pub(crate) beyond_ascii: bool,
-    /// Whether something invalid was seen.
-    pub(crate) bad: bool,
-}
-
-impl Utf8Check {
-    /// Looks at the next bytes; `false` once it is known not to be UTF-8.
-    pub(crate) fn push(&mut self, chunk: &[u8]) -> bool {
-        if self.bad || chunk.is_empty() {
-            return !self.bad;
-        }
-        if !self.carry.is_empty() {
-            // At most three bytes are carried: the sequence ends within the next three.
-            let mut head = std::mem::take(&mut self.carry);
-            let split = chunk.len().min(3);
-            let (now, rest) = chunk.split_at(split);
-            head.extend_from_slice(now);
-            return self.check(&head) && self.push(rest);
-        }
-        self.check(chunk)
-    }
-
-    fn check(&mut self, bytes: &[u8]) -> bool {
-        self.beyond_ascii |= !bytes.is_ascii();
-        match std::str::from_utf8(bytes) {
-            Ok(_) => true,
-            Err(e) if e.error_len().is_none() => {
-                self.carry = bytes.get(e.valid_up_to()..).unwrap_or_default().to_vec();
-                true
-            }
-            Err(_) => {
-                self.bad = true;
-                false
-            }
-        }
-    }
-
-    fn verdict(&self) -> Why {
-        if self.beyond_ascii { Why::Valid } else { Why::Ascii }
-    }
 }
 
 /// Decodes chunk by chunk into UTF-8.
@@ -406,6 +418,13 @@ mod tests {
         assert_eq!(detect(utf8.path()).unwrap(), Detected { charset: UTF_8, why: Why::Valid });
         let utf16 = file(b"\xff\xfea\x00");
         assert_eq!(detect(utf16.path()).unwrap().charset.name(), "UTF-16LE");
+        let unmarked = file(b"\0n\0o\0m\0;\0\xe9");
+        assert_eq!(detect(unmarked.path()).unwrap().charset.name(), "UTF-16BE");
+        let latin9 = file(b"nom;prix\nSacr\xe9-C\xbdur;12 \xa4");
+        let found = detect(latin9.path()).unwrap();
+        assert_eq!(found, Detected { charset: ISO_8859_15, why: Why::Letters });
+        assert_eq!(decode(b"c\xbdur \xe0 12 \xa4", None).text, "cœur à 12 €");
+        assert_eq!(decode(b"2\xbd", None).text, "2½");
         assert_eq!(detect(file(b"a,b").path()).unwrap().why, Why::Ascii);
         // Cut in the middle of an é: truncated UTF-8, not Windows-1252.
         assert_eq!(detect(file(b"\xc3\xa9t\xc3").path()).unwrap().charset, UTF_8);
@@ -413,7 +432,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn chunks_change_nothing(bytes in prop::collection::vec(any::<u8>(), 0..64), cut in 0usize..64) {
+        fn cuts_change_nothing(bytes in prop::collection::vec(any::<u8>(), 0..64), cut in 0usize..64) {
             let cut = cut.min(bytes.len());
             let mut check = Utf8Check::default();
             let _ = check.push(&bytes[..cut]) && check.push(&bytes[cut..]);

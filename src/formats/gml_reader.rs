@@ -4,7 +4,7 @@
 
 use super::{
     gml::{self, Shape},
-    markup::{MarkupReader, Raw, Source},
+    markup::{Declared, MarkupReader, Raw, Source},
     refused,
     types::nfc,
     xml_stream::{Piece, XmlStream},
@@ -47,6 +47,8 @@ pub(super) struct Members {
     shapes: bool,
     /// Properties of geometry beyond the first.
     others: BTreeSet<String>,
+    /// Properties that a schema in the file says are words.
+    words: BTreeSet<String>,
 }
 
 impl Members {
@@ -59,17 +61,46 @@ impl Members {
             srs: None,
             shapes,
             others: BTreeSet::new(),
+            words: BTreeSet::new(),
         })
     }
 }
 
-/// What is taken whole: features, the extent of the collection, and what a service says instead.
+/// What is taken whole: features, the extent of the collection, a schema before them (deliveries of
+/// a WFS have it there), and what a service says instead.
 fn wanted(element: &Element, around: &[String]) -> bool {
     match around.last().map(String::as_str) {
         None => element.name.ends_with("ExceptionReport"),
         Some(parent) => {
             let member = ["member", "members", "featureMember", "featureMembers"].contains(&parent);
-            element.name == "boundedBy" || member && !element.name.ends_with("FeatureCollection")
+            element.name == "boundedBy"
+                || is_schema(element)
+                || member && !element.name.ends_with("FeatureCollection")
+        }
+    }
+}
+
+fn is_schema(element: &Element) -> bool {
+    element.name == "schema" && element.space == "http://www.w3.org/2001/XMLSchema"
+}
+
+/// The elements of a schema that are of text, by type or by a restriction of it.
+fn words(element: &Element, depth: u8, found: &mut BTreeSet<String>) {
+    let of_text = |kind: Option<&str>| {
+        let local = kind.map(|kind| kind.rsplit(':').next().unwrap_or(kind));
+        matches!(local, Some("string" | "normalizedString" | "token"))
+    };
+    for child in &element.children {
+        let simple = child.child("simpleType").and_then(|simple| simple.child("restriction"));
+        let base = simple.and_then(|restriction| restriction.attribute("base"));
+        if child.name == "element"
+            && let Some(name) = child.attribute("name")
+            && (of_text(child.attribute("type")) || of_text(base))
+        {
+            found.insert(gml::decode(name));
+        }
+        if depth < MAX_DEPTH {
+            words(child, depth + 1, found);
         }
     }
 }
@@ -93,6 +124,10 @@ impl Source for Members {
             }
             if element.name == "boundedBy" {
                 self.srs = self.srs.take().or_else(|| srs_of(&element, 0));
+                continue;
+            }
+            if is_schema(&element) {
+                words(&element, 0, &mut self.words);
                 continue;
             }
             let kind = gml::decode(&element.name);
@@ -126,6 +161,10 @@ impl Source for Members {
                 "the file has no features \"{wanted}\"; it holds: {list}"
             ))),
         }
+    }
+
+    fn declared(&self, name: &str) -> Option<Declared> {
+        self.words.contains(name).then_some(Declared::Text)
     }
 
     fn notes(&self) -> Vec<Text> {

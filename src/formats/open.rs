@@ -1,6 +1,8 @@
 //! Finds out what a file is and gives a reader for it. Bytes count more than names: portals
 //! serve CSV as `.json`, GeoJSON as `.csv`, and HTML error pages as anything.
 
+mod sniff;
+
 use super::{
     Next, Reader,
     archive::{self, Unpacked},
@@ -20,6 +22,7 @@ use crate::{
     model::{Field, Format, SourceDef, SourceLimits, SourceLocation, Text},
     text,
 };
+use sniff::{Kind, sniff};
 use std::{
     fs::File,
     io::Read,
@@ -109,30 +112,12 @@ struct Opening<'a> {
     notes: Vec<Text>,
 }
 
-/// What the first bytes are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Gzip,
-    Zip,
-    Data(Format),
-    /// The `.dbf` of a Shapefile, alone.
-    Dbf,
-    Html,
-    Xml,
-    /// A format known by name only.
-    Foreign(&'static str),
-    /// Text that is nothing else: perhaps CSV.
-    Text,
-    Empty,
-    Binary,
-}
-
 impl Opening<'_> {
     fn look(&self) -> Result<Kind> {
         let file = File::open(&self.path).map_err(|e| Error::io(&self.path, e))?;
         let mut head = Vec::new();
         file.take(HEAD).read_to_end(&mut head).map_err(|e| Error::io(&self.path, e))?;
-        Ok(match sniff(&head) {
+        Ok(match sniff(&head, self.charset(&head)) {
             Kind::Zip => match workbook::kind(&self.path) {
                 Some(workbook::Kind::Xlsx) => Kind::Data(Format::Xlsx),
                 Some(workbook::Kind::Ods) => Kind::Data(Format::Ods),
@@ -158,6 +143,14 @@ impl Opening<'_> {
         self.source.format == Some(Format::Geojsonseq)
             || named.contains(&self.extension().as_str())
             || geojson_reader::is_sequence(head)
+    }
+
+    /// The encoding of text, as far as its first bytes or the configuration tell.
+    fn charset(&self, head: &[u8]) -> Option<encoding::Charset> {
+        let whatwg = encoding::Charset::Whatwg;
+        let marked = encoding_rs::Encoding::for_bom(head).map(|(found, _)| whatwg(found));
+        let declared = || encoding::Charset::from_label(self.source.encoding.as_deref()?);
+        marked.or_else(declared).or_else(|| encoding::utf16(head).map(whatwg))
     }
 
     fn extension(&self) -> String {
@@ -256,8 +249,7 @@ impl Opening<'_> {
         let mut head = Vec::new();
         file.take(HEAD).read_to_end(&mut head).map_err(|e| Error::io(&self.path, e))?;
         let whole = (head.len() as u64) < HEAD;
-        let charset = encoding_rs::Encoding::for_bom(&head)
-            .map_or(encoding::WINDOWS_1252, |(e, _)| encoding::Charset::Whatwg(e));
+        let charset = self.charset(&head).unwrap_or(encoding::WINDOWS_1252);
         Ok(csv::plausible(&charset.decode(&head).0, whole))
     }
 
@@ -298,78 +290,6 @@ fn name_of(format: Format) -> &'static str {
     }
 }
 
-/// What a file's first bytes are.
-fn sniff(head: &[u8]) -> Kind {
-    match head {
-        [] => return Kind::Empty,
-        [0x1f, 0x8b, ..] => return Kind::Gzip,
-        [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => return Kind::Zip,
-        [0, 0, 0x27, 0x0a, ..] => return Kind::Data(Format::Shapefile),
-        [b'f', b'g', b'b', 3, ..] => return Kind::Data(Format::Flatgeobuf),
-        [b'P', b'A', b'R', b'1', ..] => return Kind::Data(Format::Parquet),
-        [b'%', b'P', b'D', b'F', ..] => return Kind::Foreign("PDF"),
-        [0xd0, 0xcf, 0x11, 0xe0, ..] => return Kind::Foreign("XLS"),
-        [b'7', b'z', 0xbc, 0xaf, ..] => return Kind::Foreign("7z"),
-        [b'R', b'a', b'r', b'!', ..] => return Kind::Foreign("RAR"),
-        [b'B', b'Z', b'h', b'1'..=b'9', ..] => return Kind::Foreign("bzip2"),
-        [0xfd, b'7', b'z', b'X', b'Z', ..] => return Kind::Foreign("xz"),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => return Kind::Foreign("zstd"),
-        _ => {}
-    }
-    if head.starts_with(b"SQLite format 3\0") {
-        return Kind::Data(Format::Geopackage);
-    }
-    if head.get(257..262) == Some(b"ustar") {
-        return Kind::Foreign("tar");
-    }
-    let charset = encoding_rs::Encoding::for_bom(head).map(|(e, _)| encoding::Charset::Whatwg(e));
-    if charset.is_none() && head.contains(&0) {
-        return if is_dbf(head) { Kind::Dbf } else { Kind::Binary };
-    }
-    let text = charset.unwrap_or(encoding::WINDOWS_1252).decode(head).0;
-    let start =
-        text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}' || c == '\u{1e}');
-    match start.chars().next() {
-        None => Kind::Empty,
-        Some('<') => {
-            let lower: String = start.chars().take(4096).collect::<String>().to_ascii_lowercase();
-            let html =
-                ["<!doctype html", "<html", "<head", "<body"].iter().any(|t| lower.contains(t));
-            if html { Kind::Html } else { xml(start) }
-        }
-        Some('{' | '[') => Kind::Data(Format::Geojson),
-        Some(_) => Kind::Text,
-    }
-}
-
-/// What an XML document is, by its root: KML, else GML, which has as many roots as there are
-/// services; reading tells.
-fn xml(text: &str) -> Kind {
-    let mut rest = text;
-    while let Some(at) = rest.find('<') {
-        rest = rest.get(at + 1..).unwrap_or_default();
-        if let Some(comment) = rest.strip_prefix("!--") {
-            rest = comment.split_once("-->").map_or("", |(_, rest)| rest);
-            continue;
-        }
-        if rest.starts_with(['?', '!']) {
-            continue;
-        }
-        let end = rest.find(|c: char| c.is_whitespace() || matches!(c, '>' | '/'));
-        let name = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
-        let local = name.rsplit(':').next().unwrap_or_default();
-        return Kind::Data(if local == "kml" { Format::Kml } else { Format::Gml });
-    }
-    Kind::Xml
-}
-
-/// Whether bytes start like a dBASE table: version, a date that exists, a sane header.
-fn is_dbf(head: &[u8]) -> bool {
-    let [version, _, month, day, _, _, _, _, low, high, ..] = head else { return false };
-    let length = u16::from_le_bytes([*low, *high]);
-    matches!(version & 0x07, 3..=5) && *month <= 12 && *day <= 31 && length % 32 <= 1 && length > 32
-}
-
 /// The refusal of what is no readable data.
 fn unreadable(kind: Kind) -> Error {
     refused(match kind {
@@ -386,6 +306,10 @@ fn unreadable(kind: Kind) -> Error {
         Kind::Dbf => text!(
             "c'est le .dbf d'un Shapefile, sans son .shp : fournir un zip avec .shp, .shx, .dbf et .prj",
             "this is a Shapefile's .dbf without its .shp: provide a zip with .shp, .shx, .dbf and .prj"
+        ),
+        Kind::Foreign("MapInfo") => text!(
+            "format MapInfo (MIF, TAB) non lu : le convertir, par exemple par « ogr2ogr -f GPKG couche.gpkg couche.mif »",
+            "format MapInfo (MIF, TAB) not read: convert it, for instance by \"ogr2ogr -f GPKG layer.gpkg layer.mif\""
         ),
         Kind::Foreign(name) => text!(
             "format {name} non lu : fournir du GeoJSON, du CSV, un Shapefile, un GeoPackage, du GML, du KML ou un classeur",
@@ -416,6 +340,10 @@ impl Reader for Noted {
 
     fn crs(&self) -> Option<&str> {
         self.inner.crs()
+    }
+
+    fn authority_axes(&self) -> bool {
+        self.inner.authority_axes()
     }
 
     fn notes(&self) -> Vec<Text> {

@@ -3,10 +3,12 @@
 //! rewritten. Coordinates are degrees, or in the CRS that the layer file names.
 
 use super::{
-    Fetch, Harvester, esri, failed,
+    Fetch, Harvester,
+    delivery::Delivery,
+    esri, failed,
     guard::host,
     http::resolve,
-    pages::{Asking, Delivery, Page},
+    pages::{Asking, Page},
     redact::redact,
     services::{asked_crs, pairs, with_query},
 };
@@ -105,7 +107,7 @@ pub(super) async fn fetch(
     let about: About = read(&answer)?;
     let crs = asked_crs(source);
     let mut layer = Layer::new(service, &place, asking, &about, crs);
-    let mut delivery = Delivery::begin(harvester, source, crs, progress).await?;
+    let mut delivery = Delivery::geojson(harvester, source, crs, progress).await?;
     let before = layer.count().await?;
     if about.advanced_query_capabilities.supports_pagination {
         layer.by_offset(&mut delivery, before).await?;

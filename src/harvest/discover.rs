@@ -3,6 +3,7 @@
 
 mod csw;
 mod dcat;
+mod iso;
 mod offers;
 mod portal;
 
@@ -14,9 +15,15 @@ use super::{
     services::with_query,
     wfs, xml,
 };
-use crate::{error::Result, model::Fault, text};
+use crate::{
+    error::{Error, Result},
+    model::Fault,
+    text,
+};
+use dcat::Datasets;
 use reqwest::Url;
 use serde_json::Value;
+use std::collections::HashSet;
 
 /// Most bytes of a catalogue.
 const MAX_BYTES: u64 = 64 << 20;
@@ -44,6 +51,8 @@ pub struct Offer {
 pub struct Way {
     /// What it is, as it is called there.
     pub name: String,
+    /// Its format or protocol, as it is called there; empty when nothing is said.
+    pub format: String,
     /// Its address.
     pub url: String,
     /// The `[source]` of a layer file; `None` when it is of no kind that is read.
@@ -65,7 +74,7 @@ impl Harvester {
     /// Looks what there is at an address; `words` narrow it down, `most` bounds it.
     ///
     /// # Errors
-    /// [`crate::error::Error::Source`] when the address fails, or nothing known answers there.
+    /// [`Error::Source`] when the address fails, or nothing known answers there.
     pub async fn discover(&self, address: &str, words: &str, most: usize) -> Result<Discovery> {
         let url = resolve(address)?;
         let _turn = self.hosts.turn(host(&url)).await;
@@ -74,14 +83,18 @@ impl Harvester {
             Some(dataset) => portal::ask(&mut asking, &dataset).await?,
             None => look(&mut asking, url, words, most).await?,
         };
-        let wanted = words.to_lowercase();
-        found.offers.retain(|o| wanted.is_empty() || o.title.to_lowercase().contains(&wanted));
+        found.offers.retain(|offer| wanted(offer, words));
         if found.offers.len() > most {
             found.total = found.total.max(Some(found.offers.len() as u64));
             found.offers.truncate(most);
         }
         Ok(found)
     }
+}
+
+/// Whether a dataset has these words in its title.
+fn wanted(offer: &Offer, words: &str) -> bool {
+    offer.title.to_lowercase().contains(&words.to_lowercase())
 }
 
 async fn look(asking: &mut Asking<'_>, url: Url, words: &str, most: usize) -> Result<Discovery> {
@@ -102,13 +115,13 @@ async fn look(asking: &mut Asking<'_>, url: Url, words: &str, most: usize) -> Re
     let page = asking.page(&url).await?;
     let start = page.body.iter().find(|b| !b.is_ascii_whitespace() && b.is_ascii());
     match start {
-        Some(b'{' | b'[') => json(asking, &page).await,
-        Some(b'<') => of_xml(&page),
+        Some(b'{' | b'[') => json(asking, page, words, most).await,
+        Some(b'<') => of_xml(asking, page, words, most).await,
         _ => Err(unknown(&page.url)),
     }
 }
 
-async fn json(asking: &mut Asking<'_>, page: &Page) -> Result<Discovery> {
+async fn json(asking: &mut Asking<'_>, page: Page, words: &str, most: usize) -> Result<Discovery> {
     let value: Value = page.json()?;
     if let Some(found) = offers::collections(&page.url, &value) {
         return Ok(found);
@@ -123,16 +136,66 @@ async fn json(asking: &mut Asking<'_>, page: &Page) -> Result<Discovery> {
     if value.get("layers").is_some() && value.get("currentVersion").is_some() {
         return offers::arcgis(&page.url, &value);
     }
-    let offers = dcat::offers(&value);
-    if offers.is_empty() { Err(unknown(&page.url)) } else { Ok(found("DCAT", offers)) }
+    datasets(asking, page, words, most).await
 }
 
-fn of_xml(page: &Page) -> Result<Discovery> {
-    let tree = xml::tree(&page.body)?;
-    match tree.name.as_str() {
-        "RDF" => Ok(found("DCAT", dcat::offers(&dcat::json(&tree)))),
+async fn of_xml(
+    asking: &mut Asking<'_>,
+    page: Page,
+    words: &str,
+    most: usize,
+) -> Result<Discovery> {
+    let mut root = String::new();
+    xml::walk(&page.body, |element| element.name().clone_into(&mut root))?;
+    match root.as_str() {
+        "RDF" => datasets(asking, page, words, most).await,
         "WFS_Capabilities" => offers::wfs(&page.url, &wfs::types(&page.body)?),
         _ => Err(unknown(&page.url)),
+    }
+}
+
+/// The datasets of a catalogue, from page to page until `most` of them have `words` in their titles.
+async fn datasets(
+    asking: &mut Asking<'_>,
+    mut page: Page,
+    words: &str,
+    most: usize,
+) -> Result<Discovery> {
+    let mut all = found("DCAT", Vec::new());
+    let mut met = HashSet::from([page.url.clone()]);
+    let mut some = false;
+    loop {
+        let Datasets { offers, total, next } = dataset_page(&page)?;
+        some |= !offers.is_empty();
+        all.offers.extend(offers.into_iter().filter(|offer| wanted(offer, words)));
+        all.total = total.or(all.total);
+        let next = next.and_then(|href| page.url.join(&href).ok());
+        let next = next.filter(|u| matches!(u.scheme(), "http" | "https"));
+        match next.filter(|next| all.offers.len() <= most && met.insert(next.clone())) {
+            Some(next) => page = asking.page(&next).await?,
+            None if some => return Ok(all),
+            None => return Err(unknown(&page.url)),
+        }
+    }
+}
+
+fn dataset_page(page: &Page) -> Result<Datasets> {
+    let start = page.body.iter().find(|b| !b.is_ascii_whitespace() && b.is_ascii());
+    match start {
+        Some(b'<') => Ok(dcat::read(&dcat::json(&xml::tree(&page.body)?))),
+        _ => Ok(dcat::read(&page.json()?)),
+    }
+}
+
+/// What strangers answer, read as if it had come: for `fuzz/`.
+pub(super) fn any_answer(body: &[u8]) {
+    let _ = xml::tree(body).map(|tree| dcat::read(&dcat::json(&tree)));
+    let _ = serde_json::from_slice(body).map(|value: Value| dcat::read(&value));
+    let _ = csw::read(body);
+    let place = Url::parse("http://localhost/");
+    let value: Option<Value> = serde_json::from_slice(body).ok();
+    if let (Ok(place), Some(value)) = (place, value) {
+        let _ = (offers::collections(&place, &value), offers::arcgis(&place, &value));
     }
 }
 
@@ -140,7 +203,7 @@ fn found(kind: &'static str, offers: Vec<Offer>) -> Discovery {
     Discovery { kind, offers, total: None }
 }
 
-fn unknown(url: &Url) -> crate::error::Error {
+fn unknown(url: &Url) -> Error {
     let host = host(url);
     failed(
         Fault::Page,

@@ -9,6 +9,7 @@
 mod arcgis;
 mod body;
 mod datagouv;
+mod delivery;
 mod discover;
 mod esri;
 mod file;
@@ -144,6 +145,13 @@ impl Harvester {
         let sweep = Sweep { grace: GRACE, keep: &kept, max_bytes: 0 };
         self.blobs.sweep(SOURCES, &sweep).await
     }
+}
+
+/// Anything that a service or a catalogue may answer, read in all the ways there are: for `fuzz/`.
+#[doc(hidden)]
+pub fn any_answer(body: &[u8]) {
+    wfs::any_answer(body);
+    discover::any_answer(body);
 }
 
 /// A source that failed in a way that has a name.

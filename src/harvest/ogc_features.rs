@@ -3,11 +3,13 @@
 //! must have come.
 
 use super::{
-    Fetch, Harvester, failed,
+    Fetch, Harvester,
+    delivery::Delivery,
+    failed,
     guard::host,
     headers,
     http::resolve,
-    pages::{Asking, Delivery, Features, GEOJSON, Link, Page},
+    pages::{Asking, Features, GEOJSON, Link, Page},
     redact::redact,
     services::{asked_crs, pairs, with_query},
 };
@@ -32,7 +34,7 @@ pub(super) async fn fetch(
     let crs = asked_crs(source);
     let mut at = first(service, &items, crs);
     let mut asking = Asking::new(harvester, GEOJSON, source.max_bytes);
-    let mut delivery = Delivery::begin(harvester, source, crs, progress).await?;
+    let mut delivery = Delivery::geojson(harvester, source, crs, progress).await?;
     let mut met = HashSet::new();
     let mut matched = None;
     loop {

@@ -1,18 +1,17 @@
 //! Services give their features page by page: each page is asked for politely, asked for again
-//! where that may help, and bounded; all of them become one delivery, a GeoJSON file, or nothing.
+//! where that may help, and bounded. What becomes of them is [`super::delivery`]'s matter.
 
 use super::{
-    Fetch, Harvester,
+    Harvester,
     body::{Limits, receive},
-    failed, file,
+    failed,
     guard::host,
     http::{check_head, refused_status},
-    kept_as, xml,
+    xml,
 };
 use crate::{
-    blobs::Draft,
     error::{Error, Result},
-    model::{Fault, Harvested, Progress, Silent, SourceDef, Text},
+    model::{Fault, Silent},
     text,
 };
 use jiff::Timestamp;
@@ -20,15 +19,9 @@ use reqwest::{
     StatusCode, Url,
     header::{self, HeaderMap, HeaderValue},
 };
-use rustc_hash::FxHashSet;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
-use std::{
-    hash::{DefaultHasher, Hasher},
-    path::PathBuf,
-    time::Duration,
-};
+use std::time::Duration;
 
 /// Most bytes of one page: it is held in memory.
 const MAX_PAGE: u64 = 256 << 20;
@@ -178,149 +171,5 @@ impl Features<'_> {
     /// How many features the service says there are.
     pub(super) fn matched(&self) -> Option<u64> {
         self.matched.as_u64().or_else(|| self.matched.as_str().and_then(|n| n.parse().ok()))
-    }
-}
-
-/// A delivery under way.
-pub(super) struct Delivery<'a> {
-    part: Draft,
-    hasher: Sha256,
-    bytes: u64,
-    count: u64,
-    /// Ids met on earlier pages, hashed.
-    seen: FxHashSet<u64>,
-    progress: &'a dyn Progress,
-}
-
-/// The id of a feature, and nothing else of it.
-#[derive(Deserialize)]
-struct Id<'a> {
-    #[serde(borrow, default)]
-    id: Option<&'a RawValue>,
-}
-
-impl<'a> Delivery<'a> {
-    /// Begins a delivery; `crs` names an EPSG code when coordinates are not degrees.
-    pub(super) async fn begin(
-        harvester: &Harvester,
-        source: &SourceDef,
-        crs: Option<&str>,
-        progress: &'a dyn Progress,
-    ) -> Result<Self> {
-        let part = harvester.blobs.begin(source.max_bytes)?;
-        progress.stage(Text::new("Téléchargement", "Download"), None);
-        let (hasher, seen) = (Sha256::new(), FxHashSet::default());
-        let mut delivery = Self { part, hasher, bytes: 0, count: 0, seen, progress };
-        let code = crs.and_then(|c| c.strip_prefix("EPSG:"));
-        let crs = code.map(|code| {
-            format!(
-                "\"crs\":{{\"type\":\"name\",\"properties\":{{\"name\":\"urn:ogc:def:crs:EPSG::{code}\"}}}},"
-            )
-        });
-        let crs = crs.unwrap_or_default();
-        delivery.write(&format!("{{\"type\":\"FeatureCollection\",{crs}\"features\":[")).await?;
-        Ok(delivery)
-    }
-
-    /// How many features it has.
-    pub(super) fn count(&self) -> u64 {
-        self.count
-    }
-
-    /// Adds a page of features as they were written.
-    ///
-    /// # Errors
-    /// [`Fault::Cut`] when a feature was on an earlier page: then others are on none.
-    pub(super) async fn add(&mut self, features: &[&str]) -> Result<()> {
-        let mut ids = Vec::with_capacity(features.len());
-        for raw in features {
-            let comma = if self.count == 0 { "\n" } else { ",\n" };
-            self.write(comma).await?;
-            self.write(raw).await?;
-            self.count += 1;
-            let id = serde_json::from_str::<Id>(raw).ok().and_then(|f| f.id);
-            if let Some(id) = id.filter(|id| id.get() != "null") {
-                let mut hasher = DefaultHasher::new();
-                hasher.write(id.get().as_bytes());
-                ids.push((hasher.finish(), id));
-            }
-        }
-        if let Some((_, id)) = ids.iter().find(|(hash, _)| self.seen.contains(hash)) {
-            let id: String = id.get().chars().take(80).collect();
-            return Err(failed(
-                Fault::Cut,
-                text!(
-                    "l'entité {id} est sur deux pages, et d'autres peut-être sur aucune : trier les pages par une propriété (sort)",
-                    "feature {id} is on two pages, and others perhaps on none: sort pages by a property (sort)"
-                ),
-            ));
-        }
-        self.seen.extend(ids.into_iter().map(|(hash, _)| hash));
-        self.progress.advance(self.bytes);
-        Ok(())
-    }
-
-    /// Checks that what the service counted has come.
-    pub(super) fn check_count(&self, before: Option<u64>, after: Option<u64>) -> Result<()> {
-        let (Some(first), Some(last)) = (before, after.or(before)) else { return Ok(()) };
-        let came = self.count;
-        if first != last {
-            return Err(failed(
-                Fault::Cut,
-                text!(
-                    "la source a changé pendant qu'on la lisait page par page : {first} entités, puis {last}",
-                    "the source changed while it was read page by page: {first} features, then {last}"
-                ),
-            ));
-        }
-        if came != last {
-            return Err(failed(
-                Fault::Cut,
-                text!(
-                    "la source annonce {last} entités et en a donné {came}",
-                    "the source announces {last} features and gave {came}"
-                ),
-            ));
-        }
-        Ok(())
-    }
-
-    /// Closes the delivery. `origin` is where it came from, `name` what to call the file.
-    pub(super) async fn finish(
-        mut self,
-        origin: String,
-        name: String,
-        previous: Option<&Harvested>,
-    ) -> Result<Fetch> {
-        self.write("\n]}\n").await?;
-        let sha256 = file::hex(&self.hasher.finalize());
-        let key = kept_as(&sha256).ok_or_else(|| Error::broken("a checksum is no name"))?;
-        let path: PathBuf = self.part.keep_here(&key).await?;
-        let now = Timestamp::now();
-        let found = Harvested {
-            path,
-            name,
-            origin,
-            status: Some(StatusCode::OK.as_u16()),
-            bytes: self.bytes,
-            sha256,
-            etag: None,
-            modified: None,
-            fetched_at: now,
-            checked_at: now,
-            dataset: None,
-            withdrawn: None,
-        };
-        let same = previous.filter(|p| p.sha256 == found.sha256 && p.origin == found.origin);
-        Ok(match same {
-            Some(p) => Fetch::Unchanged(Harvested { fetched_at: p.fetched_at, ..found }),
-            None => Fetch::New(found),
-        })
-    }
-
-    async fn write(&mut self, text: &str) -> Result<()> {
-        self.bytes += text.len() as u64;
-        self.hasher.update(text);
-        self.part.write(text.as_bytes()).await
     }
 }

@@ -4,18 +4,17 @@
 
 use super::{
     failed,
-    guard::{Guard, Inside, host, inside},
+    guard::{Guard, Inside, check, check_for_proxy, host, inside},
 };
 use crate::{
+    blobs::{goes_by_proxy, leads},
     config::HarvestSettings,
     error::{Error, Result},
     model::Fault,
     text,
 };
-use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::{Certificate, Client, Response, StatusCode, Url, header, redirect};
 use std::{
-    net::IpAddr,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -34,7 +33,6 @@ pub(super) struct Web(Arc<Parts>);
 struct Parts {
     straight: OnceLock<Client>,
     proxied: OnceLock<Client>,
-    proxies: OnceLock<Matcher>,
 }
 
 impl Web {
@@ -51,10 +49,10 @@ impl Web {
         let mut at = url.clone();
         for _ in 0..=MAX_REDIRECTS {
             let response = self.ask_once(&at, headers, settings).await?;
-            match target(&at, &response) {
+            match leads(&at, &response) {
                 None => return Ok(response),
                 Some(Ok(next)) => at = next,
-                Some(Err(host)) => return Err(off_the_web(&host)),
+                Some(Err(())) => return Err(off_the_web(host(&at))),
             }
         }
         let host = host(url);
@@ -74,9 +72,9 @@ impl Web {
         settings: &HarvestSettings,
     ) -> Result<Response> {
         let guard = Guard::new(&settings.allow);
-        guard.check(url)?;
-        let client = if self.goes_by_proxy(url) {
-            guard.check_for_proxy(url, settings.proxy_resolves).await?;
+        check(&guard, url)?;
+        let client = if goes_by_proxy(url) {
+            check_for_proxy(&guard, url, settings.proxy_resolves).await?;
             client(&self.0.proxied, settings, None)?
         } else {
             client(&self.0.straight, settings, Some(guard))?
@@ -89,17 +87,6 @@ impl Web {
             return Err(no_way_through());
         }
         Ok(answer)
-    }
-
-    /// Whether a proxy stands before an address; never before the machine itself.
-    fn goes_by_proxy(&self, url: &Url) -> bool {
-        let host = host(url);
-        if host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()) {
-            return false;
-        }
-        let proxies = self.0.proxies.get_or_init(Matcher::from_env);
-        let uri = url.as_str().parse::<hyper::Uri>();
-        uri.is_ok_and(|uri| proxies.intercept(&uri).is_some())
     }
 }
 
@@ -153,25 +140,6 @@ fn authorities(settings: &HarvestSettings) -> Result<Vec<Certificate>> {
             "\"ca_file\" of [harvest]: file unreadable or without a certificate"
         ))
     })
-}
-
-/// Where an answer leads; the host that leads nowhere on the web.
-fn target(from: &Url, response: &Response) -> Option<Result<Url, String>> {
-    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
-        return None;
-    }
-    let place = super::headers::text(response.headers(), header::LOCATION)?;
-    let next = from.join(&place).ok().filter(|u| matches!(u.scheme(), "http" | "https"));
-    Some(next.map(|next| with_credentials(from, next)).ok_or_else(|| host(from).to_owned()))
-}
-
-/// Credentials of an address hold for its origin, and for no other.
-fn with_credentials(from: &Url, mut next: Url) -> Url {
-    if next.origin() == from.origin() {
-        let _ = next.set_username(from.username());
-        let _ = next.set_password(from.password());
-    }
-    next
 }
 
 fn silent(host: &str, stall: Duration) -> Error {

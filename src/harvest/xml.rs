@@ -8,6 +8,7 @@ use crate::{
     text,
 };
 use quick_xml::{Reader, events::Event};
+use std::borrow::Cow;
 
 /// Most elements inside each other.
 const MAX_DEPTH: usize = 64;
@@ -49,8 +50,8 @@ impl Closed<'_> {
 /// # Errors
 /// [`Error::Source`] (`page`) when it is no XML, or has a document type.
 pub(super) fn walk(body: &[u8], mut each: impl FnMut(&Closed<'_>)) -> Result<()> {
-    let text = String::from_utf8_lossy(body);
-    let mut reader = Reader::from_str(text.trim_start_matches('\u{feff}').trim_start());
+    let text = text_of(body);
+    let mut reader = Reader::from_str(text.trim_start());
     reader.config_mut().expand_empty_elements = true;
     let mut path: Vec<String> = Vec::new();
     let mut open: Vec<(Vec<(String, String)>, String)> = Vec::new();
@@ -100,6 +101,23 @@ pub(super) fn walk(body: &[u8], mut each: impl FnMut(&Closed<'_>)) -> Result<()>
     }
 }
 
+/// A document's text, without the mark of its encoding.
+pub(super) fn text_of(body: &[u8]) -> Cow<'_, str> {
+    let label = encoding(body);
+    let named = label.and_then(|label| encoding_rs::Encoding::for_label(label.as_bytes()));
+    named.unwrap_or(encoding_rs::UTF_8).decode(body).0
+}
+
+/// The encoding that a document names.
+pub(super) fn encoding(body: &[u8]) -> Option<String> {
+    let head = String::from_utf8_lossy(body.get(..body.len().min(256)).unwrap_or_default());
+    let head = head.trim_start_matches('\u{feff}').trim_start();
+    let declaration = head.strip_prefix("<?xml")?.split_once("?>")?.0;
+    let value = declaration.split_once("encoding")?.1.trim_start().strip_prefix('=')?.trim_start();
+    let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    value.get(1..)?.split_once(quote).map(|(label, _)| label.to_owned())
+}
+
 fn add(open: &mut [(Vec<(String, String)>, String)], words: &str) {
     if let Some((_, text)) = open.last_mut() {
         text.push_str(words);
@@ -141,7 +159,7 @@ pub(super) fn exception(body: &[u8]) -> Option<String> {
     is_one.then_some(words)
 }
 
-fn not_xml() -> Error {
+pub(super) fn not_xml() -> Error {
     failed(
         Fault::Page,
         text!(
@@ -167,6 +185,19 @@ mod tests {
         })
         .unwrap();
         assert_eq!(told, ["r/b/c  - true", "r/b t&u < true", "r  - false"]);
+    }
+
+    #[test]
+    fn documents_are_in_the_encoding_that_they_name() {
+        let mut told = String::new();
+        let latin = b"<?xml version='1.0' encoding=\"ISO-8859-1\" ?><a>\xe9t\xe9</a>";
+        walk(latin, |e| told.push_str(e.text)).unwrap();
+        walk("<a>-été</a>".as_bytes(), |e| told.push_str(e.text)).unwrap();
+        assert_eq!(told, "été-été");
+        assert_eq!(encoding(latin).as_deref(), Some("ISO-8859-1"));
+        for none in ["<?xml version='1.0'?><a encoding='x'/>", "<a/>", "", "<?xml encoding"] {
+            assert_eq!(encoding(none.as_bytes()), None, "{none}");
+        }
     }
 
     #[test]

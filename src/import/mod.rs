@@ -38,7 +38,7 @@ use crate::{
     error::{Error, Result},
     model::{
         BBox, Classes, Division, Feature, GeometryKind, Harvested, LayerDef, LevelDef,
-        ReferenceState, Report, Schema, SourceLimits, Thinning, Version, VersionId,
+        ReferenceState, Report, Schema, SourceLimits, Text, Thinning, Version, VersionId,
         progress::Progress, thinning::POINT_BUFFER,
     },
     store::{At, NewVersion, Reach, Spool, Store, Touched, spool::Spill, thinning},
@@ -261,11 +261,16 @@ fn some(report: &Report) -> Result<()> {
     if report.kept > 0 {
         return Ok(());
     }
+    Err(Error::Refused(nothing(report)))
+}
+
+/// What is said of a source none of whose rows can be kept.
+fn nothing(report: &Report) -> Text {
     let (read, refused) = (report.read, report.refused);
-    Err(Error::Refused(text!(
+    text!(
         "Aucune ligne à publier : {read} lues, {refused} refusées.",
         "No row to publish: {read} read, {refused} refused."
-    )))
+    )
 }
 
 /// What a tile may weigh where the layer does not say, bytes before compression.

@@ -23,16 +23,24 @@ pub(super) struct Placing {
     guessed: Option<Crs>,
     looked: bool,
     pub(super) notes: Vec<Text>,
+    /// Why the places seem to be in another system, or turned.
+    pub(super) doubt: Option<Text>,
 }
 
 impl Placing {
     pub(super) fn new(declared: Option<Crs>) -> Self {
-        Self { declared, named: None, guessed: None, looked: false, notes: Vec::new() }
+        Self { declared, named: None, guessed: None, looked: false, notes: Vec::new(), doubt: None }
     }
 
-    /// The system of some rows; `named`: what the file says.
-    pub(super) fn of(&mut self, named: Option<&str>, records: &[Record]) -> Result<Crs> {
-        let sample = if self.looked { Vec::new() } else { positions(records) };
+    /// The system of some rows; `named`: what the file says, `authority`: whether it follows the
+    /// order of axes of the system's authority.
+    pub(super) fn of(
+        &mut self,
+        named: Option<&str>,
+        authority: bool,
+        records: &[Record],
+    ) -> Result<Crs> {
+        let mut sample = if self.looked { Vec::new() } else { positions(records) };
         let first = !sample.is_empty();
         self.looked |= first;
         let crs = match (&self.declared, named) {
@@ -49,6 +57,9 @@ impl Placing {
             }
         };
         if first {
+            if authority && crs.authority_is_lat_lon() {
+                sample.iter_mut().for_each(|c| std::mem::swap(&mut c.x, &mut c.y));
+            }
             self.judge(&crs, &sample);
         }
         Ok(crs)
@@ -96,7 +107,7 @@ impl Placing {
         let turned =
             share(sample, |c| crs.point_to_crs84(Coord { x: c.y, y: c.x }).is_ok_and(in_france));
         if turned >= MOST {
-            self.notes.push(text!(
+            self.doubt = Some(text!(
                 "Aucun lieu n'est en France tel quel, mais presque tous y seraient si x et y étaient échangés : latitude et longitude semblent inversées.",
                 "No place lies in France as it is, but nearly all would if x and y were exchanged: latitude and longitude seem to be the wrong way round."
             ));
@@ -105,7 +116,7 @@ impl Placing {
         let found: Vec<Crs> = candidates(sample).into_iter().filter(|c| c != crs).collect();
         if !found.is_empty() {
             let list = list(&found);
-            self.notes.push(text!(
+            self.doubt = Some(text!(
                 "Les coordonnées ne tombent pas en France en {name}, mais elles y seraient en {list} : le système annoncé semble faux. Déclarez « crs » pour cette source.",
                 "The coordinates do not lie in France in {name}, but they would in {list}: the system named seems wrong. Declare \"crs\" for this source."
             ));

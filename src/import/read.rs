@@ -114,6 +114,16 @@ pub(super) fn read(
     // A broken file explains itself better than the rows that came before it.
     let finished = finished?;
     let checked = checked?;
+    if let Some(doubt) = placing.doubt.take() {
+        if checked.is_empty() {
+            let Text { fr, en } = super::nothing(report);
+            return Err(Error::Refused(Text::new(
+                format!("{fr} {}", doubt.fr),
+                format!("{en} {}", doubt.en),
+            )));
+        }
+        placing.notes.push(doubt);
+    }
     report.notes.extend(finished.notes);
     placing.contradicted(finished.crs.as_deref());
     report.notes.extend(placing.notes);
@@ -169,7 +179,7 @@ fn receive(
     report: &mut Report,
 ) -> Result<Spool<Checked>> {
     for batch in batches {
-        let crs = placing.of(batch.crs.as_deref(), &batch.records)?;
+        let crs = placing.of(batch.crs.as_deref(), batch.authority, &batch.records)?;
         let turned = batch.authority && crs.authority_is_lat_lon();
         report.read += (batch.records.len() + batch.refusals.len()) as u64;
         let results: Vec<_> = batch

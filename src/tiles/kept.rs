@@ -14,7 +14,7 @@ use super::{
     meets,
 };
 use crate::{
-    blobs::{Blobs, Key, Ranged, Stat, Sweep},
+    blobs::{Blobs, Key, Manners, Ranged, Stat, Sweep},
     catalog::Layer,
     error::{Error, Result},
     formats::{
@@ -152,7 +152,7 @@ impl Kept {
         let Some((_, key)) = deepest else { return Ok(None) };
         let Some(path) = self.blobs.local(&key).await? else { return Ok(None) };
         let place = ArchivePlace::File(path);
-        let ranged = Arc::new(Ranged::open(&place, "")?);
+        let ranged = Arc::new(Ranged::open(&place, Manners::default())?);
         let sight = ranged.look().await?;
         let opened = Reader::open(&place, &ranged, &sight).await?;
         Ok(opened.map(|(reader, described)| Open {

@@ -1,15 +1,17 @@
-//! WFS: Socle's own, MapServer where it is installed (its CGI run for each request), and one of our
-//! own making that writes latitude first, or says no.
+//! WFS in GeoJSON: Socle's own, MapServer where it is installed, and one of our own making that
+//! writes latitude first, or says no.
 
-use super::{demo, features, gdal, harvested, layer, refused, same, with_ids};
+use super::{
+    cgi::{GEOJSON, LIMIT, mapserver},
+    demo, features, gdal, harvested, layer, refused, same, with_ids,
+};
 use crate::support::{
-    Site, demo_server, finish, has,
+    Site, demo_server, has,
     upstream::{Asked, Reply, Upstream},
 };
 use serde_json::{Value, json};
-use std::{path::Path, process::Command};
 
-fn source(url: &str, kind: &str) -> String {
+pub(super) fn source(url: &str, kind: &str) -> String {
     format!("[source.wfs]\nurl = \"{url}\"\ntype = \"{kind}\"\npage = 1000")
 }
 
@@ -59,7 +61,7 @@ fn service(latitude_first: bool, pages: bool) -> Upstream {
     })
 }
 
-fn turn(coordinates: &mut Value) {
+pub(super) fn turn(coordinates: &mut Value) {
     let Some(all) = coordinates.as_array_mut() else { return };
     if all.iter().all(Value::is_number) {
         all.swap(0, 1);
@@ -99,96 +101,24 @@ fn what_a_service_refuses_is_quoted() {
     refused(&site, "adm:communes");
 }
 
-/// MapServer over the demo, run as CGI for each request.
-fn mapserver(folder: &Path) -> Option<Upstream> {
-    if !has("mapserv") {
-        return None;
-    }
-    let (file, _) = demo();
-    let map = folder.join("demo.map");
-    let text = format!(
-        "MAP
-  NAME \"demo\"
-  EXTENT 1 48 5 52
-  PROJECTION \"init=epsg:4326\" END
-  WEB METADATA
-    \"wfs_title\" \"demo\"
-    \"wfs_onlineresource\" \"http://127.0.0.1/wfs\"
-    \"wfs_srs\" \"EPSG:4326 EPSG:2154\"
-    \"wfs_enable_request\" \"*\"
-    \"wfs_getfeature_formatlist\" \"geojson\"
-  END END
-  OUTPUTFORMAT
-    NAME \"geojson\"
-    DRIVER \"OGR/GEOJSON\"
-    MIMETYPE \"application/json; subtype=geojson\"
-    FORMATOPTION \"STORAGE=memory\"
-    FORMATOPTION \"FORM=simple\"
-    FORMATOPTION \"LCO:WRITE_BBOX=NO\"
-    FORMATOPTION \"LCO:COORDINATE_PRECISION=9\"
-  END
-  LAYER
-    NAME \"communes\"
-    TYPE POLYGON
-    STATUS ON
-    CONNECTIONTYPE OGR
-    CONNECTION \"{}\"
-    DATA \"communes\"
-    PROJECTION \"init=epsg:4326\" END
-    METADATA
-      \"wfs_title\" \"communes\"
-      \"wfs_featureid\" \"code\"
-      \"gml_featureid\" \"code\"
-      \"gml_include_items\" \"all\"
-      \"gml_types\" \"auto\"
-      \"wfs_getfeature_formatlist\" \"geojson\"
-    END
-  END
-END
-",
-        file.display()
-    );
-    std::fs::write(&map, text).unwrap();
-    let settings = folder.join("mapserver.conf");
-    std::fs::write(&settings, "CONFIG\n  ENV\n    MS_MAP_PATTERN \".\"\n  END\nEND\n").unwrap();
-    Some(Upstream::start(move |asked: &Asked| {
-        let query: Vec<String> =
-            asked.query.iter().map(|(n, v)| format!("{n}={}", encode(v))).collect();
-        let mut mapserv = Command::new("mapserv");
-        mapserv
-            .env("REQUEST_METHOD", "GET")
-            .env("QUERY_STRING", query.join("&"))
-            .env("MS_MAPFILE", &map)
-            .env("MAPSERVER_CONFIG_FILE", &settings);
-        let output = finish(&mut mapserv);
-        let end = output.stdout.windows(4).position(|w| w == b"\r\n\r\n");
-        let body = end.map_or(&b""[..], |end| &output.stdout[end + 4..]);
-        let xml = body.starts_with(b"<");
-        Reply::Ok(if xml { "text/xml" } else { "application/json" }, body.to_vec())
-    }))
-}
-
-fn encode(text: &str) -> String {
-    text.bytes()
-        .map(|b| {
-            if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") }
-        })
-        .collect()
-}
-
 #[test]
 fn what_mapserver_gives_is_what_is_harvested() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(upstream) = mapserver(folder.path()) else { return };
+    let Some(upstream) = mapserver(folder.path(), LIMIT, GEOJSON) else { return };
     let url = format!("{}/wfs", upstream.base);
     let site = Site::new();
-    layer(&site, &source(&url, "communes"));
+    // Larger pages than it gives, and it counts no further than that.
+    layer(&site, &format!("{}0", source(&url, "communes")));
     site.harvest();
     let server = site.serve();
     let ours = harvested(&server);
     assert_eq!(features(&ours).len(), 3_782);
     same(&ours, &demo().1);
     if has("ogr2ogr") {
+        // GDAL asks once, and would be content with 1,500.
+        let folder = tempfile::tempdir().unwrap();
+        let upstream = mapserver(folder.path(), "", GEOJSON).expect("MapServer");
+        let url = format!("{}/wfs", upstream.base);
         let all = format!(
             "{url}?service=WFS&version=2.0.0&request=GetFeature&typeNames=communes&outputFormat=geojson"
         );

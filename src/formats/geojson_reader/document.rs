@@ -11,8 +11,8 @@ use crate::{
 };
 use std::{fs::File, io::Read, path::Path};
 
-/// The encoding of the file. JSON is UTF-8; when a file is not, saying so and reading it as
-/// Windows-1252 serves people better than a refusal.
+/// The encoding of the file. JSON is UTF-8; when a file is not, saying so and reading it as what it
+/// seems to be serves people better than a refusal.
 pub(super) fn charset(
     path: &Path,
     declared: Option<&str>,
@@ -23,7 +23,7 @@ pub(super) fn charset(
         (Some(label), _) => Detected { charset: Charset::from_option(label)?, why: Why::Declared },
         (None, found) => found,
     };
-    if matches!(found.why, Why::Declared | Why::Fallback) {
+    if !matches!(found.why, Why::Ascii | Why::Valid) {
         notes.extend(found.note());
     }
     Ok(found.charset)

@@ -183,3 +183,17 @@ fn features_one_a_line() {
     let long: String = (0..5000).map(|n| feature(n) + "\n").collect();
     assert_eq!(read("a.ndjson", &long).records.len(), 5000);
 }
+
+#[test]
+fn a_schema_before_features_tells_text_from_numbers() {
+    let schema = "<x:schema xmlns:x='http://www.w3.org/2001/XMLSchema'><x:element name='epci' type='x:string'/><x:element name='n' type='x:int'/><x:element name='zone' minOccurs='0'><x:simpleType><x:restriction base='x:string'/></x:simpleType></x:element></x:schema>";
+    let rows = "<w:member><a><epci>200071785</epci><n>12</n><zone>7</zone></a></w:member>";
+    let file = |schema: &str| {
+        format!(
+            "<FeatureCollection xmlns:w='w'>{schema}<w:FeatureCollection>{rows}</w:FeatureCollection></FeatureCollection>"
+        )
+    };
+    let kinds = |text: &str| ["epci", "n", "zone"].map(|name| read("a.gml", text).kind(name));
+    assert_eq!(kinds(&file(schema)), [FieldKind::Text, FieldKind::Int, FieldKind::Text]);
+    assert_eq!(kinds(&file("")), [FieldKind::Int; 3]);
+}

@@ -122,6 +122,12 @@ fn what_is_no_data_is_said() {
     assert!(of(b"").contains("vide"));
     assert!(of(b" \n ").contains("vide"));
     assert!(of(b"%PDF-1.7").contains("PDF"));
+    for mapinfo in [
+        "!table\n!version 300\n",
+        "Version 300\nCharset \"WindowsLatin1\"\nColumns 1\n  a Char(5)\nData\n",
+    ] {
+        assert!(of(mapinfo.as_bytes()).contains("ogr2ogr"), "{mapinfo}");
+    }
     assert!(of(b"fgb\x03fgb\x00").contains("FlatGeobuf tronqué"));
     assert!(of(b"PAR1").contains("Parquet tronqué"));
     assert!(of(&[0xd0, 0xcf, 0x11, 0xe0, 0, 0]).contains("XLS"));

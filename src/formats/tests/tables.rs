@@ -96,6 +96,9 @@ fn encodings_of_tables() {
     let declared = SourceDef { encoding: Some("iso-8859-15".into()), ..source() };
     let whole = read_bytes("a.csv", &latin9, &declared).unwrap();
     assert_eq!(whole.value(0, "prix"), Value::Text("12 €".into()));
+    let noticed = read_bytes("a.csv", &latin9, &source()).unwrap();
+    assert_eq!(noticed.value(0, "prix"), Value::Text("12 €".into()));
+    assert!(noticed.notes.contains("ISO-8859-15 (supposé"), "{}", noticed.notes);
     let cp1252: Vec<u8> = latin9.iter().map(|b| if *b == 0xa4 { 0x80 } else { *b }).collect();
     assert_eq!(
         read_bytes("a.csv", &cp1252, &source()).unwrap().value(0, "prix"),
@@ -109,10 +112,30 @@ fn encodings_of_tables() {
         text.as_bytes().to_vec(),
         sixteen(u16::to_le_bytes),
         sixteen(u16::to_be_bytes),
+        // Without its mark.
+        sixteen(u16::to_le_bytes)[2..].to_vec(),
+        sixteen(u16::to_be_bytes)[2..].to_vec(),
     ] {
         let whole = read_bytes("a.csv", &bytes, &source()).unwrap();
         assert_eq!(whole.value(0, "nom"), Value::Text("Étang".into()));
         assert_eq!(whole.names(), ["nom", "prix"]);
+    }
+    let declared = SourceDef { encoding: Some("utf-16le".into()), ..source() };
+    let bytes = &sixteen(u16::to_le_bytes)[2..];
+    assert_eq!(read_bytes("a.csv", bytes, &declared).unwrap().names(), ["nom", "prix"]);
+}
+
+#[test]
+fn encodings_of_json_and_xml_without_a_mark() {
+    let geojson = r#"{"type":"FeatureCollection","features":[{"type":"Feature","properties":{"nom":"Cœur"},"geometry":null}]}"#;
+    let gml = "<w:FeatureCollection xmlns:w='w'><w:member><a><nom>Cœur</nom></a></w:member></w:FeatureCollection>";
+    for text in [geojson, gml] {
+        let sixteen: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+        let latin9 = encoding_rs::ISO_8859_15.encode(text).0;
+        for bytes in [sixteen.as_slice(), &latin9] {
+            let whole = read_bytes("a", bytes, &source()).unwrap();
+            assert_eq!(whole.value(0, "nom"), Value::Text("Cœur".into()), "{}", whole.notes);
+        }
     }
 }
 

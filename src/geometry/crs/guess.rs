@@ -32,11 +32,12 @@ const REUNION: [f64; 4] = [55.1, -21.5, 55.9, -20.8];
 const MAYOTTE: [f64; 4] = [44.9, -13.1, 45.4, -12.6];
 const SPM: [f64; 4] = [-56.6, 46.7, -56.0, 47.2];
 
-/// The systems looked at: Lambert-93, Lambert II étendu, the zones of the CC, Web Mercator, and
-/// those overseas.
-const CODES: [u32; 17] = [
-    2154, 27572, 3942, 3943, 3944, 3945, 3946, 3947, 3948, 3949, 3950, 3857, 5490, 2972, 2975,
-    4471, 4467,
+/// The systems looked at: Lambert-93, Lambert II étendu and the zones I, III and IV counted like it,
+/// the zones of the CC, Web Mercator, and those overseas. The zones of which every one counts from
+/// 200 km (27561–27564) are told apart neither from each other nor from Guyane.
+const CODES: [u32; 20] = [
+    2154, 27572, 27571, 27573, 27574, 3942, 3943, 3944, 3945, 3946, 3947, 3948, 3949, 3950, 3857,
+    5490, 2972, 2975, 4471, 4467,
 ];
 
 fn within([west, south, east, north]: [f64; 4], at: Coord<f64>) -> bool {
@@ -90,11 +91,12 @@ mod tests {
     use super::*;
 
     /// Places in degrees, as these systems have them.
-    const PLACES: [(&str, f64, f64, &[u32]); 9] = [
+    const PLACES: [(&str, f64, f64, &[u32]); 10] = [
         ("Paris", 2.35, 48.85, &[2154, 27572, 3949, 3857]),
         ("Brest", -4.49, 48.39, &[2154, 27572, 3948]),
-        ("Strasbourg", 7.75, 48.58, &[2154, 27572, 3949, 3857]),
-        ("Ajaccio", 8.74, 41.92, &[2154, 3942]),
+        ("Strasbourg", 7.75, 48.58, &[2154, 27572, 27571, 3949, 3857]),
+        ("Marseille", 5.37, 43.3, &[2154, 27572, 27573, 3943]),
+        ("Ajaccio", 8.74, 41.92, &[2154, 3942, 27574]),
         ("Fort-de-France", -61.07, 14.6, &[5490]),
         ("Cayenne", -52.33, 4.92, &[2972]),
         ("Saint-Denis", 55.45, -20.88, &[2975]),

@@ -39,8 +39,8 @@ pub(super) async fn ask(asking: &mut Asking<'_>, url: &Url) -> Result<Discovery>
         let format = file["format"].as_str().unwrap_or_default();
         let title = file["title"].as_str().unwrap_or_default();
         let source = format!("[source.datagouv]\n{portal}resource = {}\n", quoted(id));
-        let name = format!("{title} ({format})");
-        Some(Way { name, url: address.to_owned(), source: Some(source) })
+        let (name, format) = (title.to_owned(), format.to_owned());
+        Some(Way { name, format, url: address.to_owned(), source: Some(source) })
     });
     let offer = Offer {
         title: text(&value["title"]).unwrap_or_default(),

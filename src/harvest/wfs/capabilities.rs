@@ -1,7 +1,11 @@
 //! What a WFS says of itself: its version, the formats it writes, and one feature type.
 
 use super::super::{failed, xml};
-use crate::{error::Result, model::Fault, text};
+use crate::{
+    error::Result,
+    model::{Fault, Format},
+    text,
+};
 
 /// What is needed of a service's capabilities.
 #[derive(Debug, Default, PartialEq)]
@@ -10,8 +14,21 @@ pub(super) struct Capabilities {
     pub(super) version: String,
     /// Formats of `GetFeature`.
     pub(super) formats: Vec<String>,
+    /// Whether it gives features page by page, where it says so.
+    pub(super) pages: Option<bool>,
+    /// How many features it gives at once, at most (`CountDefault`, before `DefaultMaxFeatures`).
+    pub(super) most: Option<u64>,
     /// The feature type that is asked for.
     pub(super) kind: FeatureType,
+}
+
+/// What a service is asked to write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Output<'a> {
+    /// GeoJSON, by the service's own name for it.
+    GeoJson(&'a str),
+    /// GML, by the service's own name; `None`: that of its version, which goes without saying.
+    Gml(Option<&'a str>),
 }
 
 /// A feature type.
@@ -37,13 +54,52 @@ const GEOJSON: &[&str] = &[
     "json",
 ];
 
+/// What names of GML have in them, the newest version first.
+const GML: &[&str] = &[
+    "gml/3.2",
+    "version=3.2",
+    "gml32",
+    "gml/3.1",
+    "version=3.1",
+    "gml3",
+    "gml/2",
+    "version=2",
+    "gml",
+    "text/xml",
+    "application/xml",
+];
+
 impl Capabilities {
-    /// The service's own name for GeoJSON.
-    pub(super) fn geojson(&self) -> Option<&str> {
-        let plain = |name: &str| name.to_ascii_lowercase().replace(' ', "");
-        let of = |wanted: &&str| self.formats.iter().find(|f| plain(f) == **wanted);
-        GEOJSON.iter().find_map(of).map(String::as_str)
+    /// What to ask for, when it is of a `wanted` format: GeoJSON before GML; `None`: it has neither.
+    pub(super) fn output(&self, wanted: Option<Format>) -> Option<Output<'_>> {
+        match wanted {
+            None => self.geojson().or_else(|| self.gml()),
+            Some(Format::Geojson) => self.geojson(),
+            Some(Format::Gml) => self.gml(),
+            Some(_) => None,
+        }
     }
+
+    fn geojson(&self) -> Option<Output<'_>> {
+        let of = |wanted: &&str| self.formats.iter().find(|f| plain(f) == **wanted);
+        GEOJSON.iter().find_map(of).map(|name| Output::GeoJson(name))
+    }
+
+    fn gml(&self) -> Option<Output<'_>> {
+        if self.formats.is_empty() {
+            return Some(Output::Gml(None));
+        }
+        let packed = |name: &str| name.contains("zip");
+        let of = |part: &&str| {
+            self.formats.iter().find(|f| plain(f).contains(part) && !packed(&plain(f)))
+        };
+        GML.iter().find_map(of).map(|name| Output::Gml(Some(name)))
+    }
+}
+
+/// The name of a format as services agree on it.
+fn plain(name: &str) -> String {
+    name.to_ascii_lowercase().replace(' ', "")
 }
 
 impl FeatureType {
@@ -62,6 +118,8 @@ struct Reading {
     one: FeatureType,
     /// Values of the parameter that is open.
     values: Vec<String>,
+    /// The value of the constraint that is open.
+    value: String,
     refused: bool,
 }
 
@@ -105,6 +163,18 @@ impl Reading {
             }
             "ExceptionReport" | "ServiceExceptionReport" if root => self.refused = true,
             "Value" if element.is_in("Parameter") => self.values.push(element.text.to_owned()),
+            "DefaultValue" | "Value" if element.is_in("Constraint") => {
+                element.text.clone_into(&mut self.value);
+            }
+            "Constraint" => match element.attribute("name") {
+                Some("ImplementsResultPaging") => {
+                    self.found.pages = Some(self.value.eq_ignore_ascii_case("true"));
+                }
+                Some("CountDefault" | "DefaultMaxFeatures") => {
+                    self.found.most = self.value.parse().ok().filter(|most| *most > 0);
+                }
+                _ => {}
+            },
             "Parameter" => {
                 let values = std::mem::take(&mut self.values);
                 let name = element.attribute("name").unwrap_or_default();
@@ -175,7 +245,7 @@ mod tests {
     const V2: &str = r#"<?xml version="1.0"?>
 <wfs:WFS_Capabilities version="2.0.0" xmlns:wfs="http://www.opengis.net/wfs/2.0" xmlns:ows="http://www.opengis.net/ows/1.1">
 <ows:OperationsMetadata><ows:Operation name="GetFeature"><ows:Parameter name="resultType"><ows:AllowedValues><ows:Value>hits</ows:Value></ows:AllowedValues></ows:Parameter><ows:Parameter name="outputFormat"><ows:AllowedValues>
-<ows:Value>application/gml+xml; version=3.2</ows:Value><ows:Value>application/json; subtype=geojson</ows:Value></ows:AllowedValues></ows:Parameter></ows:Operation></ows:OperationsMetadata>
+<ows:Value>application/gml+xml; version=3.2</ows:Value><ows:Value>application/json; subtype=geojson</ows:Value></ows:AllowedValues></ows:Parameter></ows:Operation><ows:Constraint name="ImplementsResultPaging"><ows:NoValues/><ows:DefaultValue>FALSE</ows:DefaultValue></ows:Constraint><ows:Constraint name="CountDefault"><ows:NoValues/><ows:DefaultValue>1500</ows:DefaultValue></ows:Constraint></ows:OperationsMetadata>
 <wfs:FeatureTypeList><wfs:FeatureType><wfs:Name>ms:communes</wfs:Name><wfs:DefaultCRS>urn:ogc:def:crs:EPSG::2154</wfs:DefaultCRS><wfs:OtherCRS>urn:ogc:def:crs:EPSG::4326</wfs:OtherCRS><ows:WGS84BoundingBox><ows:LowerCorner>-5 41</ows:LowerCorner><ows:UpperCorner>10 51.5</ows:UpperCorner></ows:WGS84BoundingBox><wfs:MetadataURL><wfs:Name>no</wfs:Name></wfs:MetadataURL></wfs:FeatureType>
 <wfs:FeatureType><wfs:Name>ms:cantons</wfs:Name></wfs:FeatureType></wfs:FeatureTypeList></wfs:WFS_Capabilities>"#;
 
@@ -183,7 +253,11 @@ mod tests {
     fn a_type_is_found_with_or_without_its_prefix() {
         let found = read(V2.as_bytes(), Some("communes")).unwrap();
         assert_eq!(found.version, "2.0.0");
-        assert_eq!(found.geojson(), Some("application/json; subtype=geojson"));
+        assert_eq!(found.output(None), Some(Output::GeoJson("application/json; subtype=geojson")));
+        let gml = Some(Output::Gml(Some("application/gml+xml; version=3.2")));
+        assert_eq!(found.output(Some(Format::Gml)), gml);
+        assert_eq!(found.output(Some(Format::Csv)), None);
+        assert_eq!((found.pages, found.most), (Some(false), Some(1500)));
         assert_eq!(found.kind.name, "ms:communes");
         assert_eq!(found.kind.bbox, Some([-5.0, 41.0, 10.0, 51.5]));
         assert_eq!(found.kind.degrees(), Some("EPSG:4326"));
@@ -191,6 +265,27 @@ mod tests {
         let refused = read(V2.as_bytes(), Some("x")).unwrap_err().to_string();
         assert!(refused.contains("ms:communes, ms:cantons"), "{refused}");
         assert!(read(V2.as_bytes(), None).is_err());
+    }
+
+    #[test]
+    fn the_newest_gml_is_asked_for_where_there_is_no_geojson() {
+        let gml = |names: &[&str]| {
+            let formats = names.iter().map(|n| (*n).to_owned()).collect();
+            let found = Capabilities { formats, ..Capabilities::default() };
+            found.output(None).map(|output| match output {
+                Output::Gml(name) => name.unwrap_or("-").to_owned(),
+                Output::GeoJson(name) => format!("JSON {name}"),
+            })
+        };
+        let qgis = ["text/xml; subtype=gml/2.1.2", "text/xml; subtype=gml/3.1.1"];
+        assert_eq!(gml(&qgis).as_deref(), Some("text/xml; subtype=gml/3.1.1"));
+        let old = ["GML2", "SHAPE-ZIP", "GML2-GZIP", "GML3"];
+        assert_eq!(gml(&old).as_deref(), Some("GML3"));
+        let newest = ["GML3", "gml32", "text/xml; subtype=gml/3.2", "csv"];
+        assert_eq!(gml(&newest).as_deref(), Some("text/xml; subtype=gml/3.2"));
+        assert_eq!(gml(&["GML3", "JSON"]).as_deref(), Some("JSON JSON"));
+        assert_eq!(gml(&["text/xml"]).as_deref(), Some("text/xml"));
+        assert_eq!((gml(&[]).as_deref(), gml(&["csv", "SHAPE-ZIP"])), (Some("-"), None));
     }
 
     #[test]

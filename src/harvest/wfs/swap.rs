@@ -1,5 +1,5 @@
 //! Which way round a service writes degrees. By GeoJSON it is longitude first; by EPSG:4326 and
-//! WFS it is latitude first, and services differ. The first coordinates that tell decide: they
+//! WFS it is latitude first, and services differ, in GML too, whatever the name of the system says. The first coordinates that tell decide: they
 //! lie where the service says that the type lies, in one order only.
 
 use super::super::failed;
@@ -17,43 +17,45 @@ const SLACK: f64 = 1.0;
 /// The order of a delivery's axes, once it is known.
 pub(super) struct Order {
     bbox: Option<[f64; 4]>,
-    /// Whether latitude comes first; `None`: not known yet.
-    turned: Option<bool>,
+    latitude_first: Option<bool>,
 }
 
 impl Order {
-    /// For features that lie in a box; without one they are taken as GeoJSON has it.
+    /// For features that lie in a box; without one nothing tells.
     pub(super) fn new(bbox: Option<[f64; 4]>) -> Self {
-        let bbox = bbox.filter(|b| tells(*b));
-        Self { bbox, turned: bbox.is_none().then_some(false) }
+        Self { bbox: bbox.filter(|b| tells(*b)), latitude_first: None }
     }
 
-    /// The features turned round, when they have to be.
+    /// Whether latitude comes first, as these positions or earlier ones show; `None` as long as
+    /// none does. Once known it holds: a feature out of place is no reason to turn it.
+    pub(super) fn latitude_first(
+        &mut self,
+        mut positions: impl Iterator<Item = (f64, f64)>,
+    ) -> Option<bool> {
+        let [west, south, east, north] = self.bbox?;
+        let within = |n: f64, low: f64, high: f64| n >= low - SLACK && n <= high + SLACK;
+        let inside = |x: f64, y: f64| within(x, west, east) && within(y, south, north);
+        let told = |(a, b)| match (inside(a, b), inside(b, a)) {
+            (true, false) => Some(false),
+            (false, true) => Some(true),
+            _ => None,
+        };
+        self.latitude_first = self.latitude_first.or_else(|| positions.find_map(told));
+        self.latitude_first
+    }
+
+    /// GeoJSON features turned round, when they have to be.
     pub(super) fn of(&mut self, features: &[&str]) -> Result<Option<Vec<String>>> {
-        if self.turned.is_none() {
-            self.turned = self.seen(features)?;
+        let known = self.latitude_first.is_some() || self.bbox.is_none();
+        let mut positions = Vec::new();
+        for raw in features.iter().filter(|_| !known) {
+            let feature = parse(raw)?;
+            positions.extend(feature.get("geometry").and_then(first_position));
         }
-        if self.turned != Some(true) {
+        if self.latitude_first(positions.into_iter()) != Some(true) {
             return Ok(None);
         }
         features.iter().map(|raw| turned(raw)).collect::<Result<_>>().map(Some)
-    }
-
-    fn seen(&self, features: &[&str]) -> Result<Option<bool>> {
-        let Some([west, south, east, north]) = self.bbox else { return Ok(Some(false)) };
-        let within = |n: f64, low: f64, high: f64| n >= low - SLACK && n <= high + SLACK;
-        let inside = |x: f64, y: f64| within(x, west, east) && within(y, south, north);
-        for raw in features {
-            let feature = parse(raw)?;
-            if let Some((a, b)) = feature.get("geometry").and_then(first_position) {
-                match (inside(a, b), inside(b, a)) {
-                    (true, false) => return Ok(Some(false)),
-                    (false, true) => return Ok(Some(true)),
-                    _ => {}
-                }
-            }
-        }
-        Ok(None)
     }
 }
 
@@ -139,7 +141,6 @@ mod tests {
         let mut order = Order::new(Some(FRANCE));
         assert_eq!(order.of(&["{\"geometry\":null}"]).unwrap(), None);
         assert_eq!(order.of(&[&point(3.5, 50.25)]).unwrap(), None);
-        // Once known it holds: a feature out of place is no reason to turn it.
         assert_eq!(order.of(&[&point(50.25, 3.5)]).unwrap(), None);
         let mut order = Order::new(Some(FRANCE));
         let turned = order.of(&[&point(50.25, 3.5)]).unwrap().unwrap();
@@ -156,6 +157,7 @@ mod tests {
     fn a_box_that_does_not_tell_turns_nothing() {
         for bbox in [None, Some([-180.0, -90.0, 180.0, 90.0]), Some([40.0, 38.0, 45.0, 43.0])] {
             assert_eq!(Order::new(bbox).of(&[&point(50.25, 3.5)]).unwrap(), None);
+            assert_eq!(Order::new(bbox).latitude_first([(50.25, 3.5)].into_iter()), None);
         }
     }
 }

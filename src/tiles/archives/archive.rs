@@ -3,7 +3,7 @@
 
 use super::reader::Reader;
 use crate::{
-    blobs::{Ranged, Sight},
+    blobs::{Manners, Ranged, Sight},
     error::{Error, Result},
     formats::tile_archive::Described,
     model::{ArchiveDef, push_hex, stable_hash},
@@ -67,8 +67,8 @@ impl Seen {
 }
 
 impl Archive {
-    pub(super) fn new(def: ArchiveDef, user_agent: &str) -> Result<Self> {
-        let place = Arc::new(Ranged::open(&def.place, user_agent)?);
+    pub(super) fn new(def: ArchiveDef, web: Manners<'_>) -> Result<Self> {
+        let place = Arc::new(Ranged::open(&def.place, web)?);
         let (seen, looking) = (ArcSwap::default(), Mutex::default());
         Ok(Self { def, place, seen, looking })
     }

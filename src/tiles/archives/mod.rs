@@ -17,6 +17,7 @@ pub use archive::{Archive, Opened};
 
 use super::{Tile, cache_weight, gate::Gate};
 use crate::{
+    blobs::Manners,
     error::{Error, Result},
     model::{ArchiveDef, LayerId, TileId},
 };
@@ -63,8 +64,8 @@ impl Archives {
     ///
     /// # Errors
     /// [`Error::Invalid`] when a place cannot be used as the configuration describes it.
-    pub fn new(defs: &[ArchiveDef], cache_bytes: u64, user_agent: &str) -> Result<Self> {
-        let open = |def: &ArchiveDef| Ok((def.id.clone(), Archive::new(def.clone(), user_agent)?));
+    pub fn new(defs: &[ArchiveDef], cache_bytes: u64, web: Manners<'_>) -> Result<Self> {
+        let open = |def: &ArchiveDef| Ok((def.id.clone(), Archive::new(def.clone(), web)?));
         let weigh = |(id, state, _): &Key, tile: &Option<Arc<Tile>>| {
             cache_weight(id.as_str().len() + state.len() + size_of::<Key>(), tile.as_deref())
         };

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{
+    blobs::Manners,
     formats::{
         mvt::{self, LayerWriter, push_varint, zigzag},
         tile_archive::{About, ArchiveKind},
@@ -95,7 +96,7 @@ fn archives(path: &Path) -> Archives {
         place: ArchivePlace::File(path.to_path_buf()),
         refresh: Duration::ZERO,
     };
-    Archives::new(&[def], 1 << 20, "essai").unwrap()
+    Archives::new(&[def], 1 << 20, Manners { user_agent: "essai", allow: &[] }).unwrap()
 }
 
 /// The name in a tile, and whose state it is.
