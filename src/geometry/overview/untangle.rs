@@ -22,6 +22,14 @@ const ROUNDS: usize = 12;
 /// are taken for edges that cross in the layer as well.
 const MOST: usize = 1 << 20;
 
+/// Edges that a cell may have at most; others are left as they are. It keeps what is odd from taking
+/// for ever: a heap of tiny edges among some that span the world.
+const CROWD: usize = 512;
+/// Cells that edges may pass in the mean.
+const PASSED: u64 = 4;
+/// Crossings of a band that may be put right, beside one for so many edges.
+const FEW: usize = 1000;
+const SHARE: usize = 16;
 /// Edges of one task.
 const CHUNK: usize = 4096;
 
@@ -141,21 +149,29 @@ impl Look<'_> {
         let mut edges = self.edges(&all, &bends);
         let cells = Cells::for_edges(&edges);
         // On the finest grid nothing is rounded: only edges that stand for more can be in the way.
-        let mut near = (self.band.shift == 0).then(|| {
+        let mut near = (self.band.shift == 0).then(FxHashSet::default);
+        if let Some(near) = &mut near {
             let longer = edges.iter().filter(|edge| edge.from.abs_diff(edge.to) > 1);
-            longer.flat_map(|edge| cells.within(bounds(edge))).collect()
-        });
+            longer.for_each(|edge| cells.along(edge, |cell| _ = near.insert(cell)));
+        }
         for _ in 0..ROUNDS {
             let crossings = cells.crossings(&edges, near.as_ref());
+            // So many are no accident: polygons that lie over each other.
+            if crossings.len() > FEW + edges.len() / SHARE {
+                break;
+            }
             let changed = self.mend(&edges, &crossings, &mut bends);
             if changed.is_empty() {
                 break;
             }
             // Where something changed, and only there, something else may cross now.
-            let meets = |shape: &&Shape| changed.iter().any(|other| meet(shape.bounds, *other));
-            let some: Vec<&Shape> = shapes.shapes.par_iter().filter(meets).collect();
-            edges = self.edges(&some, &bends);
-            near = Some(changed.iter().flat_map(|b| cells.within(self.on_grid(*b))).collect());
+            let meets = |bounds: [i32; 4]| changed.iter().any(|other| meet(bounds, *other));
+            let some: Vec<&Shape> =
+                shapes.shapes.par_iter().filter(|shape| meets(shape.bounds)).collect();
+            let changed: Vec<_> = changed.iter().map(|bounds| self.on_grid(*bounds)).collect();
+            let meets = |edge: &Edge| changed.iter().any(|other| meet(bounds(edge), *other));
+            edges = self.edges(&some, &bends).into_par_iter().filter(meets).collect();
+            near = None;
         }
         bends
     }
@@ -305,12 +321,19 @@ struct Cells {
 }
 
 impl Cells {
-    /// Cells that hold a few edges each.
+    /// Cells that hold a few edges each, and of which no edge passes too many.
     fn for_edges(edges: &[Edge]) -> Self {
-        let long = |e: &Edge| u64::from(e.a[0].abs_diff(e.b[0]).max(e.a[1].abs_diff(e.b[1])));
-        let all: u64 = edges.par_iter().map(long).sum();
+        let sides = |e: &Edge| [0, 1].map(|i| u64::from(e.a[i].abs_diff(e.b[i])));
+        let all: u64 = edges.par_iter().map(|e| sides(e).into_iter().max().unwrap_or(0)).sum();
         let mean = all / (edges.len() as u64).max(1);
-        Self { shift: (2 * mean).next_power_of_two().trailing_zeros().clamp(1, 16) }
+        let mut shift = (2 * mean).next_power_of_two().trailing_zeros().max(1);
+        let passed = |shift: u32| -> u64 {
+            edges.par_iter().map(|e| sides(e).iter().map(|side| side >> shift).sum::<u64>()).sum()
+        };
+        while shift < 28 && passed(shift) > PASSED * (edges.len() as u64 + CHUNK as u64) {
+            shift += 1;
+        }
+        Self { shift }
     }
 
     /// A cell's number. That two have the same, now and then, costs a comparison.
@@ -318,12 +341,6 @@ impl Cells {
         let place = (u64::from(x.cast_unsigned()) << 32) | u64::from(y.cast_unsigned());
         let mixed = place.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         ((mixed ^ (mixed >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
-    }
-
-    /// The cells that a box meets.
-    fn within(self, [west, north, east, south]: [i32; 4]) -> impl Iterator<Item = u32> {
-        let range = move |from: i32, to: i32| (from >> self.shift)..=(to >> self.shift);
-        range(north, south).flat_map(move |y| range(west, east).map(move |x| Self::key(x, y)))
     }
 
     /// The cells that an edge passes, and perhaps their neighbours.
@@ -372,6 +389,9 @@ impl Cells {
         let edge = |met: u64| &edges[met as u32 as usize];
         let crossing = |group: &[u64]| {
             let mut found = Vec::new();
+            if group.len() > CROWD {
+                return found;
+            }
             for (n, i) in group.iter().enumerate() {
                 let e = edge(*i);
                 for j in &group[n + 1..] {

@@ -81,8 +81,8 @@ fn refs(geometries: &[Geometry<f64>]) -> Vec<Option<&Geometry<f64>>> {
 
 #[test]
 fn borders_that_simplification_crosses_are_parted() {
-    let heights: Vec<u8> = (0..400u32).map(|i| (i * i * 7919 % 251) as u8).collect();
-    let bumps: Vec<u8> = (0..400u32).map(|i| (i * i * 104_729 % 241) as u8).collect();
+    let heights: Vec<u8> = (0..400u64).map(|i| (i * i * 7919 % 251) as u8).collect();
+    let bumps: Vec<u8> = (0..400u64).map(|i| (i * i * 104_729 % 241) as u8).collect();
     let geometries = river(&heights, &bumps, 60.0);
     let weighed = Weighed::new(&refs(&geometries), 14);
     let left = |zoom| crossings(&edges(&weighed.band(zoom, DETAIL)));
@@ -105,7 +105,7 @@ fn communes_of_france_never_cross() {
 /// Polygons that lie over each other in the layer are none of this: they lose details as usual.
 #[test]
 fn what_crosses_in_the_layer_is_left_as_it_is() {
-    let heights: Vec<u8> = (0..300u32).map(|i| (i * i * 7919 % 251) as u8).collect();
+    let heights: Vec<u8> = (0..300u64).map(|i| (i * i * 7919 % 251) as u8).collect();
     let bank = river(&heights, &heights, 500.0).remove(2);
     let turned = {
         let Geometry::Polygon(p) = &bank else { unreachable!() };
