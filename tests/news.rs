@@ -181,7 +181,7 @@ fn stores_made_before_go_on() {
             let url = std::fs::read_to_string(site.path("database")).unwrap();
             // As that program left it: without what later migrations made.
             let sql = "SET search_path TO socle_store;
-                DROP TABLE changes, live_touched, reference, reference_tables, runs;
+                DROP TABLE changes, live_touched, reference, reference_tables, runs, told;
                 ALTER TABLE live DROP COLUMN key;
                 ALTER TABLE versions DROP COLUMN held;
                 ALTER TABLE live_edits DROP COLUMN keys, DROP COLUMN touched, DROP COLUMN key;
