@@ -106,7 +106,7 @@ pub fn draw(server: &Server, root: &str, layer: &str, png: &Path) -> Value {
     // Which fonts there are is the machine's matter: QGIS takes another.
     let font = |w: &&Value| !w.as_str().unwrap().contains("Referenced font");
     let warnings: Vec<&Value> = drawn["warnings"].as_array().unwrap().iter().filter(font).collect();
-    assert_eq!(warnings, [&json!(0); 0], "{layer}");
+    assert!(warnings.is_empty(), "{layer}: {warnings:?}");
     assert_eq!(drawn["sources"][layer], json!([template]), "the style names the same tiles");
     assert_eq!(drawn["crs"], "EPSG:3857");
     drawn
