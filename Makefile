@@ -114,7 +114,9 @@ test: web ## run the tests, on their own and against GDAL, QGIS, nginx and S3
 	    echo "jsonschema could not be installed: JSON Schemas are not compared with it, said by name" >&2
 	  $(TOOLS)/bin/python -c 'import owslib' 2>/dev/null || $(TOOLS)/bin/pip install --quiet owslib ||
 	    echo "owslib could not be installed: the test of WFS with it is skipped, by name" >&2
-	  $(TOOLS)/bin/python -c 'import pycsw, sqlalchemy' 2>/dev/null || $(TOOLS)/bin/pip install --quiet 'pycsw==2.6.*' 'sqlalchemy<2' ||
+	  # In an environment of its own: it asks for an old owslib.
+	  [[ -x $(TOOLS)/pycsw/bin/pip ]] || python3 -m venv $(TOOLS)/pycsw
+	  $(TOOLS)/pycsw/bin/python -c 'import pycsw, sqlalchemy' 2>/dev/null || $(TOOLS)/pycsw/bin/pip install --quiet 'pycsw==2.6.*' 'sqlalchemy<2' ||
 	    echo "pycsw could not be installed: no real catalogue is listed, said by name" >&2
 	  $(TOOLS)/bin/python -c 'import lxml' 2>/dev/null || $(TOOLS)/bin/pip install --quiet lxml ||
 	    echo "lxml could not be installed: WFS is not held against OGC's schemas, said by name" >&2

@@ -49,9 +49,11 @@ pub fn has(program: &str) -> bool {
 
 /// A Python with a module: the one `make test` sets up, else the system's; says so without one.
 pub fn python(module: &str) -> Option<String> {
-    let made = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../tools/bin/python");
+    let tools = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../tools");
+    let made = |python: &str| tools.join(python).display().to_string();
     let set = std::env::var("SOCLE_PYTHON").ok();
-    let candidates = set.into_iter().chain([made.display().to_string(), "python3".to_owned()]);
+    let made = [made("bin/python"), made("pycsw/bin/python"), "python3".to_owned()];
+    let candidates = set.into_iter().chain(made);
     for python in candidates {
         let found = Command::new(&python).args(["-c", &format!("import {module}")]).output();
         if found.is_ok_and(|o| o.status.success()) {
