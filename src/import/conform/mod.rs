@@ -6,6 +6,7 @@
 mod cell;
 mod json;
 mod refer;
+mod rule;
 #[cfg(test)]
 mod tests;
 
@@ -18,9 +19,10 @@ use crate::{
     store::spool::{Spill, Spooling},
     text,
 };
-use cell::{Column, Fault};
+use cell::Column;
 use rayon::prelude::*;
 use refer::Reference;
+use rule::Fault;
 use rustc_hash::FxHashMap;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -268,7 +270,7 @@ impl Unique {
         }
         let first = *self.seen.entry(digest(&words)).or_insert(row.line);
         let column = self.columns.first().copied().unwrap_or_default();
-        (first != row.line).then_some(Fault { column, rule: cell::Rule::Twice { first } })
+        (first != row.line).then_some(Fault { column, rule: rule::Rule::Twice { first } })
     }
 }
 

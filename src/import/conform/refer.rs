@@ -2,8 +2,9 @@
 
 use super::{
     Checked, Words,
-    cell::{self, Column, Fault, Rule},
+    cell::{self, Column},
     digest,
+    rule::{Fault, Rule},
 };
 use crate::model::{ForeignKey, OneOrMore, TableSchema};
 use rustc_hash::FxHashSet;
