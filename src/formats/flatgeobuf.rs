@@ -8,7 +8,7 @@ mod geometry;
 mod table;
 
 use super::{
-    Next, Reader, refused,
+    Next, Reader, not_kept, refused,
     types::{self, FieldSet},
 };
 use crate::{
@@ -359,10 +359,7 @@ impl Reader for FlatGeobufReader {
 
     fn notes(&self) -> Vec<Text> {
         let mut notes = self.notes.clone();
-        if self.has_z {
-            let n = self.number;
-            notes.push(text!("Z ou M non gardés : {n} entités", "Z or M not kept: {n} features"));
-        }
+        notes.extend(not_kept(if self.has_z { self.number } else { 0 }, 0));
         notes
     }
 

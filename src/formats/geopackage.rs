@@ -11,7 +11,7 @@ pub mod rtree;
 mod tables;
 pub mod write;
 
-use super::{Next, Reader, quoted, types, types::FieldSet};
+use super::{Next, Reader, not_kept, quoted, types, types::FieldSet};
 use crate::{
     error::{Error, Result},
     model::{Field, FieldKind, Record, Refusal, RefusalReason, SourceDef, Text, Value},
@@ -300,18 +300,7 @@ impl Reader for GeoPackageReader {
     fn notes(&self) -> Vec<Text> {
         let mut notes = self.notes.clone();
         let Tally { dropped, empty, other_srs: other } = self.tally;
-        if dropped > 0 {
-            notes.push(text!(
-                "Z ou M non gardés : {dropped} entités",
-                "Z or M not kept: {dropped} features"
-            ));
-        }
-        if empty > 0 {
-            notes.push(text!(
-                "géométries vides lues comme absentes : {empty}",
-                "empty geometries read as none: {empty}"
-            ));
-        }
+        notes.extend(not_kept(dropped, empty));
         if other > 0 {
             notes.push(text!(
                 "géométries qui nomment un autre CRS que leur table, lues dans celui de la table : {other}",

@@ -11,7 +11,7 @@ mod values;
 use super::{
     Next, Reader,
     geopackage::blob::{self, Blob},
-    refused,
+    not_kept, refused,
     types::{self, FieldSet},
 };
 use crate::{
@@ -217,18 +217,7 @@ impl Reader for ParquetReader {
     fn notes(&self) -> Vec<Text> {
         let mut notes = self.notes.clone();
         let (empty, undecoded, with_z) = (self.empty, self.undecoded, self.with_z);
-        if with_z > 0 {
-            notes.push(text!(
-                "Z ou M non gardés : {with_z} entités",
-                "Z or M not kept: {with_z} features"
-            ));
-        }
-        if empty > 0 {
-            notes.push(text!(
-                "géométries vides lues comme absentes : {empty}",
-                "empty geometries read as none: {empty}"
-            ));
-        }
+        notes.extend(not_kept(with_z, empty));
         if undecoded > 0 {
             notes.push(text!(
                 "valeurs binaires non gardées : {undecoded}",

@@ -51,6 +51,7 @@ pub use types::cast;
 use crate::{
     error::Error,
     model::{Field, Record, Refusal, Text},
+    text,
 };
 
 /// What a reader gives next.
@@ -96,6 +97,21 @@ pub trait Reader: Send {
 /// A refusal of the whole delivery.
 fn refused(text: Text) -> Error {
     Error::Refused(text)
+}
+
+/// What is said of geometry that is not kept as it is: features that lose coordinates beyond two
+/// dimensions, and empty geometries, which are read as none.
+fn not_kept(dropped: u64, empty: u64) -> impl Iterator<Item = Text> {
+    let dropped = (dropped > 0).then(|| {
+        text!("Z ou M non gardés : {dropped} entités", "Z or M not kept: {dropped} features")
+    });
+    let empty = (empty > 0).then(|| {
+        text!(
+            "géométries vides lues comme absentes : {empty}",
+            "empty geometries read as none: {empty}"
+        )
+    });
+    dropped.into_iter().chain(empty)
 }
 
 /// A value as a refusal quotes it: at most 200 characters.

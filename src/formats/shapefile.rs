@@ -9,7 +9,7 @@ mod dbf;
 mod rings;
 mod shp;
 
-use super::{Next, Reader, encoding, refused, types::FieldSet};
+use super::{Next, Reader, encoding, not_kept, refused, types::FieldSet};
 use crate::{
     error::{Error, Result},
     model::{Field, FieldKind, Record, Refusal, SourceDef, Text, Value},
@@ -203,12 +203,7 @@ impl Reader for ShapefileReader {
                 "records marked as deleted, ignored: {deleted}"
             ));
         }
-        if dropped > 0 {
-            notes.push(text!(
-                "Z ou M non gardés : {dropped} entités",
-                "Z or M not kept: {dropped} features"
-            ));
-        }
+        notes.extend(not_kept(dropped, 0));
         notes
     }
 

@@ -5,7 +5,7 @@ use super::{
     scan::{Fail, Scan, Scanner},
 };
 use crate::{
-    formats::types::FieldSet,
+    formats::{not_kept, types::FieldSet},
     model::{RefusalReason, Text, Value},
     text,
 };
@@ -35,18 +35,7 @@ impl Met {
     pub(super) fn notes(&self) -> Vec<Text> {
         let mut notes = Vec::new();
         let Self { with_z, empty, repeated, other_id, foreign } = self;
-        if *with_z > 0 {
-            notes.push(text!(
-                "troisième dimension (Z) non gardée : {with_z} entités",
-                "third dimension (Z) not kept: {with_z} features"
-            ));
-        }
-        if *empty > 0 {
-            notes.push(text!(
-                "géométries vides lues comme absentes : {empty}",
-                "empty geometries read as none: {empty}"
-            ));
-        }
+        notes.extend(not_kept(*with_z, *empty));
         if *repeated > 0 {
             notes.push(text!(
                 "propriété répétée, la dernière valeur est gardée : {repeated} entités",

@@ -162,7 +162,7 @@ fn what_is_left_out_is_noted() {
     assert_eq!(whole.value(1, "id"), Value::Text("a".into()));
     assert_eq!(whole.value(2, "x"), Value::Int(2));
     for words in [
-        "(Z) non gardée : 1",
+        "Z ou M non gardés : 1",
         "vides lues comme absentes : 2",
         "« id » diffère",
         "répétée",
