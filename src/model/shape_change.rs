@@ -59,8 +59,8 @@ impl ShapeChange {
     /// It in one sentence.
     pub fn sentence(&self) -> Text {
         let mut parts = Vec::new();
-        let named =
-            |columns: &[String]| list(columns.iter().map(|c| Text::same(format!("« {c} »"))));
+        let quoted = |name: &String| text!("« {name} »", "\"{name}\"");
+        let named = |columns: &[String]| list(columns.iter().map(quoted));
         if !self.columns_added.is_empty() {
             let names = named(&self.columns_added);
             parts.push(text!(
@@ -85,7 +85,7 @@ impl ShapeChange {
                 let name = &column.column;
                 text!(
                     "« {name} » ({fr})",
-                    "« {name} » ({en})",
+                    "\"{name}\" ({en})",
                     fr = arrow(&from.fr, &to.fr),
                     en = arrow(&from.en, &to.en)
                 )
