@@ -105,6 +105,18 @@ impl Pair {
         assert!(told, "{sql}: {} of {due}", self.attached(layer));
     }
 
+    /// Waits until nothing is attached any more, in the database's own tables: answers are empty
+    /// as soon as the table is, and what was attached for it later would count rows of the edit
+    /// that follows.
+    fn attached_to_nothing(&self, layer: &str) {
+        let serial = format!("SELECT reach FROM socle_store.live WHERE layer = '{layer}'");
+        let empty = |_: &Server| {
+            let serial = self.place.sql(&serial);
+            self.place.sql(&format!("SELECT count(*) FROM socle_store.k{serial}")) == "0"
+        };
+        assert!(self.replicas[0].until(SOON, empty), "{layer}");
+    }
+
     /// The attachments in force, as the database holds them; and again once all were made anew,
     /// which the column brings about.
     fn same_as_all_anew(&self, layer: &str, table: &str) {
@@ -171,6 +183,7 @@ fn announced(pair: &Pair) {
     edit(&silent, "com:62498", &["1", "3"], 1);
     // All gone, then some again.
     edit("TRUNCATE gestion.mairies", "fr", &[], 0);
+    pair.attached_to_nothing("mairies");
     let again = "INSERT INTO gestion.mairies (id, nom, geom) VALUES (1, 'Lille',
         ST_Transform(ST_SetSRID(ST_MakePoint(3.0573, 50.6305), 4326), 2154)), (2, 'Nulle part', NULL)";
     edit(again, "com:59350", &["1"], 2);
