@@ -177,6 +177,9 @@ fn a_backup_while_serving_and_harvesting_comes_back_the_same() {
     }
 }
 
+/// In the log: a delivery is held.
+const ALERT: &str = "points.held.";
+
 fn a_backup_has_what_waits_and_the_journal() {
     let declare = |site: &Site| {
         points(site);
@@ -190,7 +193,8 @@ fn a_backup_has_what_waits_and_the_journal() {
     crash::delivery(&site, 1);
     site.run(&["harvest"]);
     few(&site);
-    assert!(said(&site.run(&["harvest"])).contains("retenue"));
+    let held = said(&site.run(&["harvest"]));
+    assert!(held.contains("retenue") && held.contains(ALERT), "{held}");
     let waiting = versions(&site, "points");
     assert!(waiting.iter().any(|line| line.contains('!')), "{waiting:?}");
     let journal = |site: &Site| {
@@ -220,7 +224,9 @@ fn a_backup_has_what_waits_and_the_journal() {
         assert_eq!((versions(&other, "points"), journal(&other)), (waiting.clone(), told.clone()));
         // It waits as it did: the same source is not loaded again, and it can be published.
         few(&other);
-        assert!(said(&other.run(&["harvest", "points"])).contains("retenue"));
+        let held = said(&other.run(&["harvest", "points"]));
+        // Nobody is told again of what was told before.
+        assert!(held.contains("retenue") && !held.contains(ALERT), "{held}");
         assert_eq!(versions(&other, "points"), waiting);
         run(&other, &["publish", "points", "--held"]);
         let page = other.serve().json("/collections/points/items");

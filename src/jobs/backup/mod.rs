@@ -113,6 +113,7 @@ pub async fn write(
             for layer in copy::journals(store, &copied).await? {
                 tidy(&aside.join("layers").join(layer.as_str()))?;
             }
+            copy::told(store, &copied).await?;
             copy::reference(store, &copied).await?;
         }
     }
@@ -171,6 +172,8 @@ pub async fn transfer(
     if there.is_empty() {
         copy::reference(from, to).await?;
     }
+    // What was told before the journal it follows from: a server there tells nobody again.
+    copy::told(from, to).await?;
     for id in all.keys() {
         let copied = copy::layer(from, to, id, spill, progress).await?;
         progress.finish();

@@ -133,6 +133,31 @@ pub async fn reference(from: &Arc<dyn Store>, to: &Arc<dyn Store>) -> Result<()>
     to.set_reference(ours, None).await
 }
 
+/// Copies what was told of alerts, as far as it is not known there: nobody is told again of what a
+/// journal that came along holds. Whoever tells there at this moment goes on.
+///
+/// # Errors
+/// [`Error::Conflict`] when others tell there all the while; what the stores fail with.
+pub async fn told(from: &Arc<dyn Store>, to: &Arc<dyn Store>) -> Result<()> {
+    let theirs = from.told().await?.events;
+    for _ in 0..TRIES {
+        let mut ours = to.told().await?;
+        let known = ours.events.len();
+        for (id, event) in &theirs {
+            ours.events.entry(id.clone()).or_insert_with(|| event.clone());
+        }
+        if ours.events.len() == known {
+            return Ok(());
+        }
+        ours.serial += 1;
+        match to.set_told(ours).await {
+            Err(Error::Conflict(_)) => {}
+            done => return done,
+        }
+    }
+    Err(super::told_meanwhile())
+}
+
 fn nothing(id: &LayerId) -> Error {
     Error::NotFound(text!("« {id} » n'a aucune version.", "\"{id}\" has no version."))
 }

@@ -96,7 +96,7 @@ impl EmbeddedStore {
             for layer in inner.layers()? {
                 snapshot::layer(&inner.dir(&layer), &LayerDir::new(&to, &layer), copies)?;
             }
-            Ok(())
+            told::snapshot(&inner.root, &to)
         })
         .await
     }
