@@ -118,6 +118,10 @@ test: web ## run the tests, on their own and against GDAL, QGIS, nginx and S3
 	  [[ -x $(TOOLS)/pycsw/bin/pip ]] || python3 -m venv $(TOOLS)/pycsw
 	  $(TOOLS)/pycsw/bin/python -c 'import pycsw, sqlalchemy' 2>/dev/null || $(TOOLS)/pycsw/bin/pip install --quiet 'pycsw==2.6.*' 'sqlalchemy<2' ||
 	    echo "pycsw could not be installed: no real catalogue is listed, said by name" >&2
+	  # In one of its own: it pins what others ask for.
+	  [[ -x $(TOOLS)/mitmdump/bin/pip ]] || python3 -m venv $(TOOLS)/mitmdump
+	  [[ -x $(TOOLS)/mitmdump/bin/mitmdump ]] || $(TOOLS)/mitmdump/bin/pip install --quiet mitmproxy ||
+	    echo "mitmproxy could not be installed: no real proxy that opens TLS is tried, said by name" >&2
 	  $(TOOLS)/bin/python -c 'import lxml' 2>/dev/null || $(TOOLS)/bin/pip install --quiet lxml ||
 	    echo "lxml could not be installed: WFS is not held against OGC's schemas, said by name" >&2
 	} || echo "python3-venv is missing: tests that need Python packages are skipped, each by name" >&2

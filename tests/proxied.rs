@@ -1,8 +1,11 @@
-//! Behind an administration's proxy: one of our own making, which wants credentials, opens TLS with
-//! an authority of its own and answers for the sites it is asked for. Skipped by name where openssl,
-//! which makes the authority, is not installed.
+//! Behind an administration's proxy, which wants credentials and opens TLS with an authority of its
+//! own: one of our own making, which answers for the sites it is asked for, and mitmproxy. Skipped by
+//! name where openssl, which makes the authority, or mitmproxy is not installed.
 
-use crate::support::{Site, authority, command, finish, has, said};
+use crate::support::{
+    Running, Site, authority, command, finish, has, installed, said,
+    upstream::{Reply, Upstream},
+};
 use rustls::{
     ServerConfig, ServerConnection, Stream,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
@@ -11,7 +14,7 @@ use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
     path::Path,
-    process::Output,
+    process::{Command, Output},
     sync::{Arc, Mutex},
 };
 
@@ -169,4 +172,58 @@ fn sources_are_reached_through_a_proxy_and_nothing_inside_is() {
     configure(&site, &resolves, &format!("https://{HOST}/inside"));
     fails("agent:sesame", &[], "privée ou réservée");
     assert!(proxy.asked()[2..].iter().all(|url| url.ends_with("/inside")));
+}
+
+/// Where mitmproxy leaves the authority it makes itself.
+const MITM_CA: &str = "mitmproxy-ca-cert.pem";
+
+/// mitmproxy, which fetches from a source here what it is asked for of [`HOST`], and of nobody else.
+fn mitmproxy(folder: &Path, source: &str) -> Option<(Running, Proxy)> {
+    let program = installed("mitmdump")?;
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let authority = format!("confdir={}", folder.display());
+    let mapped = format!("|https://{HOST}/|{source}/");
+    let mut serve = Command::new(program);
+    serve.args(["--listen-host", "127.0.0.1", "--listen-port", &port.to_string()]);
+    serve.args(["--proxyauth", "agent:sesame", "--map-remote", &mapped]);
+    // Nobody is looked up before it is known that the source stands in.
+    serve.args(["--set", &authority, "--set", "connection_strategy=lazy"]);
+    let running = Running::on(port, &mut serve);
+    Some((running, Proxy { port, asked: Arc::default() }))
+}
+
+#[test]
+fn sources_are_reached_through_mitmproxy_and_nothing_inside_is() {
+    let source = Upstream::start(|asked| match asked.path.as_str() {
+        "/inside" => {
+            let to = "Location: http://169.254.169.254/latest/\r\n".to_owned();
+            Reply::Status(302, to, Vec::new())
+        }
+        _ => Reply::Ok("text/csv", DATA.into()),
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let Some((_running, proxy)) = mitmproxy(folder.path(), &source.base) else { return };
+    let site = Site::new();
+    let fails = |login: &str, words: &str| {
+        let output = proxy.harvest(&site, login, &[]);
+        let text = said(&output);
+        assert!(output.status.code() == Some(1) && text.contains(words), "« {words} »: {text}");
+        assert!(!text.contains("sesame") && !text.contains("agent:"), "{text}");
+    };
+    let allow = format!("allow = [\"{HOST}\"]");
+    let points = format!("https://{HOST}/points.csv");
+    configure(&site, &allow, &points);
+    // Its authority is not the system's; who it lets through is known by name.
+    fails("agent:sesame", "injoignable");
+    let trusting = format!("{allow}\nca_file = {:?}", folder.path().join(MITM_CA));
+    configure(&site, &trusting, &points);
+    fails("agent:wrong", "mandataire");
+    assert!(source.asked().is_empty(), "{:?}", source.asked());
+    let output = proxy.harvest(&site, "agent:sesame", &[]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(site.serve().json("/collections/points/items")["numberMatched"], 2);
+    configure(&site, &trusting, &format!("https://{HOST}/inside"));
+    fails("agent:sesame", "privée ou réservée");
+    let paths: Vec<String> = source.asked().into_iter().map(|asked| asked.path).collect();
+    assert_eq!(paths, ["/points.csv", "/inside"]);
 }

@@ -3,15 +3,11 @@
 
 use super::{demo, harvested, same};
 use crate::support::{
-    Site, finish, python, said,
+    Running, Site, finish, python, said,
     upstream::{Asked, Reply, Upstream},
 };
 use serde_json::{Value, json};
-use std::{
-    path::Path,
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::{path::Path, process::Command};
 
 /// A record in ISO 19139 as French catalogues have them.
 const RECORD: &str = r#"<gmd:MD_Metadata xmlns:gmd="http://www.isotc211.org/2005/gmd" xmlns:gco="http://www.isotc211.org/2005/gco" xmlns:gmx="http://www.isotc211.org/2005/gmx" xmlns:xlink="http://www.w3.org/1999/xlink">
@@ -60,16 +56,6 @@ fn discover(site: &Site, arguments: &[&str]) -> String {
     let output = site.run(&[&["discover"], arguments].concat());
     assert!(output.status.success(), "{}", said(&output));
     String::from_utf8(output.stdout).unwrap()
-}
-
-/// A server in Python, stopped with its test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 /// The settings of a pycsw in a folder, which gives one record at a time.
@@ -150,14 +136,7 @@ make_server('127.0.0.1', int(sys.argv[1]), application).serve_forever()
 ";
     let mut serve = Command::new(&python);
     serve.args(["-W", "ignore", "-c", SERVE, &port.to_string()]).env("PYCSW_CONFIG", &place);
-    let child = serve.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let running = Running(child);
-    let started = Instant::now();
-    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(started.elapsed() < Duration::from_secs(60), "pycsw listens");
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    Some((running, base))
+    Some((Running::on(port, &mut serve), base))
 }
 
 #[test]

@@ -1,9 +1,10 @@
-//! Programs that tests run to their end, within a limit.
+//! Programs that tests run: to their end, within a limit, or as long as the test lasts.
 
 use std::{
     io::Read,
+    net::TcpStream,
     os::unix::process::CommandExt,
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
@@ -54,4 +55,29 @@ pub fn said(output: &Output) -> String {
     let mut all = String::from_utf8_lossy(&output.stdout).into_owned();
     all.push_str(&String::from_utf8_lossy(&output.stderr));
     all
+}
+
+/// A server in another language, stopped with its test.
+pub struct Running(Child);
+
+impl Running {
+    /// Starts one, and waits until it listens on a port of this machine.
+    pub fn on(port: u16, command: &mut Command) -> Self {
+        let program = command.get_program().display().to_string();
+        let silent = command.stdout(Stdio::null()).stderr(Stdio::null());
+        let running = Self(silent.spawn().expect("a program that starts"));
+        let started = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(started.elapsed() < Duration::from_secs(60), "{program} does not listen");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        running
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }

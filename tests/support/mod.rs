@@ -9,7 +9,7 @@ pub mod ranges;
 pub mod smtp;
 pub mod upstream;
 
-pub use finish::{finish, finish_within, said};
+pub use finish::{Running, finish, finish_within, said};
 
 use std::{
     fs,
@@ -67,8 +67,10 @@ pub fn python(module: &str) -> Option<String> {
 /// A program of the Python environment that `make test` sets up, else of the system's; says so
 /// without one.
 pub fn installed(program: &str) -> Option<String> {
-    let made = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../tools/bin").join(program);
-    if made.exists() {
+    let tools = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../tools");
+    // Some have an environment of their own.
+    let places = [tools.join("bin"), tools.join(program).join("bin")];
+    if let Some(made) = places.iter().map(|p| p.join(program)).find(|p| p.exists()) {
         return Some(made.display().to_string());
     }
     has(program).then(|| program.to_owned())
