@@ -88,7 +88,7 @@ web: ## gather the pages' script, style and MapLibre in web/dist
 test: web ## run the tests, on their own and against GDAL, QGIS, nginx and S3
 	@$(NEED) cc=build-essential
 	$(NEED) ogrinfo=gdal-bin nginx=nginx-light python3-gdal python3-qgis pgbouncer proj-bin \
-	    postgresql postgresql-postgis mapserv=mapserver-bin qgis-server ||
+	    postgresql postgresql-postgis mapserv=mapserver-bin qgis-server time ||
 	  echo "tests that need them are skipped, each by name" >&2
 	$(NEED) python3-venv && {
 	  [[ -x $(TOOLS)/bin/pip ]] || python3 -m venv $(TOOLS)
