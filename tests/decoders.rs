@@ -173,7 +173,8 @@ fn by_gdal(tiles: &Path, counts: &Counts) {
     if !has("ogrinfo") {
         return;
     }
-    for z in [5u8, 8, 10] {
+    // Layers may begin at a later zoom than the first of these.
+    for z in [5u8, 7, 8, 10].into_iter().filter(|z| counts.keys().any(|(zoom, _)| zoom == z)) {
         let source = format!("MVT:{}", tiles.join(z.to_string()).display());
         let arguments =
             ["-ro", "-so", "-al", "-oo", "CLIP=NO", "-oo", "TILE_EXTENSION=mvt", &source];
@@ -189,7 +190,7 @@ fn by_gdal(tiles: &Path, counts: &Counts) {
 /// Tippecanoe's own decoder.
 fn by_tippecanoe(file: &Path, counts: &Counts) {
     let Some(decode) = installed("tippecanoe-decode") else { return };
-    for z in ["5", "8", "10"] {
+    for z in ["5", "7", "8", "10"] {
         let file = file.to_str().unwrap();
         let said = tool(&decode, &["-c", "-z", z, "-Z", z, file]);
         let found = said.lines().filter(|l| l.contains("\"type\": \"Feature\"")).count();
