@@ -123,15 +123,16 @@ impl Front {
         let told = told(site, headers, &kept);
         let mut entered = Entered::default();
         entered.entry.told = told.base.as_deref().map(Arc::from);
+        let mut route = None;
         let mut response = match enter(site, request, &kept, told.prefix.as_deref(), &mut entered) {
-            Ok(request) => self.work(request, entered.path(&kept)).await,
+            Ok(request) => self.work(request, entered.path(&kept), &mut route).await,
             Err(response) => *response,
         };
         if let Some(failure) = problem::pending(&mut response) {
             response = problem::finish(site, &failure, &asked(site, &kept, &entered));
         }
         leave(site, &kept, &entered, &mut response);
-        let route = router::position(entered.path(&kept));
+        let route = route.or_else(|| router::position(entered.path(&kept)));
         site.meters.record(route, response.status(), started.elapsed());
         if let Some(log) = &site.log {
             log.write(Line {
@@ -150,8 +151,8 @@ impl Front {
     }
 
     /// Routes and handler, within the time limit; a panic is a fault of ours like any other.
-    async fn work(&self, request: Request, path: &str) -> Response {
-        let work = AssertUnwindSafe(self.handle(request, path)).catch_unwind();
+    async fn work(&self, request: Request, path: &str, route: &mut Option<usize>) -> Response {
+        let work = AssertUnwindSafe(self.handle(request, path, route)).catch_unwind();
         match tokio::time::timeout(self.site.app.settings.server.request_timeout, work).await {
             Ok(Ok(response)) => response,
             Ok(Err(_)) => Failure::Domain(Error::broken("a handler panicked")).into_response(),
@@ -161,12 +162,14 @@ impl Front {
 }
 
 impl Front {
-    /// A tile at once, anything else by the router. `path` is the request's own.
-    async fn handle(&self, request: Request, path: &str) -> Response {
+    /// A tile at once, anything else by the router. `path` is the request's own; its route is told
+    /// where it is known without a look at all of them.
+    async fn handle(&self, request: Request, path: &str, route: &mut Option<usize>) -> Response {
         if self.public
             && request.method() == Method::GET
-            && let Some((id, tile)) = tiles::plain(path)
+            && let Some((id, tile, known)) = tiles::plain(path)
         {
+            *route = router::path::ALL.iter().position(|template| *template == known);
             let (mut parts, _) = request.into_parts();
             return match Visit::from_request_parts(&mut parts, &self.site).await {
                 Ok(visit) => tiles::answer(id, tile, &visit).await.into_response(),

@@ -25,7 +25,6 @@ use axum::{
     response::IntoResponse,
 };
 use serde_json::{Map, Value, json};
-use std::borrow::Cow;
 
 /// The grid of archives: PMTiles and MBTiles know no other.
 const GRID: Grid = Grid::WEB_MERCATOR;
@@ -114,7 +113,7 @@ pub async fn tile(archive: &Archive, tile: TileId, visit: &Visit) -> Answer {
         (form.filled(tile, answered.tile.as_deref())?, etag)
     };
     let cache = match versioned {
-        Some(_) => Cow::Borrowed(IMMUTABLE),
+        Some(_) => IMMUTABLE,
         None => tiles::kept_for(archive.def.max_age, false),
     };
     tiles::dress(&mut response, etag, cache, None);

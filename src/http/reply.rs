@@ -8,13 +8,13 @@ use crate::{
 };
 use axum::{
     body::Body,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
 use sha2::{Digest, Sha256};
-use std::{borrow::Cow, io::Write, time::Duration};
+use std::{io::Write, time::Duration};
 
 /// Bodies below this are sent as they are: a gzip header and a packet weigh as much.
 const WORTH_COMPRESSING: usize = 1024;
@@ -221,7 +221,7 @@ impl Visit {
         if let Ok(value) = HeaderValue::from_str(&format!("W/{}", self.quoted(tag))) {
             headers.insert(header::ETAG, value);
         }
-        keep(headers, format!("public, max-age={}", tag.max_age).into());
+        headers.insert(header::CACHE_CONTROL, for_so_long(tag.max_age, ""));
         headers.insert(
             header::VARY,
             HeaderValue::from_static("Accept, Accept-Language, Accept-Encoding"),
@@ -229,16 +229,11 @@ impl Visit {
     }
 }
 
-/// Says how long an answer may be kept.
-pub fn keep(headers: &mut HeaderMap, cache: Cow<'static, str>) {
-    let value = match cache {
-        Cow::Borrowed(known) => HeaderValue::from_static(known),
-        Cow::Owned(made) => match HeaderValue::from_maybe_shared(made.into_bytes()) {
-            Ok(value) => value,
-            Err(_) => return,
-        },
-    };
-    headers.insert(header::CACHE_CONTROL, value);
+/// What says that an answer may be kept for so many seconds, and `more`.
+pub fn for_so_long(seconds: u64, more: &str) -> HeaderValue {
+    let said = format!("public, max-age={seconds}{more}");
+    // Digits and words: a header may hold them.
+    HeaderValue::from_str(&said).unwrap_or(const { HeaderValue::from_static("no-cache") })
 }
 
 /// Gzip at the fast level; large bodies on a thread made for it.

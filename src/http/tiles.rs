@@ -3,7 +3,7 @@
 
 use super::{
     Answer, access::TERRITORY_NOTICE, archives, filter, links::media, negotiate, params::name,
-    reply, tilesets::known_grid, visit::Visit,
+    reply, router::path as route, tilesets::known_grid, visit::Visit,
 };
 use crate::{
     catalog::Layer,
@@ -19,7 +19,7 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use std::{borrow::Cow, time::Duration};
+use std::time::Duration;
 
 /// Parameters of a tile.
 pub const KNOWN: [&str; 10] = [
@@ -37,7 +37,8 @@ pub const KNOWN: [&str; 10] = [
 /// Headers of a tile's answer, with those that every answer gets: room for all at once.
 const HEADERS: usize = 14;
 /// A versioned URL never changes its bytes.
-pub(super) const IMMUTABLE: &str = "public, max-age=31536000, immutable";
+pub(super) const IMMUTABLE: HeaderValue =
+    HeaderValue::from_static("public, max-age=31536000, immutable");
 /// Says whether a tile holds anything (OGC API Tiles, recommendation).
 const HINT: HeaderName = HeaderName::from_static("oatiles-hint");
 
@@ -71,11 +72,12 @@ pub(super) fn row_of_xyz(last: &str) -> Result<&str> {
     })
 }
 
-/// A tile address below the root, read without the router: tiles are nearly all of what a map
-/// asks for, and the router copies every part of a path. What is not a plain, well-formed tile
-/// address is left to it, with its clear refusals.
-pub fn plain(path: &str) -> Option<(&str, TileId)> {
-    let (id, rest) = path.strip_prefix("/collections/")?.split_once("/tiles/")?;
+/// A tile address below the root, and the route it belongs to, read without the router: tiles are
+/// nearly all of what a map asks for, and the router copies every part of a path. What is not a
+/// plain, well-formed tile address is left to it, with its clear refusals.
+pub fn plain(path: &str) -> Option<(&str, TileId, &'static str)> {
+    let (id, rest) = path.strip_prefix("/collections/")?.split_once('/')?;
+    let rest = rest.strip_prefix("tiles/")?;
     let number = |text: &str| -> Option<u32> {
         let digits =
             !text.is_empty() && text.len() < 10 && text.bytes().all(|b| b.is_ascii_digit());
@@ -83,18 +85,18 @@ pub fn plain(path: &str) -> Option<(&str, TileId)> {
     };
     let mut parts = rest.split('/');
     let first = parts.next()?;
-    let (grid, z, x, y) = if let Some(grid) = Grid::of(first) {
+    let (route, grid, z, x, y) = if let Some(grid) = Grid::of(first) {
         let (z, row, col) = (parts.next()?, parts.next()?, parts.next()?);
-        (grid, z, number(col)?, number(row)?)
+        (route::TILE, grid, z, number(col)?, number(row)?)
     } else {
         let (x, y) = (parts.next()?, parts.next()?);
         let y = y.strip_suffix(".mvt").or_else(|| y.strip_suffix(".pbf"))?;
-        (Grid::WEB_MERCATOR, first, number(x)?, number(y)?)
+        (route::TILE_XYZ, Grid::WEB_MERCATOR, first, number(x)?, number(y)?)
     };
-    if parts.next().is_some() || id.contains(['/', '%']) {
+    if parts.next().is_some() || id.contains('%') {
         return None;
     }
-    Some((id, TileId::within(grid, u8::try_from(number(z)?).ok()?, x, y)?))
+    Some((id, TileId::within(grid, u8::try_from(number(z)?).ok()?, x, y)?, route))
 }
 
 /// A tile's address from its three numbers.
@@ -150,7 +152,7 @@ pub async fn answer(id: &str, tile: TileId, visit: &Visit) -> Answer {
             return Ok(reply::redirect(&visit.address(&[name::V], &[]), "public, max-age=60"));
         }
         // The name does not hold the state of the border.
-        cache = (!live && outline.is_none()).then_some(Cow::Borrowed(IMMUTABLE));
+        cache = (!live && outline.is_none()).then_some(IMMUTABLE);
     }
     let etag = form.quoted(&Tiles::etag_where(layer.at()?, tile, &wanted, outline.as_ref()));
     let mut response = if negotiate::none_match(visit.header(header::IF_NONE_MATCH), &etag) {
@@ -169,14 +171,14 @@ pub async fn answer(id: &str, tile: TileId, visit: &Visit) -> Answer {
 /// A stable URL follows a publication within a minute, unless the layer says otherwise; a cache in
 /// front may go on giving what it has for a day when there is nothing better (RFC 5861). A live
 /// layer may be edited at any moment.
-pub(super) fn stable<'a>(layers: impl IntoIterator<Item = &'a Layer>) -> Cow<'static, str> {
+pub(super) fn stable<'a>(layers: impl IntoIterator<Item = &'a Layer>) -> HeaderValue {
     let of = |layer: &Layer| age(layer.def.max_age, layer.def.is_live());
     let least = |a: (u64, bool), b: (u64, bool)| (a.0.min(b.0), a.1 || b.1);
     said(layers.into_iter().map(of).reduce(least).unwrap_or(USUAL))
 }
 
 /// The same of what may be kept for so long, or as usual.
-pub(super) fn kept_for(max_age: Option<Duration>, live: bool) -> Cow<'static, str> {
+pub(super) fn kept_for(max_age: Option<Duration>, live: bool) -> HeaderValue {
     said(age(max_age, live))
 }
 
@@ -191,15 +193,20 @@ fn age(max_age: Option<Duration>, live: bool) -> (u64, bool) {
     }
 }
 
-fn said(age: (u64, bool)) -> Cow<'static, str> {
+fn said(age: (u64, bool)) -> HeaderValue {
+    /// Those that nearly every tile has, looked at once: they would be gone through byte by byte.
+    const AS_USUAL: HeaderValue = HeaderValue::from_static(
+        "public, max-age=60, stale-while-revalidate=300, stale-if-error=86400",
+    );
+    const LIVE: HeaderValue = HeaderValue::from_static("public, max-age=5");
     match age {
-        USUAL => "public, max-age=60, stale-while-revalidate=300, stale-if-error=86400".into(),
-        (5, true) => "public, max-age=5".into(),
-        (age, true) => format!("public, max-age={age}").into(),
+        USUAL => AS_USUAL,
+        (5, true) => LIVE,
+        (age, true) => reply::for_so_long(age, ""),
         (age, false) => {
             let (late, broken) = (5 * age, age.max(86_400));
-            format!("public, max-age={age}, stale-while-revalidate={late}, stale-if-error={broken}")
-                .into()
+            let more = format!(", stale-while-revalidate={late}, stale-if-error={broken}");
+            reply::for_so_long(age, &more)
         }
     }
 }
@@ -208,7 +215,7 @@ fn said(age: (u64, bool)) -> Cow<'static, str> {
 pub(super) fn dress(
     response: &mut Response,
     etag: String,
-    cache: Cow<'static, str>,
+    cache: HeaderValue,
     notice: Option<String>,
 ) {
     let headers = response.headers_mut();
@@ -216,7 +223,7 @@ pub(super) fn dress(
     if let Ok(etag) = HeaderValue::from_maybe_shared(etag.into_bytes()) {
         headers.insert(header::ETAG, etag);
     }
-    reply::keep(headers, cache);
+    headers.insert(header::CACHE_CONTROL, cache);
     headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
     if let Some(notice) = notice.and_then(|n| HeaderValue::from_str(&n).ok()) {
         headers.insert(TERRITORY_NOTICE, notice);
@@ -301,7 +308,7 @@ impl Form {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::router, *};
 
     #[test]
     fn a_tile_is_sent_in_the_encoding_made_beforehand() {
@@ -317,11 +324,17 @@ mod tests {
     #[test]
     fn plain_addresses_are_those_the_router_reads() {
         let tile = TileId::mercator(3, 4, 2);
-        assert_eq!(plain("/collections/a/tiles/3/4/2.mvt"), Some(("a", tile)));
-        assert_eq!(plain("/collections/a/tiles/3/4/2.pbf"), Some(("a", tile)));
-        assert_eq!(plain("/collections/a/tiles/WebMercatorQuad/3/2/4"), Some(("a", tile)));
+        let reads = |path: &str, tile: TileId| {
+            let (id, found, route) = plain(path).unwrap();
+            assert_eq!((id, found), ("a", tile), "{path}");
+            let known = router::position(path).map(|at| router::path::ALL[at]);
+            assert_eq!(Some(route), known, "{path}");
+        };
+        reads("/collections/a/tiles/3/4/2.mvt", tile);
+        reads("/collections/a/tiles/3/4/2.pbf", tile);
+        reads("/collections/a/tiles/WebMercatorQuad/3/2/4", tile);
         let wide = TileId::within(Grid::of("WorldCRS84Quad").unwrap(), 3, 14, 2).unwrap();
-        assert_eq!(plain("/collections/a/tiles/WorldCRS84Quad/3/2/14"), Some(("a", wide)));
+        reads("/collections/a/tiles/WorldCRS84Quad/3/2/14", wide);
         for other in [
             "/collections/a/tiles/3/4/2",
             "/collections/a/tiles/3/8/2.mvt",
