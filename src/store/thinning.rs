@@ -116,15 +116,16 @@ fn thinned(
 
 /// What decides which of two points goes first, by ordinal.
 struct Keys {
-    /// Ids scattered: neighbours in the source do not go together.
-    scattered: Vec<u64>,
+    /// Ids scattered: neighbours in the source do not go together. Half of the bits: where two
+    /// meet the source decides, and there may be millions.
+    scattered: Vec<u32>,
     /// Empty where none is more important than another.
     importance: Vec<f64>,
 }
 
 impl Keys {
     fn add(&mut self, features: &[Feature], field: Option<usize>) {
-        let scattered = |f: &Feature| f.mvt_id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let scattered = |f: &Feature| (f.mvt_id.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32;
         self.scattered.extend(features.iter().map(scattered));
         if let Some(field) = field {
             let importance = |f: &Feature| match f.values.get(field) {

@@ -30,11 +30,18 @@ impl Place {
     }
 }
 
+/// A point that lies in order: its position says where it lies along the curve.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Spot {
+    pub(super) ordinal: u32,
+    pub(super) at: [i32; 2],
+}
+
 /// The bands of a layer of points, made as they are asked for.
 #[derive(Debug, Clone)]
 pub(super) struct Points {
     /// Along the curve.
-    places: Vec<Place>,
+    spots: Vec<Spot>,
     zooms: Vec<u8>,
     /// The first band that shows each, by ordinal; all do where it is not said.
     from: Option<Vec<u8>>,
@@ -45,15 +52,17 @@ impl Points {
     pub(super) fn new(mut places: Vec<Place>, zooms: Vec<u8>, from: Option<Vec<u8>>) -> Self {
         // Sorted as the general way sorts its shapes.
         places.par_sort_unstable();
-        Self { places, zooms, from }
+        // Where they are: the memory that this gives back is the load's while it writes.
+        let spot = |Place { ordinal, at, .. }| Spot { ordinal, at };
+        Self { spots: places.into_iter().map(spot).collect(), zooms, from }
     }
 
     pub(super) fn zooms(&self) -> &[u8] {
         &self.zooms
     }
 
-    pub(super) fn places(&self) -> &[Place] {
-        &self.places
+    pub(super) fn spots(&self) -> &[Spot] {
+        &self.spots
     }
 
     /// Appends the encoded points of some positions, and where each ends among them.
@@ -70,10 +79,10 @@ impl Points {
         let half = if shift == 0 { 0 } else { 1 << (shift - 1) };
         let start = bytes.len();
         bytes.reserve(positions.len() * BYTES);
-        for place in self.places.get(positions).unwrap_or_default() {
-            let first = self.from.as_ref().and_then(|from| from.get(place.ordinal as usize));
+        for spot in self.spots.get(positions).unwrap_or_default() {
+            let first = self.from.as_ref().and_then(|from| from.get(spot.ordinal as usize));
             if first.is_none_or(|first| *first <= zoom) {
-                let path = [place.at.map(|v| (v + half) >> shift)];
+                let path = [spot.at.map(|v| (v + half) >> shift)];
                 encode(Kind::Points, std::iter::once(path.as_slice()), bytes);
             }
             ends.push((bytes.len() - start) as u64);
@@ -84,12 +93,12 @@ impl Points {
     pub(super) fn overviews(&self) -> Overviews {
         let band = |(i, zoom): (usize, &u8)| {
             let (mut bytes, mut offsets) = (Vec::new(), vec![0]);
-            self.write(i, 0..self.places.len(), &mut bytes, &mut offsets);
+            self.write(i, 0..self.spots.len(), &mut bytes, &mut offsets);
             Band { zoom: *zoom, offsets, bytes }
         };
         Overviews {
-            order: self.places.iter().map(|place| place.ordinal).collect(),
-            bounds: self.places.iter().map(|Place { at: [x, y], .. }| [*x, *y, *x, *y]).collect(),
+            order: self.spots.iter().map(|spot| spot.ordinal).collect(),
+            bounds: self.spots.iter().map(|Spot { at: [x, y], .. }| [*x, *y, *x, *y]).collect(),
             bands: self.zooms.par_iter().enumerate().map(|(i, z)| band((i, z))).collect(),
         }
     }

@@ -4,7 +4,7 @@
 use super::{
     Less, Overviews, Weighed, band_zooms,
     grid::{MAX_GRID_ZOOM, Shapes},
-    points::{self, Place, Points},
+    points::{self, Place, Points, Spot},
     sparse_zooms,
 };
 use geo_types::Geometry;
@@ -86,7 +86,7 @@ impl Prepared {
     /// Features with geometry.
     pub fn len(&self) -> usize {
         match &self.0 {
-            Bands::Points(points) => points.places().len(),
+            Bands::Points(points) => points.spots().len(),
             Bands::All(all) => all.order.len(),
         }
     }
@@ -100,8 +100,8 @@ impl Prepared {
     pub fn order(&self, positions: Range<usize>) -> Vec<u32> {
         match &self.0 {
             Bands::Points(points) => {
-                let places = points.places().get(positions).unwrap_or_default();
-                places.iter().map(|place| place.ordinal).collect()
+                let spots = points.spots().get(positions).unwrap_or_default();
+                spots.iter().map(|spot| spot.ordinal).collect()
             }
             Bands::All(all) => all.order.get(positions).unwrap_or_default().to_vec(),
         }
@@ -111,7 +111,7 @@ impl Prepared {
     pub fn bounds(&self, position: usize) -> Option<[i32; 4]> {
         match &self.0 {
             Bands::Points(points) => {
-                points.places().get(position).map(|Place { at: [x, y], .. }| [*x, *y, *x, *y])
+                points.spots().get(position).map(|Spot { at: [x, y], .. }| [*x, *y, *x, *y])
             }
             Bands::All(all) => all.bounds.get(position).copied(),
         }

@@ -111,20 +111,21 @@ fn write_tags(out: &mut Writer, new: &NewVersion, overviews: Prepared) -> Result
         Told { tags, mvt_id: feature.mvt_id }
     };
     let mut offsets = out.hole(TAG_OFFSETS, (count as u64 + 1) * 8)?;
+    let mut ids = out.hole(MVT_IDS, count as u64 * 8)?;
     out.fill(&mut offsets, [0])?;
     out.begin(TAGS);
-    let (mut at, mut ids) = (0u64, Vec::with_capacity(count));
+    let mut at = 0u64;
     for from in (0..count).step_by(RUN) {
         let order = overviews.order(from..count.min(from + RUN));
         for Told { tags, mvt_id } in new.features.pick(&order, told)? {
             out.more(&tags)?;
             at += tags.len() as u64;
             out.fill(&mut offsets, [at])?;
-            ids.push(mvt_id);
+            out.fill(&mut ids, [mvt_id])?;
         }
     }
     out.filled(offsets)?;
-    out.u64s(MVT_IDS, ids)
+    out.filled(ids)
 }
 
 fn write_ids(out: &mut Writer, new: &NewVersion) -> Result<()> {
