@@ -91,6 +91,13 @@ pub fn a_broken_csv_line_is_refused_with_its_number_and_the_rest_kept() {
     for line in ["ligne 3", "ligne 4", "ligne 7"] {
         assert!(text.contains(line), "{line} not in: {text}");
     }
+    // Where none is kept there is no report to look into: the failure says the first reason.
+    fs::write(site.path("points.csv"), "nom;lon;lat\r\nA ; B;3,1;50,1\r\nC ; D;3,2;50,2\r\n")
+        .unwrap();
+    let output = site.run(&["harvest"]);
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("2 lues, 2 refusées. Ligne 2 : "), "{text}");
 }
 
 /// What is published stays attached as it was, and whoever harvests anything learns that it is.

@@ -38,7 +38,7 @@ use crate::{
     error::{Error, Result},
     model::{
         BBox, Classes, Division, Feature, GeometryKind, Harvested, LayerDef, LevelDef,
-        ReferenceState, Report, Schema, SourceLimits, Text, Thinning, Version, VersionId,
+        ReferenceState, Refusal, Report, Schema, SourceLimits, Text, Thinning, Version, VersionId,
         progress::Progress, thinning::POINT_BUFFER,
     },
     store::{At, NewVersion, Reach, Spool, Store, Touched, spool::Spill, thinning},
@@ -256,12 +256,20 @@ impl Importer {
     }
 }
 
-/// Refuses a version without a feature.
+/// Refuses a version without a feature. Nothing of it is published, nor its report: the first reason
+/// is nearly always the reason of all.
 fn some(report: &Report) -> Result<()> {
     if report.kept > 0 {
         return Ok(());
     }
-    Err(Error::Refused(nothing(report)))
+    let all = nothing(report);
+    Err(Error::Refused(match report.refusals.first() {
+        Some(Refusal { line, text, .. }) => Text::new(
+            format!("{} Ligne {line} : {}", all.fr, text.fr),
+            format!("{} Line {line}: {}", all.en, text.en),
+        ),
+        None => all,
+    }))
 }
 
 /// What is said of a source none of whose rows can be kept.
