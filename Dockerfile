@@ -17,6 +17,10 @@ RUN node build.mjs
 
 # ---- the program
 FROM rust:1-slim-bookworm AS build
+# What one of the dependencies in C is built with.
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends make \
+ && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
 COPY --from=web /web/dist web/dist
