@@ -297,7 +297,8 @@ impl Jobs {
             Seen::InForce(source, at) => {
                 if !options.dry_run {
                     self.store.touch(claim, &source).await?;
-                    self.store.release(claim).await?;
+                    // Also what a process that was killed behind its publication left.
+                    self.tidy(def, claim).await;
                 }
                 return Ok(Done::Unchanged(at));
             }

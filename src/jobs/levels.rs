@@ -113,7 +113,10 @@ impl Jobs {
             match claim {
                 // Is asked again with a claim, and then noted.
                 None => return Ok(false),
-                Some(claim) => self.store.touch(claim, source).await?,
+                Some(claim) => {
+                    self.store.touch(claim, source).await?;
+                    self.tidy(def, claim).await;
+                }
             }
         }
         Ok(true)
