@@ -32,7 +32,7 @@ pub struct Spill {
 
 impl Spill {
     /// Bytes of rows held in memory before they go to a file, by estimate.
-    pub const MOST: usize = 32 << 20;
+    pub const MOST: usize = 64 << 20;
 
     /// Into a folder, which may be made when it is needed.
     pub fn into(folder: &Path) -> Self {
