@@ -96,6 +96,9 @@ impl Failed {
     }
 }
 
+/// How long the server may take to act on a cancellation, of which it says nothing.
+const LATE_CANCEL: Duration = Duration::from_millis(200);
+
 /// A borrowed connection.
 pub(super) struct Link {
     /// Gone only while dropping.
@@ -316,7 +319,13 @@ impl Drop for Link {
                     }
                 }
                 // Behind the cancelled statement: once this is answered, all is quiet.
-                object.batch_execute("ROLLBACK").await.ok()
+                object.batch_execute("ROLLBACK").await.ok()?;
+                if running {
+                    // A cancellation that found its statement ended comes late, and would hit the
+                    // next one, of somebody else. A connection that idles ignores it.
+                    tokio::time::sleep(LATE_CANCEL).await;
+                }
+                Some(())
             });
             if quiet.await.ok().flatten().is_none() {
                 drop(Object::take(object)); // not to be trusted any more
