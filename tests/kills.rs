@@ -192,7 +192,7 @@ fn a_harvest_killed_in_any_phase_leaves_what_was_and_is_made_up_for() {
         let again = crate::support::finish(&mut command(&["harvest", "--config", &config]));
         assert!(again.status.success(), "{}: {}", PHASES[wanted], said(&again));
         published = [delivery; 2];
-        assert!(server.until(Duration::from_secs(30), |s| both(s) == published), "round {round}");
+        assert!(server.until(Duration::from_secs(3), |s| both(s) == published), "round {round}");
         drop(server);
         match store_kind() {
             StoreKind::Embedded => no_leftover_files(&site),
