@@ -4,7 +4,7 @@
 use super::{
     encode::{Kind, encode},
     grid::{Role, Shapes, Vertex, twice_area},
-    necks::Necks,
+    pinched::Pinched,
     untangle::{Bends, Untangled, bent, rounded},
 };
 
@@ -61,7 +61,7 @@ pub(super) struct Encoder<'a> {
     rounded: Vec<[i32; 2]>,
     /// Ranges of `rounded` to write.
     drawn: Vec<std::ops::Range<usize>>,
-    necks: Necks,
+    pinched: Pinched,
 }
 
 impl<'a> Encoder<'a> {
@@ -79,7 +79,7 @@ impl<'a> Encoder<'a> {
             paths: Vec::new(),
             rounded: Vec::new(),
             drawn: Vec::new(),
-            necks: Necks::default(),
+            pinched: Pinched::default(),
         }
     }
 
@@ -154,11 +154,12 @@ impl<'a> Encoder<'a> {
                 Role::Interior if in_polygon => close_ring(&mut self.rounded, start, false),
                 _ => 0..0,
             };
-            if role.closed() && !range.is_empty() {
-                self.necks.list(&mut self.rounded, range, &mut self.drawn);
-            } else if !range.is_empty() {
+            if !range.is_empty() {
                 self.drawn.push(range);
             }
+        }
+        if self.paths.first().is_some_and(|(role, _)| role.closed()) {
+            self.pinched.part(&mut self.rounded, &mut self.drawn);
         }
     }
 }

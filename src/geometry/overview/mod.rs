@@ -14,7 +14,7 @@ mod bands;
 mod encode;
 mod grid;
 mod hilbert;
-mod necks;
+mod pinched;
 mod points;
 mod prepared;
 mod simplify;

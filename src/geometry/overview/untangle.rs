@@ -6,7 +6,9 @@
 //! vertex that matters most among those left out between their ends is put back, for this band
 //! and all finer ones, until they come apart (as mapshaper's repair of intersections does). Where
 //! none is left to put back, it was rounding that moved a vertex over an edge: the edge is led through
-//! that vertex (snap rounding, Hobby 1999), on both of its sides.
+//! that vertex (snap rounding, Hobby 1999), on both of its sides. So is an edge that a vertex came to lie
+//! on: the rings that touch there can then be parted (`super::pinched`), and neighbours go on having
+//! the same vertices.
 
 mod cells;
 
@@ -14,7 +16,7 @@ use super::{
     bands::Threshold,
     grid::{Path, Shape, Shapes, Vertex},
 };
-use cells::{Cells, bounds, cross, meet};
+use cells::{Cells, Meeting, bounds, meet, meeting, within};
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::borrow::Cow;
@@ -150,12 +152,18 @@ impl Look<'_> {
             longer.for_each(|edge| cells.along(edge, |cell| _ = near.insert(cell)));
         }
         for _ in 0..ROUNDS {
-            let crossings = cells.crossings(&edges, near.as_ref());
+            let meetings = cells.meetings(&edges, near.as_ref());
+            let of = |kind: Meeting| {
+                let pairs = meetings.iter().filter(move |(_, meeting)| *meeting == kind);
+                pairs.map(|(pair, _)| pair.map(|i| edges[i as usize]))
+            };
             // So many are no accident: polygons that lie over each other.
-            if crossings.len() > FEW + edges.len() / SHARE {
+            if of(Meeting::Cross).count() > FEW + edges.len() / SHARE {
                 break;
             }
-            let changed = self.mend(&edges, &crossings, &mut bends);
+            // It moves no border: nothing else comes to meet by it.
+            of(Meeting::Touch).for_each(|pair| self.join(pair, &mut bends));
+            let changed = self.mend(of(Meeting::Cross).collect(), &mut bends);
             if changed.is_empty() {
                 break;
             }
@@ -227,16 +235,15 @@ impl Look<'_> {
     }
 
     /// Parts the edges that cross. Gives the boxes, on the finest grid, in which edges changed.
-    fn mend(&mut self, edges: &[Edge], crossings: &[[u32; 2]], bends: &mut Bends) -> Vec<[i32; 4]> {
+    fn mend(&mut self, crossings: Vec<[Edge; 2]>, bends: &mut Bends) -> Vec<[i32; 4]> {
         let mut changed = Vec::new();
-        let crossing: Vec<[Edge; 2]> = crossings
-            .par_iter()
-            .map(|pair| pair.map(|i| edges[i as usize]))
-            .filter(|[e, f]| !self.cross_in_the_layer(*e, *f))
-            .collect();
-        for [e, f] in crossing {
+        let in_the_layer = |[e, f]: &[Edge; 2]| self.cross_in_the_layer(*e, *f);
+        let known: Vec<bool> = crossings.par_iter().map(in_the_layer).collect();
+        for ([e, f], known) in crossings.into_iter().zip(known) {
             let mut back = false;
-            for edge in [e, f] {
+            // What crosses in the layer may do so by the rounding of its own grid, but not for what
+            // was left out.
+            for edge in [e, f].into_iter().filter(|_| !known) {
                 if let Some(vertex) = self.heaviest_between(edge) {
                     self.grown.put(self.first[vertex], self.band.weight);
                     back = true;
@@ -279,6 +286,7 @@ impl Look<'_> {
             let v = self.shapes.vertices[i];
             [v.x, v.y]
         };
+        let cross = |s, t| meeting(s, t) == Some(Meeting::Cross);
         let (p, q): (Vec<Place>, Vec<Place>) =
             (self.chain(e).map(place).collect(), self.chain(f).map(place).collect());
         if p.len() * q.len() > MOST {
@@ -287,14 +295,25 @@ impl Look<'_> {
         p.windows(2).any(|s| q.windows(2).any(|t| cross([s[0], s[1]], [t[0], t[1]])))
     }
 
+    /// Leads each of two edges that touch through the ends of the other that lie on it.
+    fn join(&self, [e, f]: [Edge; 2], bends: &mut Bends) {
+        for (place, edge) in [(e.a, f), (e.b, f), (f.a, e), (f.b, e)] {
+            if within(place, [edge.a, edge.b]) {
+                self.lead(edge, place, bends);
+            }
+        }
+    }
+
     /// Leads one of two edges through the end of the other that rounding moved over it.
     fn bend(&self, e: Edge, f: Edge, bends: &mut Bends) -> bool {
         let ends = [(e.a, f), (e.b, f), (f.a, e), (f.b, e)];
         let near = ends.iter().min_by(|p, q| distance(p.0, p.1).total_cmp(&distance(q.0, q.1)));
-        let Some((place, edge)) = near.copied().filter(|(p, edge)| distance(*p, *edge) <= 1.5)
-        else {
-            return false;
-        };
+        let near = near.copied().filter(|(p, edge)| distance(*p, *edge) <= 1.5);
+        near.is_some_and(|(place, edge)| self.lead(edge, place, bends))
+    }
+
+    /// Leads an edge through a place near it; `false` when it goes there already.
+    fn lead(&self, edge: Edge, place: Place, bends: &mut Bends) -> bool {
         let key = edge.key(self.shapes, self.band.shift);
         let bends = bends.entry(key).or_default();
         if bends.contains(&place) || place == key.0 || place == key.1 {

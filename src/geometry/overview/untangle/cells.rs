@@ -1,4 +1,4 @@
-//! Which edges cross: they are sorted into square cells, so that only those near each other are
+//! Which edges cross or touch: they are sorted into square cells, so that only those near each other are
 //! compared.
 
 use super::{Edge, Place};
@@ -70,9 +70,14 @@ impl Cells {
         row(from.min(to) - 1)..=row(from.max(to) + 1)
     }
 
-    /// Pairs of edges that cross, each once; only in some cells, when `near` names them.
+    /// Pairs of edges that meet other than at the ends of both, each once; only in some cells, when
+    /// `near` names them.
     #[expect(clippy::cast_possible_truncation, reason = "build() promises at most 2^32 vertices")]
-    pub(super) fn crossings(self, edges: &[Edge], near: Option<&FxHashSet<u32>>) -> Vec<[u32; 2]> {
+    pub(super) fn meetings(
+        self,
+        edges: &[Edge],
+        near: Option<&FxHashSet<u32>>,
+    ) -> Vec<([u32; 2], Meeting)> {
         let chunk = |(at, edges): (usize, &[Edge])| {
             let mut met = Vec::new();
             for (i, edge) in edges.iter().enumerate() {
@@ -88,7 +93,7 @@ impl Cells {
         let mut met = parts.concat();
         met.par_sort_unstable();
         let edge = |met: u64| &edges[met as u32 as usize];
-        let crossing = |group: &[u64]| {
+        let meetings = |group: &[u64]| {
             let mut found = Vec::new();
             if group.len() > CROWD {
                 return found;
@@ -97,15 +102,15 @@ impl Cells {
                 let e = edge(*i);
                 for j in &group[n + 1..] {
                     let f = edge(*j);
-                    if cross([e.a, e.b], [f.a, f.b]) {
-                        found.push([*i as u32, *j as u32]);
+                    if let Some(meeting) = meeting([e.a, e.b], [f.a, f.b]) {
+                        found.push(([*i as u32, *j as u32], meeting));
                     }
                 }
             }
             found
         };
         let groups = met.par_chunk_by(|a, b| a >> 32 == b >> 32);
-        let mut found: Vec<[u32; 2]> = groups.flat_map_iter(crossing).collect();
+        let mut found: Vec<_> = groups.flat_map_iter(meetings).collect();
         found.par_sort_unstable();
         found.dedup();
         found
@@ -123,15 +128,49 @@ pub(super) fn meet(a: [i32; 4], b: [i32; 4]) -> bool {
     a[0] <= b[2] && b[0] <= a[2] && a[1] <= b[3] && b[1] <= a[3]
 }
 
-/// Whether two edges cross within both.
-pub(super) fn cross([a, b]: [Place; 2], [c, d]: [Place; 2]) -> bool {
+/// How two edges meet other than at the ends of both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Meeting {
+    /// They cross within both.
+    Cross,
+    /// An end of one lies within the other.
+    Touch,
+}
+
+/// How two edges meet, if they do.
+pub(super) fn meeting([a, b]: [Place; 2], [c, d]: [Place; 2]) -> Option<Meeting> {
     let apart = |i: usize| a[i].max(b[i]) < c[i].min(d[i]) || c[i].max(d[i]) < a[i].min(b[i]);
     if apart(0) || apart(1) {
-        return false;
+        return None;
     }
-    let side = |p: Place, q: Place, r: Place| {
-        let d = |p: Place, q: Place, i: usize| i64::from(q[i]) - i64::from(p[i]);
-        (d(p, q, 0) * d(p, r, 1) - d(p, r, 0) * d(p, q, 1)).signum()
-    };
-    side(a, b, c) * side(a, b, d) < 0 && side(c, d, a) * side(c, d, b) < 0
+    let (c_side, d_side) = (side(a, b, c), side(a, b, d));
+    if c_side * d_side > 0 {
+        return None;
+    }
+    let (a_side, b_side) = (side(c, d, a), side(c, d, b));
+    if c_side * d_side < 0 && a_side * b_side < 0 {
+        return Some(Meeting::Cross);
+    }
+    let touch = c_side == 0 && between(c, [a, b])
+        || d_side == 0 && between(d, [a, b])
+        || a_side == 0 && between(a, [c, d])
+        || b_side == 0 && between(b, [c, d]);
+    touch.then_some(Meeting::Touch)
+}
+
+/// Whether a place lies on an edge, and is none of its ends.
+pub(super) fn within(p: Place, edge: [Place; 2]) -> bool {
+    side(edge[0], edge[1], p) == 0 && between(p, edge)
+}
+
+/// Whether a place in line with an edge lies on it, and is none of its ends.
+fn between(p: Place, [a, b]: [Place; 2]) -> bool {
+    let inside = |i: usize| p[i] >= a[i].min(b[i]) && p[i] <= a[i].max(b[i]);
+    inside(0) && inside(1) && p != a && p != b
+}
+
+/// On which side of the line from `p` to `q` a place lies.
+fn side(p: Place, q: Place, r: Place) -> i64 {
+    let d = |p: Place, q: Place, i: usize| i64::from(q[i]) - i64::from(p[i]);
+    (d(p, q, 0) * d(p, r, 1) - d(p, r, 0) * d(p, q, 1)).signum()
 }
