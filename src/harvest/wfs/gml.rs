@@ -232,7 +232,8 @@ fn split(body: &[u8]) -> Option<(String, &[u8])> {
     let tag = String::from_utf8_lossy(rest.get(..end)?);
     let alone = tag.ends_with('/');
     let tag = tag.trim_end_matches('/').trim_end();
-    let name = tag.split_whitespace().next()?;
+    // The name stands right behind the bracket, or this is no tag.
+    let name = tag.split(char::is_whitespace).next().filter(|name| !name.is_empty())?;
     let mut root = name.to_owned();
     for attribute in BytesStart::from_content(tag, name.len()).attributes() {
         let attribute = attribute.ok()?;
