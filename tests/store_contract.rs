@@ -1007,7 +1007,7 @@ fn reach_flips(place: &Place) {
             others: BTreeMap::new(),
         };
         store.load_reach(&claim, &at.version.id, reach.clone()).await.unwrap();
-        store.load_reach(&claim, &at.version.id, reach).await.unwrap();
+        store.load_reach(&claim, &at.version.id, reach.clone()).await.unwrap();
         assert_eq!(current(&store, &id).await.key(), at.key());
         assert_eq!(ordinals(&store, &at, selected(&meets(&[0]))).await, [0, 4, 8]);
         store.publish(&claim, &at.version.id, "autre").await.unwrap();
@@ -1017,6 +1017,12 @@ fn reach_flips(place: &Place) {
         assert_eq!(now.version.source.checked_at, seen.checked_at);
         assert_eq!(ordinals(&store, &now, selected(&meets(&[0]))).await, [9]);
         assert_eq!(ordinals(&store, &now, selected(&within(&[0]))).await, [9]);
+        // The one before may stay for those that have not followed yet, no older one does.
+        assert_eq!(store.prune(&claim, 0).await.unwrap(), 0);
+        let reach = Reach { id: "tiers".into(), ..reach };
+        store.load_reach(&claim, &at.version.id, reach).await.unwrap();
+        store.publish(&claim, &at.version.id, "tiers").await.unwrap();
+        let now = current(&store, &id).await;
         assert_eq!(store.prune(&claim, 0).await.unwrap(), 0);
         assert!(store.state(&id, &at.key()).await.unwrap().is_none());
         assert!(store.state(&id, &now.key()).await.unwrap().is_some());

@@ -74,7 +74,8 @@ async fn remove(inner: &Arc<Inner>, claim: &Claim, serial: i64) -> Result<bool> 
     }
 }
 
-/// Removes reach indexes of the current version that are not in force and that nobody holds.
+/// Removes reach indexes of the current version that are not in force and that nobody holds, but for
+/// the newest of them: a server that has not followed yet asks for it.
 async fn prune_reaches(inner: &Arc<Inner>, claim: &Claim) -> Result<()> {
     let ready = inner.ready().await?;
     let mut link = inner.write_link().await?;
@@ -85,7 +86,8 @@ async fn prune_reaches(inner: &Arc<Inner>, claim: &Claim) -> Result<()> {
         let layer = claim.layer.as_str();
         let sql = ready.names.sql(
             "SELECT r.serial FROM {s}reaches r JOIN {s}layers l ON l.version = r.version
-             WHERE l.layer = $1 AND r.serial <> l.reach FOR UPDATE OF r SKIP LOCKED",
+             WHERE l.layer = $1 AND r.serial <> l.reach
+             ORDER BY r.serial DESC OFFSET 1 FOR UPDATE OF r SKIP LOCKED",
         );
         let mut old: Vec<i64> = Vec::new();
         for row in &link.rows(&sql, &[(&layer, Type::TEXT)]).await? {
