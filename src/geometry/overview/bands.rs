@@ -2,11 +2,13 @@
 //! grid and tidied.
 
 use super::{
+    Band,
     encode::{Kind, encode},
     grid::{Role, Shapes, Vertex, twice_area},
     pinched::Pinched,
-    untangle::{Bends, Untangled, bent, rounded},
+    untangle::{Bends, bent, rounded},
 };
+use rayon::prelude::*;
 
 /// The least triangle a vertex must span to be kept, in square units of the band's grid: one
 /// pixel's area where a tile is drawn on 512 pixels.
@@ -37,25 +39,52 @@ impl Threshold {
     }
 }
 
-/// A band's share of one run of shapes.
-#[derive(Debug, Default)]
-pub(super) struct Share {
-    pub(super) bytes: Vec<u8>,
-    /// Where each shape ends in `bytes`.
-    pub(super) ends: Vec<usize>,
+/// What a band is made of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Source<'a> {
+    pub(super) shapes: &'a Shapes,
+    /// By vertex.
+    pub(super) weights: &'a [f32],
+    pub(super) bends: &'a Bends,
+    pub(super) threshold: Threshold,
 }
 
-/// Writes shapes into all bands, from the finest to the coarsest: each starts from what the one
-/// before kept.
-pub(super) struct Encoder<'a> {
-    shapes: &'a Shapes,
-    untangled: &'a Untangled<'a>,
-    thresholds: &'a [Threshold],
-    /// By band, in the order of `thresholds`.
-    pub(super) bands: Vec<Share>,
-    /// Vertices still kept, by path.
-    kept: Vec<(Vertex, f32)>,
-    /// Paths still kept: role and where they end in `kept`.
+impl Source<'_> {
+    /// The whole band of a zoom, its shapes in that order.
+    pub(super) fn band(self, zoom: u8, ranked: &[u32]) -> Band {
+        let chunk = |chunk: &[u32]| {
+            let (mut bytes, mut ends) = (Vec::new(), Vec::with_capacity(chunk.len()));
+            self.write(chunk, &mut bytes, &mut ends);
+            (bytes, ends)
+        };
+        let chunks: Vec<(Vec<u8>, Vec<u64>)> = ranked.par_chunks(512).map(chunk).collect();
+        let mut bytes = Vec::with_capacity(chunks.iter().map(|(bytes, _)| bytes.len()).sum());
+        let mut offsets = vec![0];
+        for (share, ends) in chunks {
+            let base = bytes.len() as u64;
+            offsets.extend(ends.into_iter().map(|end| base + end));
+            bytes.extend_from_slice(&share);
+        }
+        Band { zoom, offsets, bytes }
+    }
+
+    /// Appends some shapes as the band has them, and where each ends among them.
+    pub(super) fn write(self, ranked: &[u32], bytes: &mut Vec<u8>, ends: &mut Vec<u64>) {
+        let from = bytes.len();
+        let mut encoder = Encoder::new(self);
+        for shape in ranked {
+            encoder.push(*shape, bytes);
+            ends.push((bytes.len() - from) as u64);
+        }
+    }
+}
+
+/// Writes shapes as a band has them.
+struct Encoder<'a> {
+    of: Source<'a>,
+    /// Vertices that weigh enough.
+    kept: Vec<Vertex>,
+    /// Paths: role and where they end in `kept`.
     paths: Vec<(Role, usize)>,
     /// Vertices on the band's grid.
     rounded: Vec<[i32; 2]>,
@@ -65,16 +94,9 @@ pub(super) struct Encoder<'a> {
 }
 
 impl<'a> Encoder<'a> {
-    pub(super) fn new(
-        shapes: &'a Shapes,
-        untangled: &'a Untangled<'a>,
-        bands: &'a [Threshold],
-    ) -> Self {
+    fn new(of: Source<'a>) -> Self {
         Self {
-            shapes,
-            untangled,
-            thresholds: bands,
-            bands: bands.iter().map(|_| Share::default()).collect(),
+            of,
             kept: Vec::new(),
             paths: Vec::new(),
             rounded: Vec::new(),
@@ -83,15 +105,17 @@ impl<'a> Encoder<'a> {
         }
     }
 
-    /// Writes one shape into every band.
-    pub(super) fn push(&mut self, shape: u32) {
-        let paths = &self.shapes.paths[self.shapes.shapes[shape as usize].paths.clone()];
+    /// Writes one shape.
+    fn push(&mut self, shape: u32, out: &mut Vec<u8>) {
+        let Source { shapes, weights, threshold, .. } = self.of;
+        let paths = &shapes.paths[shapes.shapes[shape as usize].paths.clone()];
         self.kept.clear();
         self.paths.clear();
         for path in paths {
-            let vertices = &self.shapes.vertices[path.start..path.end];
-            let weights = &self.untangled.weights[path.start..path.end];
-            self.kept.extend(vertices.iter().copied().zip(weights.iter().copied()));
+            let vertices = shapes.vertices[path.start..path.end].iter();
+            let weighed = vertices.zip(&weights[path.start..path.end]);
+            let enough = weighed.filter(|(_, weight)| **weight >= threshold.weight);
+            self.kept.extend(enough.map(|(vertex, _)| *vertex));
             self.paths.push((path.role, self.kept.len()));
         }
         let kind = match paths.first().map(|p| p.role) {
@@ -99,33 +123,14 @@ impl<'a> Encoder<'a> {
             Some(Role::Line) => Kind::Lines,
             _ => Kind::Points,
         };
-        for (band, threshold) in self.thresholds.iter().enumerate().rev() {
-            self.thin(threshold.weight);
-            self.round(threshold.shift, &self.untangled.bends[band]);
-            let drawn = self.drawn.iter().map(|range| &self.rounded[range.clone()]);
-            let share = &mut self.bands[band];
-            encode(kind, drawn, &mut share.bytes);
-            share.ends.push(share.bytes.len());
-        }
-    }
-
-    /// Forgets the vertices that weigh too little.
-    fn thin(&mut self, weight: f32) {
-        let (mut from, mut to) = (0, 0);
-        for (_, end) in &mut self.paths {
-            for i in from..*end {
-                if self.kept[i].1 >= weight {
-                    self.kept[to] = self.kept[i];
-                    to += 1;
-                }
-            }
-            (from, *end) = (*end, to);
-        }
-        self.kept.truncate(to);
+        self.round();
+        let drawn = self.drawn.iter().map(|range| &self.rounded[range.clone()]);
+        encode(kind, drawn, out);
     }
 
     /// Rounds to the band's grid what is left, and lists what is still to be seen of it.
-    fn round(&mut self, shift: u32, bends: &Bends) {
+    fn round(&mut self) {
+        let (shift, bends) = (self.of.threshold.shift, self.of.bends);
         self.rounded.clear();
         self.drawn.clear();
         let (mut from, mut in_polygon) = (0, false);
@@ -133,9 +138,9 @@ impl<'a> Encoder<'a> {
             let start = self.rounded.len();
             let kept = &self.kept[from..*end];
             // Of a ring the last edge leads back to its first vertex, which is not repeated.
-            let before = kept.last().filter(|_| role.closed()).map(|(v, _)| rounded(*v, shift));
+            let before = kept.last().filter(|_| role.closed()).map(|v| rounded(*v, shift));
             let mut before = before.filter(|_| !bends.is_empty());
-            for (v, _) in kept {
+            for v in kept {
                 let v = rounded(*v, shift);
                 let through = before.into_iter().flat_map(|before| bent(before, v, bends));
                 through.for_each(|bend| push(&mut self.rounded, start, bend, *role));

@@ -29,12 +29,11 @@ pub use spread::{Seen, spread};
 pub use thin::{Place, Room, Thinned, thin};
 
 pub use bands::DETAIL;
-use bands::{Encoder, Threshold};
+use bands::{Source, Threshold};
 use geo_types::Geometry;
 use grid::Shapes;
-use rayon::prelude::*;
-use std::collections::BTreeMap;
-use untangle::{Untangled, untangle};
+use std::{collections::BTreeMap, ops::Range};
+use untangle::{Bends, untangle};
 
 /// Units of one tile along each axis: the extent of MVT tiles, at a band's own zoom.
 pub const EXTENT: u32 = 4096;
@@ -195,51 +194,74 @@ impl Weighed {
     /// cross in it, which takes some bytes more to put right.
     pub fn band(&self, zoom: u8, detail: u32) -> Band {
         let threshold = Threshold::of(zoom.min(self.finest), self.finest, Some(detail));
-        let untangled = Untangled::not(&self.weights, 1);
-        self.bands(&[(zoom, threshold)], &untangled).pop().unwrap_or_default()
+        let Self { shapes, weights, .. } = self;
+        Source { shapes, weights, bends: &Bends::default(), threshold }.band(zoom, &self.ranked)
     }
 
     /// The bands of those zooms, from coarse to fine; `detail` as [`Less::detail`].
-    pub fn overviews(&self, zooms: &[u8], detail: &BTreeMap<u8, u32>) -> Overviews {
-        let threshold = |z: &u8| (*z, Threshold::of(*z, self.finest, detail.get(z).copied()));
-        let bands: Vec<(u8, Threshold)> = zooms.iter().map(threshold).collect();
-        let thresholds: Vec<Threshold> = bands.iter().map(|(_, threshold)| *threshold).collect();
-        let untangled = untangle(&self.shapes, &self.first, &self.weights, &thresholds);
-        let bounds = |s: &u32| self.shapes.shapes[*s as usize].bounds;
+    pub fn overviews(self, zooms: &[u8], detail: &BTreeMap<u8, u32>) -> Overviews {
+        let banded = self.banded(zooms, detail);
         Overviews {
-            order: self.order(),
-            bounds: self.ranked.iter().map(bounds).collect(),
-            bands: self.bands(&bands, &untangled),
+            order: banded.order(0..banded.ranked.len()),
+            bounds: (0..banded.ranked.len()).filter_map(|at| banded.bounds(at)).collect(),
+            bands: (0..banded.bands.len()).map(|band| banded.band(band)).collect(),
         }
     }
 
-    fn bands(&self, bands: &[(u8, Threshold)], untangled: &Untangled<'_>) -> Vec<Band> {
-        let thresholds: Vec<Threshold> = bands.iter().map(|(_, threshold)| *threshold).collect();
-        let chunks: Vec<Encoder> = self
-            .ranked
-            .par_chunks(512)
-            .map(|chunk| {
-                let mut encoder = Encoder::new(&self.shapes, untangled, &thresholds);
-                chunk.iter().for_each(|shape| encoder.push(*shape));
-                encoder
-            })
-            .collect();
-        bands.iter().enumerate().map(|(i, (zoom, _))| join(*zoom, i, &chunks)).collect()
+    /// The same, to be given piece by piece.
+    fn banded(self, zooms: &[u8], detail: &BTreeMap<u8, u32>) -> Banded {
+        let Self { shapes, mut weights, first, ranked, finest } = self;
+        let threshold = |z: &u8| Threshold::of(*z, finest, detail.get(z).copied());
+        let thresholds: Vec<Threshold> = zooms.iter().map(threshold).collect();
+        let bends = untangle(&shapes, &first, &mut weights, &thresholds);
+        let bands = zooms.iter().zip(thresholds).zip(bends);
+        let bands = bands.map(|((zoom, threshold), bends)| (*zoom, threshold, bends)).collect();
+        Banded { shapes, weights, ranked, bands }
     }
 }
 
-/// Puts the chunks' shares of a band end to end.
-fn join(zoom: u8, band: usize, chunks: &[Encoder<'_>]) -> Band {
-    let size = chunks.iter().map(|c| c.bands[band].bytes.len()).sum();
-    let mut bytes: Vec<u8> = Vec::with_capacity(size);
-    let mut offsets = vec![0];
-    for chunk in chunks {
-        let share = &chunk.bands[band];
-        let base = bytes.len() as u64;
-        offsets.extend(share.ends.iter().map(|end| base + *end as u64));
-        bytes.extend_from_slice(&share.bytes);
+/// Lines and polygons whose bands are made piece by piece: together they may be as large as the
+/// features.
+#[derive(Debug)]
+struct Banded {
+    shapes: Shapes,
+    /// By vertex.
+    weights: Vec<f32>,
+    /// The shapes along the Hilbert curve.
+    ranked: Vec<u32>,
+    /// From coarse to fine.
+    bands: Vec<(u8, Threshold, Bends)>,
+}
+
+impl Banded {
+    fn source(&self, band: usize) -> Source<'_> {
+        let (_, threshold, bends) = &self.bands[band];
+        Source { shapes: &self.shapes, weights: &self.weights, bends, threshold: *threshold }
     }
-    Band { zoom, offsets, bytes }
+
+    fn band(&self, band: usize) -> Band {
+        self.source(band).band(self.bands[band].0, &self.ranked)
+    }
+
+    fn order(&self, positions: Range<usize>) -> Vec<u32> {
+        let ranked = self.ranked.get(positions).unwrap_or_default();
+        ranked.iter().map(|s| self.shapes.shapes[*s as usize].ordinal).collect()
+    }
+
+    fn bounds(&self, position: usize) -> Option<[i32; 4]> {
+        self.ranked.get(position).map(|s| self.shapes.shapes[*s as usize].bounds)
+    }
+
+    fn write(
+        &self,
+        band: usize,
+        positions: Range<usize>,
+        bytes: &mut Vec<u8>,
+        ends: &mut Vec<u64>,
+    ) {
+        let ranked = self.ranked.get(positions).unwrap_or_default();
+        self.source(band).write(ranked, bytes, ends);
+    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The geometry of a layer gathered batch by batch, then given band by band: what a load holds of it
-//! is the grid's form, once, and of a layer of points no band at all.
+//! is the grid's form, once, and no band at all.
 
 use super::{
-    Less, Overviews, Weighed, band_zooms,
+    Banded, Less, Weighed, band_zooms,
     grid::{MAX_GRID_ZOOM, Shapes},
     points::{self, Place, Points, Spot},
     sparse_zooms,
@@ -59,7 +59,7 @@ impl Gathering {
         let usual = BTreeMap::new();
         let weighed = Weighed::of(shapes, self.finest);
         let zooms = band_zooms(min_zoom, max_zoom);
-        Prepared(Bands::All(weighed.overviews(&zooms, less.detail.unwrap_or(&usual))))
+        Prepared(Bands::Shapes(weighed.banded(&zooms, less.detail.unwrap_or(&usual))))
     }
 
     /// Its lines and polygons, each vertex weighed.
@@ -79,7 +79,7 @@ pub struct Prepared(Bands);
 #[derive(Debug)]
 enum Bands {
     Points(Points),
-    All(Overviews),
+    Shapes(Banded),
 }
 
 impl Prepared {
@@ -87,7 +87,7 @@ impl Prepared {
     pub fn len(&self) -> usize {
         match &self.0 {
             Bands::Points(points) => points.spots().len(),
-            Bands::All(all) => all.order.len(),
+            Bands::Shapes(shapes) => shapes.ranked.len(),
         }
     }
 
@@ -96,24 +96,24 @@ impl Prepared {
         self.len() == 0
     }
 
-    /// The ordinals of some positions ([`Overviews::order`]).
+    /// The ordinals of some positions ([`super::Overviews::order`]).
     pub fn order(&self, positions: Range<usize>) -> Vec<u32> {
         match &self.0 {
             Bands::Points(points) => {
                 let spots = points.spots().get(positions).unwrap_or_default();
                 spots.iter().map(|spot| spot.ordinal).collect()
             }
-            Bands::All(all) => all.order.get(positions).unwrap_or_default().to_vec(),
+            Bands::Shapes(shapes) => shapes.order(positions),
         }
     }
 
-    /// The bounds of a position ([`Overviews::bounds`]).
+    /// The bounds of a position ([`super::Overviews::bounds`]).
     pub fn bounds(&self, position: usize) -> Option<[i32; 4]> {
         match &self.0 {
             Bands::Points(points) => {
                 points.spots().get(position).map(|Spot { at: [x, y], .. }| [*x, *y, *x, *y])
             }
-            Bands::All(all) => all.bounds.get(position).copied(),
+            Bands::Shapes(shapes) => shapes.bounds(position),
         }
     }
 
@@ -121,7 +121,7 @@ impl Prepared {
     pub fn zooms(&self) -> Vec<u8> {
         match &self.0 {
             Bands::Points(points) => points.zooms().to_vec(),
-            Bands::All(all) => all.bands.iter().map(|band| band.zoom).collect(),
+            Bands::Shapes(shapes) => shapes.bands.iter().map(|(zoom, ..)| *zoom).collect(),
         }
     }
 
@@ -135,23 +135,7 @@ impl Prepared {
     ) {
         match &self.0 {
             Bands::Points(points) => points.write(band, positions, bytes, ends),
-            Bands::All(all) => {
-                let Some(band) = all.bands.get(band) else { return };
-                let from = bytes.len();
-                for position in positions {
-                    bytes.extend_from_slice(band.geometry(position));
-                    ends.push((bytes.len() - from) as u64);
-                }
-            }
-        }
-    }
-
-    /// Lets go of a band that is written: together they may be as large as the features.
-    pub fn let_go(&mut self, band: usize) {
-        if let Bands::All(all) = &mut self.0
-            && let Some(band) = all.bands.get_mut(band)
-        {
-            (band.offsets, band.bytes) = (Vec::new(), Vec::new());
+            Bands::Shapes(shapes) => shapes.write(band, positions, bytes, ends),
         }
     }
 }

@@ -30,8 +30,11 @@ pub(super) fn weigh(shapes: &Shapes, topology: &Topology) -> Vec<f32> {
             arc.weigh_path(shapes, topology, &shapes.paths[p], kept[p], from, share);
         }
     });
-    // Later visits take the weight of the first.
-    topology.first.par_iter().map(|first| weights[*first as usize]).collect()
+    // Later visits take the weight of the first, in place: there may be very many.
+    for (i, first) in topology.first.iter().enumerate() {
+        weights[i] = weights[*first as usize];
+    }
+    weights
 }
 
 /// For each path, whether it is a ring without junction that some feature has as its largest:

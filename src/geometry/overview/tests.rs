@@ -1,6 +1,7 @@
 use super::*;
 use crate::geometry::{real, validity};
 use geo_types::{Coord, LineString, MultiPolygon, Point, Polygon, polygon};
+use rayon::prelude::*;
 use std::collections::HashMap;
 
 /// A decoded geometry: its kind and paths.
@@ -516,13 +517,14 @@ fn polygons_stay_valid_in_every_band() {
         geometries.retain(|geometry| validity::check(geometry).is_ok());
         let overviews = build_all(&geometries, 0, 14);
         for band in &overviews.bands {
-            let shown = shown(&overviews, band, geometries.len()).into_iter().flatten();
+            let shown = shown(&overviews, band, geometries.len()).into_par_iter().flatten();
             let drawn = shown.map(|(_, rings)| polygons(&rings));
-            let mut wrong = drawn.filter(|shape| validity::check_planar(shape).is_err());
+            let wrong = drawn.filter(|shape| validity::check_planar(shape).is_err());
+            let wrong: Vec<MultiPolygon<f64>> = wrong.collect();
             // One has a vertex a few centimetres from another edge: the finest grid itself moves it over
             // that.
             let finest = usize::from(band.zoom == 14);
-            assert_eq!(wrong.nth(finest), None, "z{}", band.zoom);
+            assert!(wrong.len() <= finest, "z{}: {wrong:?}", band.zoom);
         }
     }
 }

@@ -19,7 +19,6 @@ use super::{
 use cells::{Cells, Meeting, bounds, meet, meeting, within};
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
-use std::borrow::Cow;
 
 /// How often a band is looked at again.
 const ROUNDS: usize = 12;
@@ -27,7 +26,11 @@ const ROUNDS: usize = 12;
 /// are taken for edges that cross in the layer as well.
 const MOST: usize = 1 << 20;
 
-/// Crossings of a band that may be put right, beside one for so many edges.
+/// Edges that are looked at together, about: what is held of them does not grow with the layer. Few in
+/// tests, so that small layers take several goes.
+const STRIP: usize = if cfg!(test) { 1 << 14 } else { 1 << 20 };
+
+/// Crossings of a strip that may be put right, beside one for so many edges.
 const FEW: usize = 1000;
 const SHARE: usize = 16;
 /// A point on a band's grid.
@@ -37,48 +40,33 @@ type Place = [i32; 2];
 /// order from there.
 pub(super) type Bends = FxHashMap<(Place, Place), Vec<Place>>;
 
-/// What keeps the borders of bands from crossing.
-#[derive(Debug)]
-pub(super) struct Untangled<'a> {
-    /// By vertex index.
-    pub(super) weights: Cow<'a, [f32]>,
-    /// By band.
-    pub(super) bends: Vec<Bends>,
-}
-
-impl<'a> Untangled<'a> {
-    /// Borders as they are.
-    pub(super) fn not(weights: &'a [f32], bands: usize) -> Self {
-        Self { weights: Cow::Borrowed(weights), bends: vec![Bends::default(); bands] }
-    }
-}
-
-/// Puts right the borders of polygons in bands, from the coarsest to the finest. `first`: for each
-/// vertex the index of the first one at its place.
-pub(super) fn untangle<'a>(
+/// Puts right the borders of polygons in bands, from the coarsest to the finest: raises the weights of
+/// vertices that are put back, and gives the bends of each band. `first`: for each vertex the index of
+/// the first one at its place.
+pub(super) fn untangle(
     shapes: &Shapes,
     first: &[u32],
-    weights: &'a [f32],
+    weights: &mut [f32],
     bands: &[Threshold],
-) -> Untangled<'a> {
-    let mut out = Untangled::not(weights, bands.len());
+) -> Vec<Bends> {
+    let mut bends = vec![Bends::default(); bands.len()];
     if !shapes.paths.iter().any(|path| path.role.closed()) {
-        return out;
+        return bends;
     }
     let mut grown = Grown::of(shapes.vertices.len());
-    for (band, bends) in bands.iter().zip(&mut out.bends) {
+    for (band, bends) in bands.iter().zip(&mut bends) {
         let mut look = Look { shapes, first, band: *band, weights, grown };
         *bends = look.untangle();
         grown = look.grown;
     }
     if !grown.weights.is_empty() {
-        out.weights.to_mut().par_iter_mut().zip(first).for_each(|(weight, first)| {
+        weights.par_iter_mut().zip(first).for_each(|(weight, first)| {
             if grown.has(*first) {
                 *weight = grown.weights.get(first).copied().unwrap_or(*weight);
             }
         });
     }
-    out
+    bends
 }
 
 /// Vertices that were put back, by the first one at their place: what is kept of a band is kept of
@@ -141,9 +129,35 @@ impl Look<'_> {
     /// Puts the band right; gives the edges that are led through others' vertices.
     fn untangle(&mut self) -> Bends {
         let mut bends = Bends::default();
-        let shapes = self.shapes;
-        let all: Vec<&Shape> = shapes.shapes.iter().collect();
-        let mut edges = self.edges(&all, &bends);
+        self.strips().into_iter().for_each(|strip| self.untangle_in(strip, &mut bends));
+        bends
+    }
+
+    /// Boxes of the finest grid, side by side, in which lie about as many edges as are looked at
+    /// together.
+    fn strips(&self) -> Vec<[i32; 4]> {
+        let kept = |shape: &Shape| {
+            let paths = &self.shapes.paths[shape.paths.clone()];
+            let kept = paths.iter().flat_map(|path| path.start..path.end).filter(|i| self.kept(*i));
+            (shape.bounds[3], kept.count())
+        };
+        let mut shapes: Vec<(i32, usize)> = self.shapes.shapes.par_iter().map(kept).collect();
+        shapes.par_sort_unstable();
+        let (mut strips, mut from, mut edges) = (Vec::new(), i32::MIN, 0);
+        for (south, kept) in shapes {
+            if edges >= STRIP && south > from {
+                strips.push([i32::MIN, from, i32::MAX, south]);
+                (from, edges) = (south, 0);
+            }
+            edges += kept;
+        }
+        strips.push([i32::MIN, from, i32::MAX, i32::MAX]);
+        strips
+    }
+
+    /// Puts right what lies in a box of the finest grid.
+    fn untangle_in(&mut self, strip: [i32; 4], bends: &mut Bends) {
+        let mut edges = self.edges(&[strip], bends);
         let cells = Cells::for_edges(&edges);
         // On the finest grid nothing is rounded: only edges that stand for more can be in the way.
         let mut near = (self.band.shift == 0).then(FxHashSet::default);
@@ -162,39 +176,40 @@ impl Look<'_> {
                 break;
             }
             // It moves no border: nothing else comes to meet by it.
-            of(Meeting::Touch).for_each(|pair| self.join(pair, &mut bends));
-            let changed = self.mend(of(Meeting::Cross).collect(), &mut bends);
+            of(Meeting::Touch).for_each(|pair| self.join(pair, bends));
+            let changed = self.mend(of(Meeting::Cross).collect(), bends);
             if changed.is_empty() {
                 break;
             }
             // Where something changed, and only there, something else may cross now.
-            let meets = |bounds: [i32; 4]| changed.iter().any(|other| meet(bounds, *other));
-            let some: Vec<&Shape> =
-                shapes.shapes.par_iter().filter(|shape| meets(shape.bounds)).collect();
-            let changed: Vec<_> = changed.iter().map(|bounds| self.on_grid(*bounds)).collect();
-            let meets = |edge: &Edge| changed.iter().any(|other| meet(bounds(edge), *other));
-            edges = self.edges(&some, &bends).into_par_iter().filter(meets).collect();
+            edges = self.edges(&changed, bends);
             near = None;
         }
-        bends
     }
 
     /// A box of the finest grid on the band's own.
     fn on_grid(&self, bounds: [i32; 4]) -> [i32; 4] {
-        bounds.map(|v| rounded(Vertex { x: v, y: v }, self.band.shift)[0])
+        let half = (1 << self.band.shift) >> 1;
+        bounds.map(|v| v.saturating_add(half) >> self.band.shift)
     }
 
     fn kept(&self, vertex: usize) -> bool {
         self.weights[vertex] >= self.band.weight || self.grown.has(self.first[vertex])
     }
 
-    /// The edges of rings, shared ones once where that is cheaply known.
-    fn edges(&self, shapes: &[&Shape], bends: &Bends) -> Vec<Edge> {
+    /// The edges of rings in some boxes of the finest grid, shared ones once where that is cheaply
+    /// known.
+    fn edges(&self, boxes: &[[i32; 4]], bends: &Bends) -> Vec<Edge> {
+        let meets = |shape: &&Shape| boxes.iter().any(|other| meet(shape.bounds, *other));
+        let shapes: Vec<&Shape> = self.shapes.shapes.par_iter().filter(meets).collect();
+        let boxes: Vec<[i32; 4]> = boxes.iter().map(|bounds| self.on_grid(*bounds)).collect();
+        let meets = |edge: &Edge| boxes.iter().any(|other| meet(bounds(edge), *other));
         let chunk = |shapes: &[&Shape]| {
-            let mut edges = Vec::new();
+            let (mut edges, mut found) = (Vec::new(), Vec::new());
             for path in shapes.iter().flat_map(|shape| &self.shapes.paths[shape.paths.clone()]) {
                 if path.role.closed() {
-                    self.edges_of(path, bends, &mut edges);
+                    self.edges_of(path, bends, &mut found);
+                    edges.extend(found.drain(..).filter(meets));
                 }
             }
             edges

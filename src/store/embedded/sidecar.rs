@@ -46,7 +46,7 @@ const RUNS: usize = 16;
 const UPPER: usize = 512;
 
 /// Writes the file.
-pub(super) fn write(path: &Path, new: &NewVersion, mut overviews: Prepared) -> Result<()> {
+pub(super) fn write(path: &Path, new: &NewVersion, overviews: Prepared) -> Result<()> {
     let mut out = Writer::create(path)?;
     let count = overviews.len();
     out.begin(ORDER);
@@ -60,7 +60,6 @@ pub(super) fn write(path: &Path, new: &NewVersion, mut overviews: Prepared) -> R
     out.u32s(BANDS, zooms.iter().map(|zoom| u32::from(*zoom)))?;
     for band in 0..zooms.len() {
         write_band(&mut out, band, &overviews)?;
-        overviews.let_go(band);
     }
     write_tags(&mut out, new, overviews)?;
     write_ids(&mut out, new)?;
