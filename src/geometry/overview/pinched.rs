@@ -15,6 +15,9 @@ use std::ops::Range;
 /// whole width ask for as many.
 const MOST: usize = 256;
 
+/// Rings times vertices that are put together anew at once.
+const HEAVY: usize = 1 << 24;
+
 /// A vertex on the band's grid.
 type Place = [i32; 2];
 
@@ -31,17 +34,19 @@ impl Pinched {
     /// Parts the rings `drawn` (ranges of `rounded`, each exterior before its holes) of a feature
     /// where they are pinched.
     pub(super) fn part(&mut self, rounded: &mut Vec<Place>, drawn: &mut Vec<Range<usize>>) {
-        let mut budget = drawn.iter().map(Range::len).sum::<usize>().saturating_mul(MOST);
-        if !self.find(rounded, drawn, &mut budget) && !hole_outside(rounded, drawn, &mut budget) {
-            return;
-        }
-        let Some(rings) = self.parted(rounded, drawn) else { return };
-        // A lobe that was turned inside out covers nothing and goes: what is left is no less.
-        let sum = |areas: &mut dyn Iterator<Item = i64>| areas.fold(0, i64::wrapping_add);
-        let before = sum(&mut drawn.iter().map(|ring| area(&rounded[ring.clone()])));
-        if sum(&mut rings.iter().map(|ring| area(ring))) < before || before <= 0 {
-            return;
-        }
+        let parted = if few(drawn) {
+            self.parted(rounded, drawn)
+        } else {
+            // So many that holding all against all takes too long: polygon by polygon.
+            let hole = |_: &Range<usize>, ring: &Range<usize>| area(&rounded[ring.clone()]) < 0;
+            let polygons = drawn.chunk_by(hole).flat_map(|polygon| {
+                let parted = if few(polygon) { self.parted(rounded, polygon) } else { None };
+                let whole = || polygon.iter().map(|ring| rounded[ring.clone()].to_vec()).collect();
+                parted.unwrap_or_else(whole)
+            });
+            Some(polygons.collect())
+        };
+        let Some(rings) = parted else { return };
         rounded.clear();
         drawn.clear();
         for ring in rings {
@@ -49,6 +54,20 @@ impl Pinched {
             rounded.extend(ring);
             drawn.push(start..rounded.len());
         }
+    }
+
+    /// The rings that some become; `None` when they stay as they are.
+    fn parted(&mut self, rounded: &[Place], drawn: &[Range<usize>]) -> Option<Vec<Vec<Place>>> {
+        let mut budget = vertices(drawn).saturating_mul(MOST);
+        if !self.find(rounded, drawn, &mut budget) && !hole_outside(rounded, drawn, &mut budget) {
+            return None;
+        }
+        let rings = self.rings(rounded, drawn)?;
+        // A lobe that was turned inside out covers nothing and goes: what is left is no less.
+        let before =
+            drawn.iter().map(|ring| area(&rounded[ring.clone()])).fold(0, i64::wrapping_add);
+        let after = rings.iter().map(|ring| area(ring)).fold(0, i64::wrapping_add);
+        (before > 0 && after >= before).then_some(rings)
     }
 
     /// Whether a place is there twice, or lies on an edge.
@@ -74,7 +93,7 @@ impl Pinched {
     }
 
     /// The rings that what is left of the edges makes, each exterior before its holes.
-    fn parted(&self, rounded: &[Place], drawn: &[Range<usize>]) -> Option<Vec<Vec<Place>>> {
+    fn rings(&self, rounded: &[Place], drawn: &[Range<usize>]) -> Option<Vec<Vec<Place>>> {
         let mut cut: Vec<Edge> = Vec::new();
         let mut through: Vec<Place> = Vec::new();
         for (at, a, b) in edges(rounded, drawn) {
@@ -103,6 +122,15 @@ impl Pinched {
         });
         Some(rings.collect())
     }
+}
+
+/// Whether some rings are put together in little time.
+fn few(drawn: &[Range<usize>]) -> bool {
+    vertices(drawn).saturating_mul(drawn.len()) <= HEAVY
+}
+
+fn vertices(drawn: &[Range<usize>]) -> usize {
+    drawn.iter().map(Range::len).sum()
 }
 
 /// The edges of rings, each with the index of its first vertex.
@@ -263,6 +291,28 @@ mod tests {
         // Edges that cross in their middles are not of rounding.
         let crossing = [[0, 0], [2, 2], [3, 0], [2, 0], [0, 2], [-1, 3]];
         assert_eq!(parted(&[&crossing]), [crossing.to_vec()]);
+    }
+
+    #[test]
+    fn of_very_many_polygons_each_is_parted_by_itself() {
+        let eight = [[0, 0], [2, 0], [2, 2], [4, 2], [4, 4], [2, 4], [2, 2], [0, 2]];
+        let hole = [[0, 0], [0, 1], [1, 1]];
+        let rings = |i: i32| {
+            let moved = move |[x, y]: Place| [x + 9 * i, y];
+            [eight.map(moved).to_vec(), hole.map(moved).map(|[x, y]| [x - 5, y]).to_vec()]
+        };
+        let all: Vec<Vec<Place>> = (0..2_000).flat_map(rings).collect();
+        let all: Vec<&[Place]> = all.iter().map(Vec::as_slice).collect();
+        let pieces = parted(&all);
+        assert_eq!(pieces.len(), 4_000);
+        assert!(pieces.iter().all(|ring| area(ring) == 8));
+        // One with as many holes stays as it is.
+        let square = vec![[-9, -9], [30_000, -9], [30_000, 9], [-9, 9]];
+        let holes = (0..3_000).map(|i| hole.map(|[x, y]| [x + 9 * i, y]).to_vec());
+        let twice = hole.to_vec();
+        let all: Vec<Vec<Place>> = [square].into_iter().chain(holes).chain([twice]).collect();
+        let all: Vec<&[Place]> = all.iter().map(Vec::as_slice).collect();
+        assert_eq!(parted(&all), all);
     }
 
     #[test]
