@@ -190,6 +190,7 @@ pub fn version(number: u32, fields: &[(&str, FieldKind)], features: Vec<Feature>
             degree,
             others: BTreeMap::from([("qpv:QN05901M".to_owned(), quarter)]),
         },
+        weighed: None,
         title: "Essai d'une couche".into(),
         provenance: "Producteur — Licence Ouverte".into(),
     }

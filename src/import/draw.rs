@@ -3,6 +3,7 @@
 use super::budget;
 use crate::{
     error::{Error, Result},
+    geometry::overview::Weighed,
     model::{Drawing, Feature, LayerDef, Schema, Version},
     store::{
         Spool,
@@ -14,11 +15,16 @@ use crate::{
 /// How far tiles look where the layer does not say, in 1/4096 of a tile.
 const BUFFER: u16 = 64;
 
-/// Decides how a version's tiles are drawn, and says so.
+/// Decides how a version's tiles are drawn, and says so. Gives its lines and polygons weighed, where that
+/// took weighing them.
 ///
 /// # Errors
 /// [`Error::Refused`] when the layer's file names a field that is not there.
-pub(super) fn plan(def: &LayerDef, features: &Spool<Feature>, version: &mut Version) -> Result<()> {
+pub(super) fn plan(
+    def: &LayerDef,
+    features: &Spool<Feature>,
+    version: &mut Version,
+) -> Result<Option<Weighed>> {
     let options = &def.tiles;
     known(&version.schema, options.from.keys().chain(&options.keep))?;
     let polygons = version.schema.geometry.dimension() == Some(2);
@@ -35,10 +41,10 @@ pub(super) fn plan(def: &LayerDef, features: &Spool<Feature>, version: &mut Vers
     let keep = options.keep.iter().map(String::as_str).chain(own).map(str::to_owned).collect();
     let buffer = options.buffer.unwrap_or(BUFFER);
     let rule = Rule { budget: budget(def), buffer, keep };
-    lightening::plan(features, version, &mut drawing, &rule)?;
+    let weighed = lightening::plan(features, version, &mut drawing, &rule)?;
     tell(&drawing, version);
     version.drawing = (drawing != Drawing::default()).then(|| Box::new(drawing));
-    Ok(())
+    Ok(weighed)
 }
 
 /// Refuses names of fields that are not there.

@@ -205,7 +205,7 @@ impl Importer {
             id,
         };
         thin(job.def, &features, &mut version)?;
-        draw::plan(job.def, &features, &mut version)?;
+        let weighed = draw::plan(job.def, &features, &mut version)?;
         classes::plan(job.def, &features, &mut version)?;
         let (reach_id, vintage) = (attacher.reach_id(&version), attacher.taken_for());
         let reach = Reach { id: reach_id, vintage, ..reach };
@@ -213,6 +213,7 @@ impl Importer {
             version,
             features,
             reach,
+            weighed,
             title: job.def.title.fr.clone(),
             provenance: provenance(job.def, job.source),
         })

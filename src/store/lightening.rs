@@ -40,7 +40,8 @@ pub struct Rule {
 }
 
 /// Completes what is decided of a version's tiles so that those of all zooms but the deepest keep
-/// within the budget, which may raise the version's first zoom.
+/// within the budget, which may raise the version's first zoom. Gives the lines and polygons as they were
+/// weighed for that, if any tile had to be looked at.
 ///
 /// # Errors
 /// [`Error::Fault`] when the features, or what was prepared of them, cannot be read.
@@ -49,13 +50,13 @@ pub fn plan(
     version: &mut Version,
     drawing: &mut Drawing,
     rule: &Rule,
-) -> Result<()> {
+) -> Result<Option<Weighed>> {
     let (min, max) = (version.min_zoom, version.max_zoom);
     if version.schema.geometry.dimension() == Some(0) || min >= max {
-        return Ok(());
+        return Ok(None);
     }
     let load = Load::of(features, version)?;
-    let Some(deepest) = load.deepest_heavy(min..max, rule)? else { return Ok(()) };
+    let Some(deepest) = load.deepest_heavy(min..max, rule)? else { return Ok(None) };
     let weighed = gathered(features, max)?.weighed();
     let order = weighed.order();
     let plan = Plan { load, rule, fields: &version.schema.fields, order, weighed };
@@ -71,7 +72,7 @@ pub fn plan(
     if less || drawing.asked_min_zoom.is_some() {
         drawing.budget = Some(rule.budget);
     }
-    Ok(())
+    Ok(Some(plan.weighed))
 }
 
 /// What features weigh beside their geometry.

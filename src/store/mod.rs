@@ -32,6 +32,7 @@ pub use touched::Touched;
 
 use crate::{
     error::{Error, Result},
+    geometry::overview::Weighed,
     model::{
         BBox, Changes, ChangesHead, Feature, Harvested, Held, Hold, LayerId, ReferenceState,
         RunRecord, Selection, Text, TileId, Told, ValueRef, Version, VersionId,
@@ -142,6 +143,8 @@ pub struct NewVersion {
     pub features: Spool<Feature>,
     /// Reach index.
     pub reach: Reach,
+    /// Lines and polygons as they were weighed to plan the tiles, where they were.
+    pub weighed: Option<Weighed>,
     /// Layer title, for the file's own metadata (French).
     pub title: String,
     /// Licence, attribution and source in words, for the file's own metadata.

@@ -120,6 +120,7 @@ mod tests {
             version: crate::store::copy::tests::version("20260101T000000Z-3f9a01c2"),
             features: vec![feature; features].into(),
             reach: Reach::default(),
+            weighed: None,
             title: String::new(),
             provenance: String::new(),
         }

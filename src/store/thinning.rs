@@ -5,7 +5,7 @@ use super::{ID_PROPERTY, NewVersion, Spool};
 use crate::{
     error::{Error, Result},
     formats::mvt,
-    geometry::overview::{self, Gathering, Less, Place, Prepared, Room, Thinned},
+    geometry::overview::{self, Gathering, Less, Place, Prepared, Room, Thinned, Weighed},
     model::{Feature, FieldKind, Shown, Thinning, Value, ValueRef, Version},
     text,
 };
@@ -50,8 +50,9 @@ pub fn plan(
     }))
 }
 
-/// The overviews of a version.
-pub(super) fn overviews(new: &NewVersion) -> Result<Prepared> {
+/// The overviews of a version, whose lines and polygons may have been weighed before
+/// ([`NewVersion::weighed`], taken out of it).
+pub(super) fn overviews(new: &NewVersion, weighed: Option<Weighed>) -> Result<Prepared> {
     let v = &new.version;
     let thinned = match v.thinning.as_deref() {
         Some(rule) => thinned(&new.features, v, rule)?,
@@ -60,7 +61,10 @@ pub(super) fn overviews(new: &NewVersion) -> Result<Prepared> {
     let from = thinned.map(|t| t.from);
     let detail = v.drawing.as_deref().map(|d| &d.detail);
     let less = Less { from: from.as_deref(), detail };
-    Ok(gathered(&new.features, v.max_zoom)?.prepare(v.min_zoom, v.max_zoom, less))
+    Ok(match weighed {
+        Some(weighed) => weighed.prepare(v.min_zoom, v.max_zoom, less),
+        None => gathered(&new.features, v.max_zoom)?.prepare(v.min_zoom, v.max_zoom, less),
+    })
 }
 
 /// The geometry of a version, on the grid of its deepest zoom.

@@ -56,10 +56,7 @@ impl Gathering {
             }
             Found::Shapes(shapes) => shapes,
         };
-        let usual = BTreeMap::new();
-        let weighed = Weighed::of(shapes, self.finest);
-        let zooms = band_zooms(min_zoom, max_zoom);
-        Prepared(Bands::Shapes(weighed.banded(&zooms, less.detail.unwrap_or(&usual))))
+        Weighed::of(shapes, self.finest).prepare(min_zoom, max_zoom, less)
     }
 
     /// Its lines and polygons, each vertex weighed.
@@ -69,6 +66,14 @@ impl Gathering {
             Found::Shapes(shapes) => shapes,
         };
         Weighed::of(shapes, self.finest)
+    }
+}
+
+impl Weighed {
+    /// As [`Gathering::prepare`].
+    pub fn prepare(self, min_zoom: u8, max_zoom: u8, less: Less<'_>) -> Prepared {
+        let (usual, zooms) = (BTreeMap::new(), band_zooms(min_zoom, max_zoom));
+        Prepared(Bands::Shapes(self.banded(&zooms, less.detail.unwrap_or(&usual))))
     }
 }
 

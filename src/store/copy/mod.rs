@@ -300,6 +300,7 @@ impl Copy<'_> {
             version: version.clone(),
             features,
             reach,
+            weighed: None,
             title: beside.title,
             provenance: beside.provenance,
         };

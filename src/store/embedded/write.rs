@@ -47,13 +47,14 @@ pub(super) fn load(dir: &LayerDir, layer: &LayerId, mut new: NewVersion) -> Resu
     let reach_id = attached.id.clone();
     drop(attached);
     let (rows, index) = (aside.join("rows.gpkg"), aside.join("rows.idx"));
+    let weighed = new.weighed.take();
     // Rows on one core, overviews on the other; of rows too many to be held, one index at a time.
     let turn = Mutex::new(());
     let (written, indexed) = std::thread::scope(|scope| {
         let first = turn.lock().unwrap_or_else(PoisonError::into_inner);
         let writer = scope.spawn(|| gpkg::write(&rows, &description, &new, &turn));
-        let indexed =
-            thinning::overviews(&new).and_then(|overviews| sidecar::write(&index, &new, overviews));
+        let indexed = thinning::overviews(&new, weighed)
+            .and_then(|overviews| sidecar::write(&index, &new, overviews));
         drop(first);
         let written = writer.join().unwrap_or_else(|_| Err(Error::broken("the writer stopped")));
         (written, indexed)

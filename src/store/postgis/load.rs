@@ -24,7 +24,7 @@ use tokio_postgres::types::Type;
 const MAX_FIELDS: usize = 1_500;
 
 /// Writes the version.
-pub(super) async fn load(inner: &Arc<Inner>, claim: &Claim, new: NewVersion) -> Result<()> {
+pub(super) async fn load(inner: &Arc<Inner>, claim: &Claim, mut new: NewVersion) -> Result<()> {
     let fields = new.version.schema.fields.len();
     if fields > MAX_FIELDS {
         return Err(Error::Refused(text!(
@@ -32,12 +32,13 @@ pub(super) async fn load(inner: &Arc<Inner>, claim: &Claim, new: NewVersion) -> 
             "{fields} fields: PostgreSQL holds no more than {MAX_FIELDS} in a table."
         )));
     }
+    let weighed = new.weighed.take();
     let new = Arc::new(new);
     let mut link = inner.write_link().await?;
     // Overviews on one core, rows on another and on the server.
     let overviews = {
         let new = new.clone();
-        tokio::task::spawn_blocking(move || thinning::overviews(&new))
+        tokio::task::spawn_blocking(move || thinning::overviews(&new, weighed))
     };
     let loaded = all(inner, claim, &mut link, &new, overviews).await;
     loaded.map_err(|e| e.meaning("loading a version"))
