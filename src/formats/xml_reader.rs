@@ -8,10 +8,12 @@ use crate::{
     text,
 };
 use quick_xml::{
+    escape::unescape,
     events::{BytesStart, Event},
     name::ResolveResult,
     reader::NsReader,
 };
+use std::borrow::Cow;
 
 /// Most bytes of a document.
 pub const MAX_BYTES: usize = 1 << 20;
@@ -135,6 +137,12 @@ pub(super) fn element(space: String, start: &BytesStart<'_>, at: u64) -> Result<
     let mut element = Element { name: local.to_owned(), space, ..Element::default() };
     for attribute in start.attributes() {
         let attribute = attribute.map_err(|e| unreadable(at, &e))?;
+        if attribute.value.contains('<') {
+            return Err(wrong(text!(
+                "octet {at} : « < » dans un attribut s'écrit &amp;lt;.",
+                "byte {at}: \"<\" in an attribute is written &amp;lt;."
+            )));
+        }
         let value = attribute.normalized_value(quick_xml::XmlVersion::Implicit1_0);
         let value = value.map_err(|_| no_entity(at))?.into_owned();
         let key: &str = attribute.key.into_inner();
@@ -170,7 +178,11 @@ fn one_colon(local: &str, at: u64) -> Result<()> {
 /// Old clients leave declarations of prefixes out: such names are in no namespace.
 pub(super) fn space_of(space: &ResolveResult<'_>) -> String {
     match space {
-        ResolveResult::Bound(space) => space.into_inner().to_owned(),
+        ResolveResult::Bound(space) => {
+            // As it is written in the declaration; one that says nothing was refused with its element.
+            let written = space.into_inner();
+            unescape(written).map_or_else(|_| written.to_owned(), Cow::into_owned)
+        }
         ResolveResult::Unbound | ResolveResult::Unknown(_) => String::new(),
     }
 }
@@ -225,6 +237,7 @@ mod tests {
         assert_eq!(root.text, "x&é<z>");
         assert_eq!(root.child("b").unwrap().space, "v");
         assert_eq!(read("<g:a/>").unwrap().space, "");
+        assert_eq!(read("<a xmlns='u?v&amp;w'/>").unwrap().space, "u?v&w");
         let again = read(&root.to_xml()).unwrap();
         assert_eq!(again.child("b").unwrap().space, "v");
         assert_eq!(again.text, root.text);
@@ -243,9 +256,17 @@ mod tests {
         for bad in [bomb, file, outside, &deep, &many, &long, &wide, twice, attribute] {
             assert!(matches!(read(bad), Err(Error::Invalid(_))), "{:.60}", bad);
         }
-        for bad in
-            ["", "<a>", "<a></b>", "<a/><b/>", "x", "<a>&x;</a>", "<a b=&x;/>", "<a b='&x;'/>"]
-        {
+        for bad in [
+            "",
+            "<a>",
+            "<a></b>",
+            "<a/><b/>",
+            "x",
+            "<a>&x;</a>",
+            "<a b=&x;/>",
+            "<a b='&x;'/>",
+            "<a b='<'/>",
+        ] {
             assert!(matches!(read(bad), Err(Error::Invalid(_))), "{bad}");
         }
     }
