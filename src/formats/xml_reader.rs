@@ -133,7 +133,7 @@ impl Tree {
 
 pub(super) fn element(space: String, start: &BytesStart<'_>, at: u64) -> Result<Element> {
     let local: &str = start.local_name().into_inner();
-    one_colon(local, at)?;
+    one_name(local, at)?;
     let mut element = Element { name: local.to_owned(), space, ..Element::default() };
     for attribute in start.attributes() {
         let attribute = attribute.map_err(|e| unreadable(at, &e))?;
@@ -146,7 +146,7 @@ pub(super) fn element(space: String, start: &BytesStart<'_>, at: u64) -> Result<
         let value = attribute.normalized_value(quick_xml::XmlVersion::Implicit1_0);
         let value = value.map_err(|_| no_entity(at))?.into_owned();
         let key: &str = attribute.key.into_inner();
-        one_colon(key.split_once(':').map_or(key, |(_, local)| local), at)?;
+        one_name(key.split_once(':').map_or(key, |(_, local)| local), at)?;
         match key.split_once(':') {
             None if key == "xmlns" => element.declared.push((String::new(), value)),
             Some(("xmlns", prefix)) => element.declared.push((prefix.to_owned(), value)),
@@ -163,16 +163,24 @@ pub(super) fn element(space: String, start: &BytesStart<'_>, at: u64) -> Result<
     Ok(element)
 }
 
-/// Names have one prefix at most (Namespaces in XML 1.0, clause 3).
-fn one_colon(local: &str, at: u64) -> Result<()> {
-    if !local.contains(':') {
-        return Ok(());
+/// Names have one prefix at most (Namespaces in XML 1.0, clause 3), and none of what marks XML up.
+fn one_name(local: &str, at: u64) -> Result<()> {
+    let name = || local.chars().take(60).collect::<String>();
+    if local.contains(':') {
+        let name = name();
+        return Err(wrong(text!(
+            "octet {at} : « {name} » a plus d'un préfixe.",
+            "byte {at}: \"{name}\" has more than one prefix."
+        )));
     }
-    let name: String = local.chars().take(60).collect();
-    Err(wrong(text!(
-        "octet {at} : « {name} » a plus d'un préfixe.",
-        "byte {at}: \"{name}\" has more than one prefix."
-    )))
+    if local.contains(['=', '"', '\'', '/', '<', '>', '&']) {
+        let name = name();
+        return Err(wrong(text!(
+            "octet {at} : « {name} » n'est pas un nom.",
+            "byte {at}: \"{name}\" is no name."
+        )));
+    }
+    Ok(())
 }
 
 /// Old clients leave declarations of prefixes out: such names are in no namespace.
