@@ -187,7 +187,7 @@ fn one_name(local: &str, at: u64) -> Result<()> {
 pub(super) fn space_of(space: &ResolveResult<'_>) -> String {
     match space {
         ResolveResult::Bound(space) => {
-            // As it is written in the declaration; one that says nothing was refused with its element.
+            // It comes as it is written; a declaration with another entity was refused with its element.
             let written = space.into_inner();
             unescape(written).map_or_else(|_| written.to_owned(), Cow::into_owned)
         }
@@ -274,6 +274,8 @@ mod tests {
             "<a b=&x;/>",
             "<a b='&x;'/>",
             "<a b='<'/>",
+            "<a='b'/>",
+            "<a/b='c'/>",
         ] {
             assert!(matches!(read(bad), Err(Error::Invalid(_))), "{bad}");
         }

@@ -175,21 +175,6 @@ impl Weighed {
         self.ranked.iter().map(|s| self.shapes.shapes[*s as usize].ordinal).collect()
     }
 
-    /// For each feature in the order of bands, its bounds on the finest grid and how many
-    /// vertices it has there.
-    pub fn sizes(&self) -> impl Iterator<Item = ([i32; 4], usize)> + '_ {
-        self.ranked.iter().map(|s| {
-            let shape = &self.shapes.shapes[*s as usize];
-            let vertices = self.shapes.paths[shape.paths.clone()].iter().map(grid::Path::len);
-            (shape.bounds, vertices.sum())
-        })
-    }
-
-    /// The finest zoom.
-    pub fn finest(&self) -> u8 {
-        self.finest
-    }
-
     /// The band of a zoom with another least triangle than usual, to be weighed: a few borders may
     /// cross in it, which takes some bytes more to put right.
     pub fn band(&self, zoom: u8, detail: u32) -> Band {

@@ -3,7 +3,10 @@
 //! rings of a feature are parted: a neck left without width goes, and what is left touches at points,
 //! as OGC validity wants. No vertex moves, nothing that is covered changes.
 
-use super::grid::twice_area;
+use super::{
+    grid::twice_area,
+    untangle::{Place, within},
+};
 use crate::geometry::{
     dissolve::outline,
     faces::{self, Edge},
@@ -17,9 +20,6 @@ const MOST: usize = 256;
 
 /// Rings times vertices that are put together anew at once.
 const HEAVY: usize = 1 << 24;
-
-/// A vertex on the band's grid.
-type Place = [i32; 2];
 
 /// Finds and parts pinched rings.
 #[derive(Debug, Default)]
@@ -80,11 +80,11 @@ impl Pinched {
         for (at, a, b) in edges(rounded, drawn) {
             let (west, east) = (a[0].min(b[0]), a[0].max(b[0]));
             let first = self.places.partition_point(|p| p[0] < west);
-            let within = self.places[first..].iter().take_while(|p| p[0] <= east);
-            for p in within {
+            let near = self.places[first..].iter().take_while(|p| p[0] <= east);
+            for p in near {
                 let Some(left) = budget.checked_sub(1) else { return false };
                 *budget = left;
-                if lies_on(*p, a, b) {
+                if within(*p, [a, b]) {
                     self.on_edges.push((at, *p));
                 }
             }
@@ -172,17 +172,6 @@ fn holds(ring: &[Place], p: Place) -> bool {
         north[1] <= p[1] && p[1] < south[1] && d(0, &p) * d(1, south) < d(0, south) * d(1, &p)
     });
     crossed.count() % 2 == 1
-}
-
-/// Whether a place lies on an edge, and is none of its ends.
-fn lies_on(p: Place, a: Place, b: Place) -> bool {
-    let between = |i: usize| p[i] >= a[i].min(b[i]) && p[i] <= a[i].max(b[i]);
-    let d = |i: usize, q: Place| i64::from(q[i]) - i64::from(a[i]);
-    between(1)
-        && between(0)
-        && p != a
-        && p != b
-        && d(0, b).wrapping_mul(d(1, p)) == d(1, b).wrapping_mul(d(0, p))
 }
 
 fn coord([x, y]: Place) -> Coord<f64> {

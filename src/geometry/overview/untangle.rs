@@ -16,7 +16,8 @@ use super::{
     bands::Threshold,
     grid::{Path, Shape, Shapes, Vertex},
 };
-use cells::{Cells, Meeting, bounds, meet, meeting, within};
+pub(super) use cells::within;
+use cells::{Cells, Meeting, bounds, meet, meeting};
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -33,8 +34,9 @@ const STRIP: usize = if cfg!(test) { 1 << 14 } else { 1 << 20 };
 /// Crossings of a strip that may be put right, beside one for so many edges.
 const FEW: usize = 1000;
 const SHARE: usize = 16;
+
 /// A point on a band's grid.
-type Place = [i32; 2];
+pub(super) type Place = [i32; 2];
 
 /// The vertices through which a band leads edges, by the edge's ends, the smaller first, in the
 /// order from there.

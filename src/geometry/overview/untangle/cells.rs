@@ -159,7 +159,7 @@ pub(super) fn meeting([a, b]: [Place; 2], [c, d]: [Place; 2]) -> Option<Meeting>
 }
 
 /// Whether a place lies on an edge, and is none of its ends.
-pub(super) fn within(p: Place, edge: [Place; 2]) -> bool {
+pub(in super::super) fn within(p: Place, edge: [Place; 2]) -> bool {
     side(edge[0], edge[1], p) == 0 && between(p, edge)
 }
 
